@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BASE_NAME_H
+#define BASE_NAME_H
+
+#include <stdbool.h>
+#include <string.h>
+
+#define NAME_BYTES_MAX 64 /* with the NUL */
+#define NAME_RULE      "1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit, not ending in '-'"
+
+/*
+ * A tenant's name is also its cgroup's and its host name, so the rule is checked
+ * again on every floor that makes one of these of it.
+ */
+static inline bool name_valid(const char *name)
+{
+	size_t n = strnlen(name, NAME_BYTES_MAX);
+
+	return n > 0 && n < NAME_BYTES_MAX &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && name[0] != '-' &&
+	       name[n - 1] != '-';
+}
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The channel between tenant-controller and tenantd: fixed binary messages on a
+ * SOCK_SEQPACKET pair, resources as descriptors beside them. This is the one header
+ * of isolate/ that others include.
+ *
+ * Every message begins with struct spec_head and has exactly the size of its
+ * struct; text is NUL-terminated within its array; what is unused is zero. tenantd
+ * believes none of it: each field is checked against bounds.conf before it is used.
+ *
+ * Order: tenantd speaks first (SPEC_HELLO). Then the controller sends requests and
+ * tenantd answers SPEC_TENANT_APPLY and SPEC_TENANT_REMOVE with SPEC_REPLY, in
+ * order; SPEC_LAUNCH with SPEC_STARTED, then, if that carried no error, with
+ * SPEC_EXITED once the leaf is gone. The controller answers SPEC_EXITED with
+ * SPEC_SETTLED when the ledger has the record. After a restart of either side
+ * tenantd repeats SPEC_STARTED for what runs and SPEC_EXITED for what is unsettled,
+ * with serial 0, before anything else but SPEC_HELLO.
+ *
+ * Units: microseconds, bytes, counts; non-negative int64. SPEC_UNLIMITED lifts a
+ * limit, SPEC_ABSENT says that the kernel gave no figure.
+ */
+#ifndef ISOLATE_SPEC_H
+#define ISOLATE_SPEC_H
+
+#include <stdint.h>
+
+#include <base/id.h>
+#include <base/name.h>
+#include <tenant/error.h>
+
+#define SPEC_VERSION        1
+#define SPEC_MSG_BYTES_MAX  16384
+#define SPEC_FDS_MAX        16
+#define SPEC_PATH_BYTES_MAX 256
+#define SPEC_ENV_BYTES_MAX  4096
+#define SPEC_BINDS_MAX      8
+#define SPEC_HASH_BYTES     32
+#define SPEC_FILTER_INSNS_MAX 4096
+
+#define SPEC_UNLIMITED INT64_MAX
+#define SPEC_ABSENT    (-1)
+
+/* The period of cpu.max that every quota is a share of. */
+#define SPEC_CPU_PERIOD_USEC 100000
+
+/* Descriptors that tenant-controller finds open when tenantd starts it. */
+#define SPEC_CONTROLLER_CHANNEL_FD 3 /* this protocol */
+#define SPEC_CONTROLLER_LISTEN_FD  4 /* the listening control socket */
+
+/* Ids inside the sandbox: the workload runs as the first ordinary user. */
+#define SPEC_WORKLOAD_UID 1000
+#define SPEC_UIDS_PER_TENANT 65536
+
+enum spec_op {
+	SPEC_HELLO = 1,     /* tenantd: fd 0 is an O_PATH of the cgroup tree's root */
+	SPEC_TENANT_APPLY,  /* controller: fd 0 is the sealed seccomp filter */
+	SPEC_TENANT_REMOVE, /* controller */
+	SPEC_LAUNCH,        /* controller: fds 0-2 stdio, 3 the arguments, then the binds */
+	SPEC_SIGNAL,        /* controller */
+	SPEC_KILL,          /* controller */
+	SPEC_SETTLED,       /* controller */
+	SPEC_REPLY,         /* tenantd */
+	SPEC_STARTED,       /* tenantd */
+	SPEC_EXITED,        /* tenantd */
+};
+
+struct spec_head {
+	uint32_t bytes; /* of the whole message */
+	uint16_t op;    /* enum spec_op */
+	uint16_t version;
+	uint64_t serial; /* of the request; copied into what answers it */
+};
+
+/* Bits of spec_hello.controllers: what the kernel enforces in this tree. */
+enum spec_controller {
+	SPEC_CONTROLLER_CPU = 1 << 0,
+	SPEC_CONTROLLER_MEMORY = 1 << 1,
+	SPEC_CONTROLLER_PIDS = 1 << 2,
+	SPEC_CONTROLLER_IO = 1 << 3,
+};
+
+struct spec_hello {
+	struct spec_head head;
+	uint32_t controllers; /* enum spec_controller */
+	uint32_t pad;
+	int64_t tenants_max;
+	int64_t executions_max;                 /* of one tenant */
+	char cgroup_root[SPEC_PATH_BYTES_MAX];  /* as seen from the host */
+	char storage_root[SPEC_PATH_BYTES_MAX]; /* parent of the tenants' directories */
+};
+
+/* What the tenant's cgroup holds for all of its executions together. */
+struct spec_tenant_limits {
+	int64_t cpu_quota_usec; /* per SPEC_CPU_PERIOD_USEC */
+	int64_t cpu_weight;     /* 1 to 10000 */
+	int64_t memory_max_bytes;
+	int64_t memory_high_bytes;
+	int64_t memory_swap_max_bytes;
+	int64_t tasks_max;
+	int64_t executions_max;
+};
+
+/* Create the tenant's slot and cgroup, or bring an existing one to these limits. */
+struct spec_tenant_apply {
+	struct spec_head head;
+	struct id tenant;
+	char name[NAME_BYTES_MAX];
+	struct spec_tenant_limits limits;
+};
+
+/* Undo a creation: refused unless nothing runs and nothing is stored. */
+struct spec_tenant_remove {
+	struct spec_head head;
+	struct id tenant;
+};
+
+/* Where a tenant lives, from the root-owned slot table. */
+struct spec_slot {
+	int64_t uid_first;
+	int64_t uid_count;
+	char cgroup[SPEC_PATH_BYTES_MAX];       /* as seen from the host */
+	char storage_path[SPEC_PATH_BYTES_MAX]; /* mounted at /data */
+};
+
+struct spec_reply {
+	struct spec_head head;
+	struct id tenant;
+	struct spec_slot slot;  /* answers SPEC_TENANT_APPLY */
+	struct tn_error error;  /* code TN_OK: done */
+};
+
+/* Held by the leaf and by resource limits, for one execution. */
+struct spec_execution_limits {
+	int64_t cpu_quota_usec; /* per SPEC_CPU_PERIOD_USEC */
+	int64_t memory_max_bytes;
+	int64_t tasks_max;
+	int64_t runtime_usec_max;    /* then SIGTERM */
+	int64_t kill_after_usec;     /* after SIGTERM, then cgroup.kill */
+	int64_t nofile_max;
+	int64_t core_bytes_max;
+	int64_t fsize_bytes_max;
+};
+
+enum spec_launch_flag {
+	SPEC_LAUNCH_OOM_GROUP = 1 << 0, /* memory.oom.group on the leaf */
+};
+
+struct spec_bind {
+	char target[SPEC_PATH_BYTES_MAX]; /* absolute, inside the sandbox */
+	uint32_t writable;
+	uint32_t pad;
+};
+
+/*
+ * The arguments' descriptor is a sealed memfd: argc strings, then envc strings,
+ * then the working directory, each ended by a NUL, args_bytes in all. Nobody
+ * between the client and the sandbox parses it. @env is ours: strings of the same
+ * form; those up to env_default_n give way to the client's, the others do not.
+ */
+struct spec_launch {
+	struct spec_head head;
+	struct id tenant;
+	struct id execution;
+	struct spec_execution_limits limits;
+	uint8_t policy_hash[SPEC_HASH_BYTES];
+	uint32_t flags; /* enum spec_launch_flag */
+	uint32_t argc;  /* at least 1 */
+	uint32_t envc;
+	uint32_t args_bytes;
+	uint32_t env_n;
+	uint32_t env_default_n; /* the first of env_n */
+	uint32_t env_bytes;
+	uint32_t binds_n;
+	char env[SPEC_ENV_BYTES_MAX];
+	struct spec_bind binds[SPEC_BINDS_MAX];
+};
+
+struct spec_signal {
+	struct spec_head head;
+	struct id execution;
+	int32_t signal;
+	uint32_t pad;
+};
+
+/* Why we end an execution; the first to be asked for stands in its record. */
+enum spec_kill_why {
+	SPEC_KILL_NONE = 0,
+	SPEC_KILL_ADMIN,
+	SPEC_KILL_CLIENT_GONE,
+	SPEC_KILL_TIMEOUT,
+	SPEC_KILL_QUOTA,
+};
+
+struct spec_kill {
+	struct spec_head head;
+	struct id tenant;    /* all of this tenant's executions, if whole_tenant */
+	struct id execution; /* else this one */
+	uint32_t whole_tenant;
+	uint32_t why; /* enum spec_kill_why */
+};
+
+struct spec_settled {
+	struct spec_head head;
+	struct id execution;
+};
+
+/* Answers SPEC_LAUNCH once the workload's exec has succeeded or anything failed. */
+struct spec_started {
+	struct spec_head head;
+	struct id tenant;
+	struct id execution;
+	uint8_t policy_hash[SPEC_HASH_BYTES];
+	int64_t started_unix_usec;
+	uint32_t not_executed; /* the workload's exec failed; SPEC_EXITED follows */
+	uint32_t pad;
+	struct tn_error error; /* not TN_OK: nothing was started, nothing is left */
+};
+
+/* Counters of one leaf; SPEC_ABSENT where the kernel keeps none. */
+struct spec_counters {
+	int64_t cpu_usec;
+	int64_t cpu_user_usec;
+	int64_t cpu_system_usec;
+	int64_t throttled_usec;
+	int64_t tenant_throttled_usec; /* of the tenant's node, while this execution ran */
+	int64_t memory_peak_bytes;
+	int64_t io_read_bytes;
+	int64_t io_write_bytes;
+	int64_t pids_peak;
+	int64_t oom_kills;
+	int64_t pids_refused;
+	int64_t stall_cpu_usec;
+	int64_t stall_memory_usec;
+	int64_t stall_io_usec;
+	int64_t overhead_usec; /* spent by us in the leaf, before exec and in tenant-init */
+};
+
+enum spec_exit_kind {
+	SPEC_EXIT_UNKNOWN = 0,  /* no status record: never invented */
+	SPEC_EXIT_STATUS,       /* wait_status is the workload's */
+	SPEC_EXIT_NOT_EXECUTED, /* exec_errno says why */
+	SPEC_EXIT_SETUP_FAILED, /* the sandbox could not be completed; error says why */
+};
+
+struct spec_exited {
+	struct spec_head head;
+	struct id tenant;
+	struct id execution;
+	uint8_t policy_hash[SPEC_HASH_BYTES];
+	int64_t started_unix_usec;
+	int64_t ended_unix_usec;
+	int64_t wall_usec;     /* CLOCK_BOOTTIME */
+	uint32_t kind;         /* enum spec_exit_kind */
+	uint32_t killed;       /* enum spec_kill_why */
+	int32_t wait_status;   /* as waitpid(2) gives it */
+	int32_t exec_errno;    /* positive */
+	struct spec_counters counters;
+	struct tn_error error; /* SPEC_EXIT_SETUP_FAILED */
+};
+
+#endif
