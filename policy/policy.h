@@ -21,7 +21,7 @@
 struct policy;
 
 /*
- * Load and check every tiers/*.yaml below @dir. All or nothing. On failure *err
+ * Load and check every .yaml file below @dir/tiers. All or nothing. On failure *err
  * holds "FILE:LINE:COLUMN: what is wrong; what was expected", FILE relative to
  * @dir, and err->line the line.
  */
