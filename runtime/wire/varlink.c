@@ -129,6 +129,11 @@ static size_t partial_start(const struct varlink *link)
 	return link->ends_n == 0 ? 0 : link->ends[link->ends_n - 1];
 }
 
+bool varlink_partial(const struct varlink *link)
+{
+	return link->in_n > partial_start(link);
+}
+
 static bool input_full(const struct varlink *link)
 {
 	bool at_start = link->in_n == partial_start(link);
