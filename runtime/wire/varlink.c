@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which message a descriptor belongs to is the one hard question here.
+ *
+ * A stream socket keeps no message boundaries, but Linux ends a recvmsg(2) at the
+ * end of the buffer (one sendmsg(2), cut into pieces of about 32 KiB) whose
+ * descriptors it hands over: nothing sent later is glued on. What was sent *earlier*
+ * without descriptors may be glued in front, and one sendmsg(2) may hold several
+ * messages or begin in the middle of one. So the end of such a read is known, the
+ * first byte of the carrying buffer is not, unless a read is kept from crossing it:
+ *
+ *   - At the start of a message exactly one byte is read. Descriptors that come
+ *     with it came with that byte, and so with this message.
+ *   - The rest is peeked at first and then read up to its NUL and not further, so
+ *     that the first byte of the next message is always the first byte of a read.
+ *   - Descriptors that come with any later byte belong to no message: the peer
+ *     broke the protocol.
+ *
+ * In consequence only the newest message in the input can have descriptors to which
+ * more may be added, and reading pauses while a whole message with descriptors waits
+ * to be taken: a connection never holds those of two messages.
+ *
+ * Output is one run of bytes. Messages without descriptors share a sendmsg(2); one
+ * with descriptors begins a sendmsg(2), where they travel with its first byte.
+ *
+ * jansson bounds neither depth (its limit is 2048) nor the length of what it is
+ * given, so length is bounded by the buffer and depth is counted before parsing.
+ */
+#include "varlink.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include <base/fd.h>
+
+#define INPUT_MESSAGES_MAX   64 /* whole ones read ahead */
+#define OUTPUT_BATCHES_MAX   16 /* queued messages that carry descriptors */
+#define OUTPUT_BYTES_INITIAL 4096
+
+/* Descriptors that go with the byte at @offset of the output. */
+struct batch {
+	size_t offset;
+	int fds[VARLINK_FDS_MAX];
+	size_t fds_n;
+};
+
+struct varlink {
+	int fd;
+	bool peer_closed;
+	bool protocol_broken;
+
+	char *in; /* VARLINK_MSG_BYTES_MAX */
+	size_t in_n;
+	size_t ends[INPUT_MESSAGES_MAX]; /* offsets behind the NUL of each whole message */
+	size_t ends_n;
+	int in_fds[VARLINK_FDS_MAX]; /* of the newest message, whole or not */
+	size_t in_fds_n;
+
+	char *out;
+	size_t out_size, out_n;
+	struct batch batches[OUTPUT_BATCHES_MAX]; /* by offset */
+	size_t batches_n;
+};
+
+union fds_cmsg {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(VARLINK_FDS_MAX * sizeof(int))];
+};
+
+static void close_all(int *fds, size_t *n)
+{
+	for (size_t i = 0; i < *n; i++)
+		fd_closep(&fds[i]);
+	*n = 0;
+}
+
+int varlink_new(struct varlink **ret, int fd, struct tn_error *err)
+{
+	struct varlink *link = calloc(1, sizeof(*link));
+	int flags = fcntl(fd, F_GETFL);
+
+	if (link == NULL || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		int r = link == NULL ? err_set(err, TN_SYSTEM, ENOMEM, "allocate a connection")
+		                     : err_errno(err, "make the connection non-blocking");
+
+		fd_closep(&fd);
+		free(link);
+		return r;
+	}
+	link->fd = fd;
+	link->in = malloc(VARLINK_MSG_BYTES_MAX);
+	if (link->in == NULL) {
+		varlink_free(link);
+		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a connection");
+	}
+	*ret = link;
+	return 0;
+}
+
+struct varlink *varlink_free(struct varlink *link)
+{
+	if (link == NULL)
+		return NULL;
+	close_all(link->in_fds, &link->in_fds_n);
+	for (size_t i = 0; i < link->batches_n; i++)
+		close_all(link->batches[i].fds, &link->batches[i].fds_n);
+	fd_closep(&link->fd);
+	free(link->in);
+	free(link->out);
+	free(link);
+	return NULL;
+}
+
+int varlink_fd(const struct varlink *link)
+{
+	return link->fd;
+}
+
+size_t varlink_output_bytes(const struct varlink *link)
+{
+	return link->out_n;
+}
+
+/* Offset of the first byte of the message being read. */
+static size_t partial_start(const struct varlink *link)
+{
+	return link->ends_n == 0 ? 0 : link->ends[link->ends_n - 1];
+}
+
+static bool input_full(const struct varlink *link)
+{
+	bool at_start = link->in_n == partial_start(link);
+
+	if (link->ends_n == 0)
+		return false;
+	return link->in_n == VARLINK_MSG_BYTES_MAX || link->ends_n == INPUT_MESSAGES_MAX ||
+	       (at_start && link->in_fds_n > 0);
+}
+
+short varlink_events(const struct varlink *link)
+{
+	short events = 0;
+
+	if (!input_full(link))
+		events |= POLLIN;
+	if (link->out_n > 0)
+		events |= POLLOUT;
+	return events;
+}
+
+static int broke(struct varlink *link, struct tn_error *err, const char *what)
+{
+	link->protocol_broken = true;
+	return err_refuse(err, TN_PROTOCOL, "%s", what);
+}
+
+/*
+ * Take every descriptor out of @msg into @fds. More than fit are closed. Returns how
+ * many there were.
+ */
+static size_t fds_from_cmsgs(struct msghdr *msg, int fds[static VARLINK_FDS_MAX])
+{
+	size_t n = 0;
+
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
+	     cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		size_t here;
+
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		here = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < here; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+			if (n < VARLINK_FDS_MAX)
+				fds[n] = fd;
+			else
+				fd_closep(&fd);
+			n++;
+		}
+	}
+	return n;
+}
+
+/*
+ * Receive up to @n bytes behind the input. Returns their number, 0 if there are none
+ * now or the peer has closed, or -errno.
+ */
+static ssize_t receive(struct varlink *link, size_t n, struct tn_error *err)
+{
+	bool at_start = link->in_n == partial_start(link);
+	union fds_cmsg control = { 0 };
+	struct iovec iov = { .iov_base = link->in + link->in_n, .iov_len = n };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		/* Not CMSG_SPACE, whose padding may have room for one more. */
+		.msg_controllen = CMSG_LEN(VARLINK_FDS_MAX * sizeof(int)),
+	};
+	int fds[VARLINK_FDS_MAX];
+	size_t fds_n;
+	ssize_t got;
+
+	do
+		got = recvmsg(link->fd, &msg, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		return 0;
+	if (got == 0 || (got < 0 && errno == ECONNRESET)) {
+		link->peer_closed = true;
+		return 0;
+	}
+	if (got < 0)
+		return err_errno(err, "receive from the peer");
+
+	fds_n = fds_from_cmsgs(&msg, fds);
+	if ((msg.msg_flags & MSG_CTRUNC) != 0 || (fds_n > 0 && !at_start)) {
+		close_all(fds, &fds_n);
+		return broke(link, err,
+		             at_start ? "more descriptors with a message than may be"
+		                      : "descriptors in the middle of a message");
+	}
+	if (at_start) {
+		memcpy(link->in_fds, fds, fds_n * sizeof(fds[0]));
+		link->in_fds_n = fds_n;
+	}
+	return got;
+}
+
+/*
+ * How many bytes of the current message can be read now, its NUL included. 0 if none
+ * or the peer has closed.
+ */
+static ssize_t rest_of_message(struct varlink *link, struct tn_error *err)
+{
+	char *p = link->in + link->in_n;
+	const char *nul;
+	ssize_t n;
+
+	do
+		n = recv(link->fd, p, VARLINK_MSG_BYTES_MAX - link->in_n, MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+		link->peer_closed = true;
+		return 0;
+	}
+	if (n < 0)
+		return err_errno(err, "receive from the peer");
+	nul = memchr(p, '\0', (size_t)n);
+	return nul == NULL ? n : nul - p + 1;
+}
+
+/* Read until the socket is empty, the peer has closed, or the input is full. */
+static int read_input(struct varlink *link, struct tn_error *err)
+{
+	while (!link->peer_closed && !input_full(link)) {
+		ssize_t n = 1;
+
+		if (link->in_n == VARLINK_MSG_BYTES_MAX)
+			return broke(link, err, "a message is longer than 64 KiB");
+		if (link->in_n != partial_start(link))
+			n = rest_of_message(link, err);
+		if (n > 0)
+			n = receive(link, (size_t)n, err);
+		if (n <= 0)
+			return (int)n;
+
+		link->in_n += (size_t)n;
+		if (link->in[link->in_n - 1] == '\0')
+			link->ends[link->ends_n++] = link->in_n;
+	}
+	return 0;
+}
+
+/* The first @n bytes of the output are gone. */
+static void drop_output(struct varlink *link, size_t n)
+{
+	size_t sent = 0;
+
+	while (sent < link->batches_n && link->batches[sent].offset < n) {
+		close_all(link->batches[sent].fds, &link->batches[sent].fds_n);
+		sent++;
+	}
+	link->batches_n -= sent;
+	memmove(link->batches, link->batches + sent,
+	        link->batches_n * sizeof(link->batches[0]));
+	for (size_t i = 0; i < link->batches_n; i++)
+		link->batches[i].offset -= n;
+
+	link->out_n -= n;
+	memmove(link->out, link->out + n, link->out_n);
+}
+
+/* One sendmsg(2): up to the next message with descriptors, which begins its own. */
+static ssize_t send_some(struct varlink *link)
+{
+	const struct batch *next = link->batches;
+	union fds_cmsg control = { 0 };
+	struct iovec iov = { .iov_base = link->out, .iov_len = link->out_n };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	size_t batches_left = link->batches_n;
+	ssize_t n;
+
+	if (batches_left > 0 && next->offset == 0) {
+		size_t bytes = next->fds_n * sizeof(int);
+
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(&control.align), next->fds, bytes);
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(bytes);
+		next++;
+		batches_left--;
+	}
+	if (batches_left > 0)
+		iov.iov_len = next->offset;
+
+	do
+		n = sendmsg(link->fd, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static int write_output(struct varlink *link, struct tn_error *err)
+{
+	while (link->out_n > 0) {
+		ssize_t n = send_some(link);
+
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+			/* It may have said why before it went: what arrived is still read. */
+			link->peer_closed = true;
+			return 0;
+		}
+		if (n < 0)
+			return err_errno(err, "send to the peer");
+		drop_output(link, (size_t)n);
+	}
+	return 0;
+}
+
+int varlink_process(struct varlink *link, struct tn_error *err)
+{
+	bool closed;
+	int r;
+
+	if (link->protocol_broken)
+		return broke(link, err, "the connection has ended");
+	r = write_output(link, err);
+	if (r < 0)
+		return r;
+
+	/* A peer that no longer reads may still have sent something. */
+	closed = link->peer_closed;
+	link->peer_closed = false;
+	r = read_input(link, err);
+	link->peer_closed |= closed;
+	if (link->peer_closed)
+		drop_output(link, link->out_n);
+	if (r < 0)
+		return r;
+	if (link->peer_closed && link->ends_n == 0)
+		return err_set(err, TN_UNREACHABLE, EPIPE, "the peer closed the connection%s",
+		               link->in_n > 0 ? " in the middle of a message" : "");
+	return 0;
+}
+
+/* Nesting of arrays and objects in what may or may not be JSON. */
+static size_t json_depth_max(const char *text, size_t n)
+{
+	size_t depth = 0, deepest = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < n; i++) {
+		char c = text[i];
+
+		if (in_string && c == '\\') {
+			i++;
+		} else if (c == '"') {
+			in_string = !in_string;
+		} else if (!in_string && (c == '{' || c == '[')) {
+			depth++;
+			deepest = depth > deepest ? depth : deepest;
+		} else if (!in_string && (c == '}' || c == ']') && depth > 0) {
+			depth--;
+		}
+	}
+	return deepest;
+}
+
+static json_t *parse(struct varlink *link, size_t n, struct tn_error *err)
+{
+	json_error_t why;
+	json_t *json;
+
+	if (json_depth_max(link->in, n) > VARLINK_DEPTH_MAX) {
+		(void)broke(link, err, "a message is nested too deeply");
+		return NULL;
+	}
+	json = json_loadb(link->in, n, JSON_REJECT_DUPLICATES, &why);
+	if (json == NULL) {
+		(void)broke(link, err, "a message is not JSON");
+		(void)err_wrap(err, -EPROTO, "%s", why.text);
+		return NULL;
+	}
+	if (!json_is_object(json)) {
+		json_decref(json);
+		(void)broke(link, err, "a message is not a JSON object");
+		return NULL;
+	}
+	return json;
+}
+
+/* Forget the first message, of @n bytes. */
+static void drop_input(struct varlink *link, size_t n)
+{
+	link->ends_n--;
+	memmove(link->ends, link->ends + 1, link->ends_n * sizeof(link->ends[0]));
+	for (size_t i = 0; i < link->ends_n; i++)
+		link->ends[i] -= n;
+	link->in_n -= n;
+	memmove(link->in, link->in + n, link->in_n);
+}
+
+int varlink_next(struct varlink *link, struct varlink_message *ret, struct tn_error *err)
+{
+	size_t n;
+	json_t *json;
+
+	if (link->protocol_broken)
+		return broke(link, err, "the connection has ended");
+	if (link->ends_n == 0)
+		return 0;
+
+	n = link->ends[0];
+	json = parse(link, n - 1, err);
+	if (json == NULL)
+		return -EPROTO;
+
+	*ret = (struct varlink_message){ .json = json };
+	if (link->in_n == n) {
+		memcpy(ret->fds, link->in_fds, link->in_fds_n * sizeof(ret->fds[0]));
+		ret->fds_n = link->in_fds_n;
+		link->in_fds_n = 0;
+	}
+	drop_input(link, n);
+	return 1;
+}
+
+void varlink_message_done(struct varlink_message *message)
+{
+	json_decref(message->json);
+	message->json = NULL;
+	close_all(message->fds, &message->fds_n);
+}
+
+int varlink_message_take_fd(struct varlink_message *message, json_int_t index,
+                            struct tn_error *err)
+{
+	if (index < 0 || (size_t)index >= message->fds_n || message->fds[index] < 0)
+		return err_refuse(err, TN_INVALID,
+		                  "there is no descriptor %lld with the message",
+		                  (long long)index);
+	return fd_take(&message->fds[index]);
+}
+
+static int grow_output(struct varlink *link, size_t n, struct tn_error *err)
+{
+	size_t size = link->out_size == 0 ? OUTPUT_BYTES_INITIAL : link->out_size;
+	char *out;
+
+	if (n > VARLINK_OUTPUT_BYTES_MAX - link->out_n)
+		return err_set(err, TN_SYSTEM, ENOBUFS, "the peer does not read its answers");
+	if (link->out_n + n <= link->out_size)
+		return 0;
+	while (size < link->out_n + n)
+		size *= 2;
+	out = realloc(link->out, size);
+	if (out == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "queue a message");
+	link->out = out;
+	link->out_size = size;
+	return 0;
+}
+
+static int queue_fds(struct varlink *link, const int *fds, size_t fds_n, struct tn_error *err)
+{
+	struct batch batch = { .offset = link->out_n };
+
+	if (fds_n > VARLINK_FDS_MAX)
+		return err_refuse(err, TN_INVALID, "more than %d descriptors", VARLINK_FDS_MAX);
+	if (link->batches_n == OUTPUT_BATCHES_MAX)
+		return err_set(err, TN_SYSTEM, ENOBUFS, "the peer does not read its answers");
+	for (size_t i = 0; i < fds_n; i++) {
+		int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0) {
+			int r = err_errno(err, "duplicate descriptor %d", fds[i]);
+
+			close_all(batch.fds, &batch.fds_n);
+			return r;
+		}
+		batch.fds[batch.fds_n++] = fd;
+	}
+	link->batches[link->batches_n++] = batch;
+	return 0;
+}
+
+int varlink_send(struct varlink *link, const json_t *json, const int *fds, size_t fds_n,
+                 struct tn_error *err)
+{
+	size_t n = json_dumpb(json, NULL, 0, JSON_COMPACT);
+	int r;
+
+	if (n == 0)
+		return err_refuse(err, TN_INVALID, "a message cannot be written as JSON");
+	if (n + 1 > VARLINK_MSG_BYTES_MAX)
+		return err_set(err, TN_INVALID, EMSGSIZE, "a message is longer than 64 KiB");
+	r = grow_output(link, n + 1, err);
+	if (r == 0 && fds_n > 0)
+		r = queue_fds(link, fds, fds_n, err);
+	if (r < 0)
+		return r;
+
+	(void)json_dumpb(json, link->out + link->out_n, n, JSON_COMPACT);
+	link->out[link->out_n + n] = '\0';
+	link->out_n += n + 1;
+	return 0;
+}
