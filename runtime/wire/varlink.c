@@ -129,6 +129,11 @@ static size_t partial_start(const struct varlink *link)
 	return link->ends_n == 0 ? 0 : link->ends[link->ends_n - 1];
 }
 
+bool varlink_partial(const struct varlink *link)
+{
+	return link->in_n > partial_start(link);
+}
+
 static bool input_full(const struct varlink *link)
 {
 	bool at_start = link->in_n == partial_start(link);
@@ -363,7 +368,7 @@ int varlink_process(struct varlink *link, struct tn_error *err)
 	link->peer_closed = false;
 	r = read_input(link, err);
 	link->peer_closed |= closed;
-	if (link->peer_closed)
+	if (link->peer_closed && link->out_n > 0)
 		drop_output(link, link->out_n);
 	if (r < 0)
 		return r;

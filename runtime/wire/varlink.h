@@ -54,6 +54,9 @@ int varlink_process(struct varlink *link, struct tn_error *err);
 /* Take the next whole message: 1 and *ret filled, 0 if there is none yet, or -errno. */
 int varlink_next(struct varlink *link, struct varlink_message *ret, struct tn_error *err);
 
+/* Whether a message has begun to arrive and not ended: a server gives it a deadline. */
+bool varlink_partial(const struct varlink *link);
+
 /* Release what a message still holds. Accepts a zeroed or released one. */
 void varlink_message_done(struct varlink_message *message);
 
