@@ -21,6 +21,7 @@ struct ctl {
 	bool json, help, version;
 	const char *display_name, *tier;
 	struct tn_pair metadata[CMD_METADATA_MAX];
+	char *metadata_texts[CMD_METADATA_MAX]; /* owned; what the pairs point into */
 	size_t metadata_n;
 	bool all;
 	const char *all_of; /* a tenant */

@@ -54,7 +54,7 @@ int cmd_ps(struct ctl *ctl, struct tn_error *err)
 		jout_begin(&out, NULL, '[');
 		r = tn_execution_list(ctl->client, tenant, ctl->all, as_json, &out, err);
 		if (r == 0) {
-			jout_end(&out, ']');
+			jout_end_lines(&out);
 			(void)putchar('\n');
 		}
 		return r;
@@ -130,7 +130,7 @@ static int print_usage_json(struct ctl *ctl, struct tn_usage_query *query, struc
 	if (r < 0)
 		return r;
 	begin_usage(&json);
-	jout_end(&json.out, ']');
+	jout_end_lines(&json.out);
 	jout_end(&json.out, '}');
 	(void)putchar('\n');
 	tn_usage_done(&usage);

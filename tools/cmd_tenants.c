@@ -11,18 +11,19 @@
 int cmd_add_metadata(void *target, const char *argument, struct tn_error *err)
 {
 	struct ctl *ctl = target;
-	const char *equals = strchr(argument, '=');
-	struct tn_pair *pair = &ctl->metadata[ctl->metadata_n];
+	size_t key_n = strcspn(argument, "=");
+	char *text;
 
-	if (equals == NULL || equals == argument)
+	if (key_n == 0 || argument[key_n] == '\0')
 		return err_refuse(err, TN_INVALID, "'%s' is not KEY=VALUE", argument);
 	if (ctl->metadata_n == CMD_METADATA_MAX)
 		return err_refuse(err, TN_INVALID, "more than %d of them", CMD_METADATA_MAX);
-	pair->key = strndup(argument, (size_t)(equals - argument));
-	if (pair->key == NULL)
+	text = strdup(argument);
+	if (text == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "no memory");
-	pair->value = equals + 1;
-	ctl->metadata_n++;
+	text[key_n] = '\0';
+	ctl->metadata_texts[ctl->metadata_n] = text;
+	ctl->metadata[ctl->metadata_n++] = (struct tn_pair){ text, text + key_n + 1 };
 	return 0;
 }
 
@@ -143,7 +144,7 @@ int cmd_list(struct ctl *ctl, struct tn_error *err)
 		r = tn_tenant_list(ctl->client, list_as_json, &out, err);
 		/* Left open if the list is not whole: that must not read as one that is. */
 		if (r == 0) {
-			jout_end(&out, ']');
+			jout_end_lines(&out);
 			(void)putchar('\n');
 		}
 		return r;

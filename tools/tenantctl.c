@@ -15,11 +15,19 @@
 
 #define AT(member) offsetof(struct ctl, member)
 
-#define ROW_JSON   { 0, "json", NULL, "show JSON", OPTION_FLAG, AT(json), NULL, NULL }
-#define ROW_HELP   { 'h', "help", NULL, "show this", OPTION_FLAG, AT(help), NULL, NULL }
-#define ROW_SOCKET                                                                               \
-	{ 0,         "socket",    "PATH", "tenantd's socket; " TN_SOCKET_PATH " unless told",    \
-	  OPTION_TEXT, AT(socket), NULL,  NULL }
+#define ROW_JSON                                                                               \
+	{                                                                                      \
+		0, "json", NULL, "show JSON", OPTION_FLAG, AT(json), NULL, NULL                \
+	}
+#define ROW_HELP                                                                               \
+	{                                                                                      \
+		'h', "help", NULL, "show this", OPTION_FLAG, AT(help), NULL, NULL              \
+	}
+#define ROW_SOCKET                                                                             \
+	{                                                                                      \
+		0, "socket", "PATH", "tenantd's socket; " TN_SOCKET_PATH " unless told",       \
+			OPTION_TEXT, AT(socket), NULL, NULL                                    \
+	}
 #define COMMON ROW_JSON, ROW_SOCKET, ROW_HELP
 
 static const struct option_row global_rows[] = {
@@ -29,11 +37,11 @@ static const struct option_row global_rows[] = {
 static const struct option_row common_rows[] = { COMMON };
 static const struct option_row offline_rows[] = { ROW_JSON, ROW_HELP };
 static const struct option_row create_rows[] = {
-	{ 0, "display-name", "TEXT", "what people call the tenant", OPTION_TEXT, AT(display_name),
-	  NULL, NULL },
+	{ 0, "display-name", "TEXT", "what people call the tenant", OPTION_TEXT,
+	  AT(display_name), NULL, NULL },
 	{ 0, "tier", "TIER", "the tier whose limits apply", OPTION_TEXT, AT(tier), NULL, NULL },
-	{ 0, "meta", "KEY=VALUE", "something to remember; may be repeated", OPTION_CALL, 0, NULL,
-	  cmd_add_metadata },
+	{ 0, "meta", "KEY=VALUE", "something to remember; may be repeated", OPTION_CALL, 0,
+	  NULL, cmd_add_metadata },
 	COMMON,
 };
 static const struct option_row ps_rows[] = {
@@ -41,11 +49,13 @@ static const struct option_row ps_rows[] = {
 	COMMON,
 };
 static const struct option_row kill_rows[] = {
-	{ 'a', "all", "TENANT", "all that run for a tenant", OPTION_TEXT, AT(all_of), NULL, NULL },
+	{ 'a', "all", "TENANT", "all that run for a tenant", OPTION_TEXT, AT(all_of), NULL,
+	  NULL },
 	COMMON,
 };
 static const struct option_row usage_rows[] = {
-	{ 0, "since", "TIME", "2026-01-31, 2026-01-31T12:00[Z], @SECONDS,\ntoday, or -2h for 2 h ago",
+	{ 0, "since", "TIME",
+	  "2026-01-31, 2026-01-31T12:00[Z], @SECONDS,\ntoday, or -2h for 2 h ago",
 	  OPTION_NUMBER, AT(since), when_parse, NULL },
 	{ 0, "until", "TIME", "the same; now unless told", OPTION_NUMBER, AT(until), when_parse,
 	  NULL },
@@ -75,14 +85,15 @@ static const struct command {
 	{ "ps", NULL, "[TENANT]", "what runs, or has run", ROWS(ps_rows), 0, 1, false, cmd_ps },
 	{ "kill", NULL, "ID | --all TENANT", "end executions and all they started",
 	  ROWS(kill_rows), 0, 1, false, cmd_kill },
-	{ "usage", NULL, "TENANT", "what a tenant used", ROWS(usage_rows), 1, 1, false, cmd_usage },
+	{ "usage", NULL, "TENANT", "what a tenant used", ROWS(usage_rows), 1, 1, false,
+	  cmd_usage },
 	{ "policy", "check", "[FILE|DIR]", "check policy files; needs no daemon",
 	  ROWS(offline_rows), 0, 1, true, cmd_policy_check },
 	{ "policy", "reload", "", "have the policy files read again", ROWS(common_rows), 0, 0,
 	  false, cmd_policy_reload },
 	{ "status", NULL, "", "how the daemon is", ROWS(common_rows), 0, 0, false, cmd_status },
-	{ "doctor", NULL, "", "what this host can and cannot enforce, and why", ROWS(doctor_rows),
-	  0, 0, true, cmd_doctor },
+	{ "doctor", NULL, "", "what this host can and cannot enforce, and why",
+	  ROWS(doctor_rows), 0, 0, true, cmd_doctor },
 };
 
 static const char *second_of(const struct command *command)
@@ -103,11 +114,12 @@ static void global_help(FILE *file)
 	}
 	(void)fputs("\n", file);
 	options_help(global_rows, ARRAY_LEN(global_rows), file);
-	(void)fputs("\n"
-	            "tenantctl COMMAND --help shows the options of a command.\n"
-	            "Exit status: 0 done; 1 refused, by a quota, a state or a failure; 2 usage;\n"
-	            "3 not found; 4 not permitted; 5 changed meanwhile; 69 no daemon answers.\n",
-	            file);
+	(void)fputs(
+		"\n"
+		"tenantctl COMMAND --help shows the options of a command.\n"
+		"Exit status: 0 done; 1 refused, by a quota, a state or a failure; 2 usage;\n"
+		"3 not found; 4 not permitted; 5 changed meanwhile; 69 no daemon answers.\n",
+		file);
 }
 
 static void command_help(const struct command *command, FILE *file)
@@ -186,16 +198,6 @@ static int act(int argc, char **argv, struct ctl *ctl, struct tn_error *err)
 	return run(command, ctl, err);
 }
 
-static void free_metadata(struct ctl *ctl)
-{
-	for (size_t i = 0; i < ctl->metadata_n; i++) {
-		char *key;
-
-		memcpy(&key, &ctl->metadata[i].key, sizeof(key));
-		free(key);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	struct ctl ctl = { .since = TN_ABSENT, .until = TN_ABSENT };
@@ -208,6 +210,7 @@ int main(int argc, char **argv)
 		r = tn_error_exit_status(err.code);
 	}
 	tn_client_free(ctl.client);
-	free_metadata(&ctl);
+	for (size_t i = 0; i < ctl.metadata_n; i++)
+		free(ctl.metadata_texts[i]);
 	return r;
 }
