@@ -146,10 +146,12 @@ Test(client, gives_up_on_a_silent_daemon)
 Test(client, connects_again_when_the_daemon_was_restarted)
 {
 	struct tn_tenant tenant;
+	struct pollfd pollfd = { .fd = tn_client_fd(client), .events = POLLIN };
 
 	get("acme", &tenant);
 	tn_tenant_done(&tenant);
 	daemon_stop();
+	cr_assert_eq(poll(&pollfd, 1, 10000), 1, "the idle connection ends");
 	cr_expect_eq(tn_tenant_get(client, "acme", &tenant, &err), -ENOENT);
 	cr_expect_eq(err.code, TN_UNREACHABLE);
 	daemon_start();
