@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "schema.h"
+
+#include <string.h>
+
+#include <base/fd.h>
+
+#define SCHEMA_KEY_BYTES_MAX 32
+/* Slips of the pen; beyond that a suggestion is a guess. */
+#define SCHEMA_DISTANCE_MAX 2
+
+static size_t min(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Letters to insert, remove or replace to make @b of @a; both at most KEY_BYTES_MAX. */
+static size_t distance(const char *a, size_t a_n, const char *b, size_t b_n)
+{
+	size_t row[SCHEMA_KEY_BYTES_MAX + 1];
+
+	for (size_t j = 0; j <= b_n; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a_n; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= b_n; j++) {
+			size_t replace = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+
+			diagonal = row[j];
+			row[j] = min(replace, min(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[b_n];
+}
+
+/* The key that was meant by @text, or NULL. */
+static const char *suggest(const struct schema *schema, const char *text)
+{
+	size_t text_n = strlen(text), best = SCHEMA_DISTANCE_MAX + 1;
+	const char *meant = NULL;
+
+	if (text_n > SCHEMA_KEY_BYTES_MAX)
+		return NULL;
+	for (size_t i = 0; i < schema->keys_n; i++) {
+		const char *key = schema->key(i);
+		size_t key_n = strlen(key), d;
+
+		if (key_n > SCHEMA_KEY_BYTES_MAX)
+			continue;
+		d = distance(text, text_n, key, key_n);
+		/* Half of a short word changed is another word. */
+		if (d < best && d * 2 < key_n) {
+			best = d;
+			meant = key;
+		}
+	}
+	return meant;
+}
+
+static int refuse_unknown(const struct schema *schema, const struct document_node *key,
+                          struct tn_error *err)
+{
+	const char *meant = suggest(schema, key->text);
+	char keys[TN_ERROR_MSG_BYTES] = "";
+	char hint[SCHEMA_KEY_BYTES_MAX + 32] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < schema->keys_n && n < sizeof(keys); i++) {
+		int written = snprintf(keys + n, sizeof(keys) - n, "%s%s", i == 0 ? "" : ", ",
+		                       schema->key(i));
+
+		n += written < 0 ? sizeof(keys) : (size_t)written;
+	}
+	if (meant != NULL)
+		(void)snprintf(hint, sizeof(hint), ", did you mean '%s'?", meant);
+	return document_refuse(key, err, "unknown key '%.64s'%s%s%s; this version enforces: %s",
+	                       key->text, schema->noun == NULL ? "" : " in ",
+	                       schema->noun == NULL ? "" : schema->noun, hint, keys);
+}
+
+static int take(const struct schema *schema, const struct document_node *key, void *target,
+                struct tn_error *err)
+{
+	for (size_t i = 0; i < schema->keys_n; i++)
+		if (strcmp(schema->key(i), key->text) == 0)
+			return schema->set(target, i, key, err);
+	return refuse_unknown(schema, key, err);
+}
+
+/* What stands where something else belongs, in words. */
+static const char *kind_text(const struct document_node *node)
+{
+	if (document_is_empty(node))
+		return "no value";
+	switch (node->kind) {
+	case DOCUMENT_MAPPING:
+		return "a mapping";
+	case DOCUMENT_SEQUENCE:
+		return "a list";
+	case DOCUMENT_SCALAR:
+		break;
+	}
+	return "a single value";
+}
+
+int schema_walk(const struct schema *schema, const struct document_node *mapping, void *target,
+                struct tn_error *err)
+{
+	if (mapping->kind != DOCUMENT_MAPPING)
+		return document_refuse(mapping, err, "%s: %s; expected 'key: value' lines",
+		                       schema->noun == NULL ? "the file" : schema->noun,
+		                       kind_text(mapping));
+	for (const struct document_node *key = mapping->first; key != NULL; key = key->next) {
+		int r = take(schema, key, target, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int schema_want_text(const struct document_node *key, const char *expected,
+                     struct tn_error *err)
+{
+	const struct document_node *value = key->value;
+
+	if (value->kind == DOCUMENT_SCALAR && !document_is_empty(value))
+		return 0;
+	return document_refuse(value, err, "%s: %s; expected %s", key->text, kind_text(value),
+	                       expected);
+}
+
+int schema_want_choice(const struct document_node *key, const char *choice,
+                       struct tn_error *err)
+{
+	int r = schema_want_text(key, choice, err);
+
+	if (r < 0 || strcmp(key->value->text, choice) == 0)
+		return r;
+	return document_refuse(key->value, err,
+	                       "%s: '%.64s' is not enforced by this version; expected %s",
+	                       key->text, key->value->text, choice);
+}

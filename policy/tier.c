@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tier.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/fd.h>
+
+#include "binds.h"
+#include "document.h"
+#include "limits.h"
+#include "schema.h"
+
+#define FILE_SUFFIX ".yaml"
+
+static void document_freep(struct document **document)
+{
+	(void)document_free(*document);
+}
+
+/* "free" of "tiers/free.yaml": *n letters from the returned one. */
+static const char *file_base(const char *file, size_t *n)
+{
+	const char *slash = strrchr(file, '/');
+	const char *base = slash != NULL ? slash + 1 : file;
+	size_t suffix_n = strlen(FILE_SUFFIX);
+
+	*n = strlen(base);
+	if (*n > suffix_n && strcmp(base + *n - suffix_n, FILE_SUFFIX) == 0)
+		*n -= suffix_n;
+	return base;
+}
+
+static int set_name(struct policy_tier *tier, const struct document_node *key,
+                    struct tn_error *err)
+{
+	const struct document_node *value = key->value;
+	const char *base;
+	size_t n;
+	int r = schema_want_text(key, "the tier's name", err);
+
+	if (r < 0)
+		return r;
+	if (!name_valid(value->text))
+		return document_refuse(value, err,
+		                       "tier: '%.64s' is not a name; expected " NAME_RULE,
+		                       value->text);
+	/* One name for the tier and its file: two files cannot claim the same. */
+	base = file_base(tier->file, &n);
+	if (strlen(value->text) != n || memcmp(value->text, base, n) != 0)
+		return document_refuse(value, err,
+		                       "tier: '%.64s' is not the file's name; expected %.*s",
+		                       value->text, (int)n, base);
+	memcpy(tier->name, value->text, n + 1);
+	return 0;
+}
+
+static int set_display_name(struct policy_tier *tier, const struct document_node *key,
+                            struct tn_error *err)
+{
+	const struct document_node *value = key->value;
+	int r = schema_want_text(key, "a line of text", err);
+
+	if (r < 0)
+		return r;
+	if (strlen(value->text) >= sizeof(tier->display_name))
+		return document_refuse(value, err,
+		                       "display_name: too long; expected at most %zu bytes",
+		                       sizeof(tier->display_name) - 1);
+	for (const char *p = value->text; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return document_refuse(
+				value, err,
+				"display_name: control characters; expected a line of text");
+	memcpy(tier->display_name, value->text, strlen(value->text) + 1);
+	return 0;
+}
+
+static int set_limits(struct policy_tier *tier, const struct document_node *key,
+                      struct tn_error *err)
+{
+	return limits_read(tier, key->value, err);
+}
+
+static int set_rootfs(struct policy_tier *tier, const struct document_node *key,
+                      struct tn_error *err)
+{
+	(void)tier;
+	return schema_want_choice(key, "host", err);
+}
+
+static int set_seccomp(struct policy_tier *tier, const struct document_node *key,
+                       struct tn_error *err)
+{
+	(void)tier;
+	return schema_want_choice(key, "default", err);
+}
+
+static const char *network_key(size_t i)
+{
+	(void)i;
+	return "mode";
+}
+
+static int network_set(void *target, size_t i, const struct document_node *key,
+                       struct tn_error *err)
+{
+	(void)target;
+	(void)i;
+	return schema_want_choice(key, "none", err);
+}
+
+static int set_network(struct policy_tier *tier, const struct document_node *key,
+                       struct tn_error *err)
+{
+	static const struct schema schema = {
+		.noun = "network",
+		.keys_n = 1,
+		.key = network_key,
+		.set = network_set,
+	};
+
+	return schema_walk(&schema, key->value, tier, err);
+}
+
+static int set_binds(struct policy_tier *tier, const struct document_node *key,
+                     struct tn_error *err)
+{
+	return binds_read(tier, key->value, err);
+}
+
+/* The keys of a tier file. */
+static const struct tier_row {
+	const char *key;
+	int (*set)(struct policy_tier *tier, const struct document_node *key,
+	           struct tn_error *err);
+	const char *about;
+} rows[] = {
+	/* clang-format off */
+	{ "tier",         set_name,         "the tier's name, which is its file's too; required" },
+	{ "display_name", set_display_name, "the name that people see; default: tier" },
+	{ "limits",       set_limits,       "what its tenants and their executions may use" },
+	{ "rootfs",       set_rootfs,       "what a sandbox sees as /: host" },
+	{ "seccomp",      set_seccomp,      "the system calls that may be made: default" },
+	{ "network",      set_network,      "mode: none, a loopback interface and no other" },
+	{ "binds",        set_binds,        "host paths that may be bound; default: none" },
+	/* clang-format on */
+};
+
+static const char *tier_key(size_t i)
+{
+	return rows[i].key;
+}
+
+static int tier_set(void *target, size_t i, const struct document_node *key,
+                    struct tn_error *err)
+{
+	return rows[i].set(target, key, err);
+}
+
+static int tier_read(struct policy_tier *tier, const struct document_node *root,
+                     struct tn_error *err)
+{
+	static const struct schema schema = {
+		.keys_n = ARRAY_LEN(rows),
+		.key = tier_key,
+		.set = tier_set,
+	};
+	int r = schema_walk(&schema, root, tier, err);
+
+	if (r < 0)
+		return r;
+	if (tier->name[0] == '\0') {
+		size_t n;
+		const char *base = file_base(tier->file, &n);
+
+		return document_refuse(root, err,
+		                       "key 'tier' is missing; expected 'tier: %.*s'", (int)n,
+		                       base);
+	}
+	if (tier->display_name[0] == '\0')
+		memcpy(tier->display_name, tier->name, sizeof(tier->name));
+	limits_finish(tier);
+	return 0;
+}
+
+static_assert(NAME_BYTES_MAX <= POLICY_TEXT_BYTES_MAX, "a name serves as display name");
+
+int policy_tier_parse(const char *file, const char *text, size_t n, struct policy_tier *ret,
+                      struct tn_error *err)
+{
+	__attribute__((cleanup(document_freep))) struct document *document = NULL;
+	cleanup_free struct policy_tier *tier = calloc(1, sizeof(*tier));
+	int r;
+
+	if (tier == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "parse %s", file);
+	if (strlen(file) >= sizeof(tier->file))
+		return err_refuse(err, TN_INVALID,
+		                  "%.64s...: file name too long; expected at most %zu", file,
+		                  sizeof(tier->file) - 1);
+	memcpy(tier->file, file, strlen(file) + 1);
+	limits_reset(tier);
+
+	r = document_parse(tier->file, text, n, &document, err);
+	if (r < 0)
+		return r;
+	r = tier_read(tier, document_root(document), err);
+	if (r < 0)
+		return r;
+	*ret = *tier;
+	return 0;
+}
