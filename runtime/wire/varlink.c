@@ -368,7 +368,7 @@ int varlink_process(struct varlink *link, struct tn_error *err)
 	link->peer_closed = false;
 	r = read_input(link, err);
 	link->peer_closed |= closed;
-	if (link->peer_closed)
+	if (link->peer_closed && link->out_n > 0)
 		drop_output(link, link->out_n);
 	if (r < 0)
 		return r;

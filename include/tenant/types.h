@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * What libtenant gives back: tenants, executions, usage, plans, status.
+ *
+ * Times are microseconds: instants since the epoch in UTC, durations as such. Sizes
+ * are bytes. Every integer is a non-negative int64_t, or TN_ABSENT where there is no
+ * such figure; text that is absent is NULL.
+ *
+ * A record owns its text and its lists. Whoever received one releases it with the
+ * done function of its type, which accepts a zeroed record; one that is shown to a
+ * callback is valid until the callback returns and is not released there.
+ */
+#ifndef TENANT_TYPES_H
+#define TENANT_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TN_API __attribute__((visibility("default")))
+
+/** A figure that the kernel does not give, or an instant that has not come. */
+#define TN_ABSENT (-1)
+
+/** What a newer daemon may say beyond these is read as the last of each. */
+enum tn_tenant_status {
+	TN_TENANT_CREATING,
+	TN_TENANT_ACTIVE,
+	TN_TENANT_SUSPENDED,
+	TN_TENANT_DELETING,
+	TN_TENANT_DELETED,
+	TN_TENANT_UNKNOWN,
+};
+
+enum tn_execution_state {
+	TN_EXECUTION_RUNNING,
+	TN_EXECUTION_EXITED,
+	TN_EXECUTION_UNKNOWN,
+};
+
+/** Why an execution ended. TN_REASON_NONE: it has not. */
+enum tn_reason {
+	TN_REASON_NONE = TN_ABSENT,
+	TN_REASON_EXITED,   /**< by itself; see exit_code */
+	TN_REASON_SIGNALED, /**< by a signal that was not ours; see signal */
+	TN_REASON_OOM,      /**< out of the memory it may use */
+	TN_REASON_TIMEOUT,  /**< longer than it may run */
+	TN_REASON_SECCOMP,  /**< a system call that is refused */
+	TN_REASON_QUOTA,    /**< a quota was exhausted */
+	TN_REASON_KILLED,   /**< on someone's order, or because its caller went away */
+	TN_REASON_RUNTIME,  /**< it was never executed; exit_code 126 or 127 says why */
+	TN_REASON_UNKNOWN,
+};
+
+enum tn_health {
+	TN_HEALTH_OK,
+	TN_HEALTH_DEGRADED,
+	TN_HEALTH_UNKNOWN,
+};
+
+struct tn_pair {
+	const char *key;
+	const char *value;
+};
+
+struct tn_pairs {
+	struct tn_pair *items;
+	size_t n;
+};
+
+/** An amount of one meter, in the meter's base unit. */
+struct tn_count {
+	const char *name;
+	int64_t amount;
+};
+
+struct tn_counts {
+	struct tn_count *items;
+	size_t n;
+};
+
+struct tn_texts {
+	const char **items;
+	size_t n;
+};
+
+/** One resolved limit: its value as policy files write it, and where it is set. */
+struct tn_limit {
+	const char *key;    /**< "memory_max" */
+	const char *value;  /**< "64M" */
+	const char *source; /**< "tiers/free.yaml:7", "--memory" or "default" */
+};
+
+struct tn_limits {
+	struct tn_limit *items;
+	size_t n;
+};
+
+struct tn_settings {
+	int64_t billing_anchor_day;
+	const char *time_zone;
+	const char *currency;
+	const char *customer_id; /**< or NULL */
+};
+
+struct tn_tenant {
+	void *owner; /**< private */
+	const char *id;
+	const char *name;
+	const char *display_name;
+	enum tn_tenant_status status;
+	const char *tier;
+	struct tn_pairs metadata;
+	struct tn_settings settings;
+	int64_t version;
+	int64_t created_at;
+	int64_t updated_at;
+	const char *policy_hash;
+	const char *cgroup;
+	int64_t uid_first;
+	int64_t uid_count;
+	const char *storage_path;
+};
+
+/** What an execution was and used; the same in every place that shows one. */
+struct tn_execution {
+	void *owner; /**< private */
+	const char *id;
+	const char *tenant;
+	const char *name; /**< or NULL */
+	enum tn_execution_state state;
+	enum tn_reason reason;
+	int64_t exit_code;
+	int64_t signal;
+	int64_t started_at;
+	int64_t ended_at;
+	int64_t wall_usec;
+	int64_t cpu_usec;
+	int64_t cpu_user_usec;
+	int64_t cpu_system_usec;
+	int64_t throttled_usec;        /**< of the execution's own quota */
+	int64_t tenant_throttled_usec; /**< of the tenant's, while it ran */
+	int64_t memory_peak_bytes;
+	int64_t memory_mib_msec; /**< integral of memory over time */
+	int64_t io_read_bytes;
+	int64_t io_write_bytes;
+	int64_t pids_peak;
+	int64_t overhead_usec; /**< what launching and ending it took */
+	int64_t oom_kills;
+	int64_t pids_refused;
+	int64_t stall_cpu_usec;
+	int64_t stall_memory_usec;
+	int64_t stall_io_usec;
+	const char *policy_hash;
+};
+
+/** What a tenant used between two instants. */
+struct tn_usage {
+	void *owner; /**< private */
+	const char *tenant;
+	int64_t since;
+	int64_t until;
+	struct tn_counts meters;
+	int64_t unattributed_usec; /**< CPU time that no execution accounts for */
+};
+
+/** What a run would get: all that the tier, the defaults and the options say. */
+struct tn_plan {
+	void *owner; /**< private */
+	const char *tier;
+	struct tn_limits limits;
+	struct tn_texts environment;
+	const char *policy_hash;
+	struct tn_texts unenforced; /**< what this host cannot enforce, in words */
+};
+
+struct tn_policy {
+	void *owner; /**< private */
+	const char *policy_hash;
+	struct tn_texts tiers;
+};
+
+struct tn_status {
+	void *owner; /**< private */
+	const char *version;
+	int64_t uptime_usec;
+	enum tn_health health;
+	struct tn_texts degraded;
+	const char *policy_hash;
+	int64_t tenants;
+	int64_t executions; /**< running */
+	int64_t store_bytes;
+	struct tn_texts unenforced;
+};
+
+/** Which quota refused, beside TN_QUOTA. */
+struct tn_quota_error {
+	char meter[64];
+	int64_t limit;
+	int64_t used;
+	int64_t requested;
+	int64_t reset_at; /**< or TN_ABSENT */
+};
+
+/** How a member of a record is held. */
+enum tn_field_kind {
+	TN_FIELD_TEXT,   /**< const char * */
+	TN_FIELD_INT,    /**< int64_t */
+	TN_FIELD_ENUM,   /**< int: index into names, or TN_ABSENT */
+	TN_FIELD_PAIRS,  /**< struct tn_pairs */
+	TN_FIELD_COUNTS, /**< struct tn_counts */
+	TN_FIELD_TEXTS,  /**< struct tn_texts */
+	TN_FIELD_LIMITS, /**< struct tn_limits */
+	TN_FIELD_RECORD, /**< members described by fields, at offset */
+};
+
+/**
+ * One member of a record, by the name it has on the socket. The rows that libtenant
+ * itself reads replies with, for those who show or store all of a record.
+ */
+struct tn_field {
+	const char *name; /**< NULL ends a table */
+	enum tn_field_kind kind;
+	bool nullable;
+	size_t offset;
+	const char *const *names;      /**< TN_FIELD_ENUM: NULL-ended */
+	const struct tn_field *fields; /**< TN_FIELD_RECORD */
+};
+
+TN_API const struct tn_field *tn_tenant_fields(void);
+TN_API const struct tn_field *tn_execution_fields(void);
+TN_API const struct tn_field *tn_usage_fields(void);
+TN_API const struct tn_field *tn_plan_fields(void);
+TN_API const struct tn_field *tn_policy_fields(void);
+TN_API const struct tn_field *tn_status_fields(void);
+
+TN_API void tn_tenant_done(struct tn_tenant *tenant);
+TN_API void tn_execution_done(struct tn_execution *execution);
+TN_API void tn_usage_done(struct tn_usage *usage);
+TN_API void tn_plan_done(struct tn_plan *plan);
+TN_API void tn_policy_done(struct tn_policy *policy);
+TN_API void tn_status_done(struct tn_status *status);
+
+/** The name on the socket: "active", "oom". NULL for TN_REASON_NONE. */
+TN_API const char *tn_tenant_status_name(enum tn_tenant_status status);
+TN_API const char *tn_reason_name(enum tn_reason reason);
+
+/** The name of an error code, as replies and --json output give it: "io.tenantd.NotFound". */
+TN_API const char *tn_error_name(int32_t code);
+
+/** The exit status that a command ends with for an error code. */
+TN_API int tn_error_exit_status(int32_t code);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The calls of <tenant/client.h>. In json_pack() formats "s?" is text or null for
+ * NULL, and "o" consumes; a NULL from any part makes the whole NULL, which
+ * client_start() turns into an error.
+ */
+#include <tenant/client.h>
+
+#include <base/name.h>
+
+#include "client.h"
+#include "record.h"
+
+/* NULL also where it is null, which is how an empty list is told. */
+static json_t *member(json_t *parameters, const char *name)
+{
+	json_t *json = json_object_get(parameters, name);
+
+	return json_is_null(json) ? NULL : json;
+}
+
+static int no_member(const char *name, struct tn_error *err)
+{
+	return err_refuse(err, TN_PROTOCOL, "the daemon's reply has no '%s'", name);
+}
+
+static int on_tenant(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	json_t *json = member(parameters, "tenant");
+
+	if (json == NULL)
+		return no_member("tenant", err);
+	return client_on_record(call, json, err);
+}
+
+/* What a call of one record @ret of @type gives client_start(). */
+#define CALL_FOR(reply, type, ret_)                                                            \
+	{                                                                                      \
+		.on_reply = (reply), .ret = (ret_), .ret_fields = type##_fields(),             \
+		.ret_size = sizeof(struct type),                                               \
+	}
+
+static json_t *pack_pairs(const struct tn_pair *pairs, size_t n)
+{
+	json_t *json = json_object();
+
+	for (size_t i = 0; i < n; i++) {
+		if (json_object_set_new(json, pairs[i].key, json_string(pairs[i].value)) < 0) {
+			json_decref(json);
+			return NULL;
+		}
+	}
+	return json;
+}
+
+static json_t *pack_settings(const struct tn_settings *settings)
+{
+	if (settings == NULL)
+		return json_null();
+	return json_pack("{s:I, s:s, s:s, s:s?}", "billing_anchor_day",
+	                 (json_int_t)settings->billing_anchor_day, "time_zone",
+	                 settings->time_zone, "currency", settings->currency, "customer_id",
+	                 settings->customer_id);
+}
+
+int tn_tenant_create_start(struct tn_client *client, const struct tn_tenant_spec *spec,
+                           struct tn_tenant *ret, struct tn_error *err)
+{
+	const struct call call = CALL_FOR(on_tenant, tn_tenant, ret);
+
+	if (spec->name == NULL || !name_valid(spec->name))
+		return err_refuse(err, TN_INVALID, "not a name for a tenant: it is " NAME_RULE);
+	return client_start(client, "CreateTenant",
+	                    json_pack("{s:s, s:s?, s:s?, s:o, s:o}", "name", spec->name,
+	                              "display_name", spec->display_name, "tier", spec->tier,
+	                              "metadata", pack_pairs(spec->metadata, spec->metadata_n),
+	                              "settings", pack_settings(spec->settings)),
+	                    CONNECTION_ONE, &call, err);
+}
+
+int tn_tenant_create(struct tn_client *client, const struct tn_tenant_spec *spec,
+                     struct tn_tenant *ret, struct tn_error *err)
+{
+	return client_finish(client, tn_tenant_create_start(client, spec, ret, err), err);
+}
+
+int tn_tenant_get_start(struct tn_client *client, const char *tenant, struct tn_tenant *ret,
+                        struct tn_error *err)
+{
+	const struct call call = CALL_FOR(on_tenant, tn_tenant, ret);
+	int r = check_tenant(tenant, err);
+
+	if (r < 0)
+		return r;
+	return client_start(client, "GetTenant", json_pack("{s:s}", "tenant", tenant),
+	                    CONNECTION_ONE, &call, err);
+}
+
+int tn_tenant_get(struct tn_client *client, const char *tenant, struct tn_tenant *ret,
+                  struct tn_error *err)
+{
+	return client_finish(client, tn_tenant_get_start(client, tenant, ret, err), err);
+}
+
+static int on_tenant_of_list(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	json_t *json = member(parameters, "tenant");
+	struct tn_tenant tenant = { 0 };
+	int r;
+
+	if (json == NULL)
+		return 0;
+	r = record_read(tn_tenant_fields(), json, &tenant, sizeof(tenant), err);
+	if (r < 0)
+		return r;
+	r = call->each_tenant(&tenant, call->userdata) != 0;
+	tn_tenant_done(&tenant);
+	return r;
+}
+
+int tn_tenant_list_start(struct tn_client *client, tn_tenant_fn *each, void *userdata,
+                         struct tn_error *err)
+{
+	const struct call call = {
+		.on_reply = on_tenant_of_list,
+		.each_tenant = each,
+		.userdata = userdata,
+	};
+
+	return client_start(client, "ListTenants", json_object(), CONNECTION_MORE, &call, err);
+}
+
+int tn_tenant_list(struct tn_client *client, tn_tenant_fn *each, void *userdata,
+                   struct tn_error *err)
+{
+	return client_finish(client, tn_tenant_list_start(client, each, userdata, err), err);
+}
+
+static int on_execution_of_list(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	json_t *json = member(parameters, "execution");
+	struct tn_execution execution = { 0 };
+	int r;
+
+	if (json == NULL || call->each_execution == NULL)
+		return 0;
+	r = record_read(tn_execution_fields(), json, &execution, sizeof(execution), err);
+	if (r < 0)
+		return r;
+	r = call->each_execution(&execution, call->userdata) != 0;
+	tn_execution_done(&execution);
+	return r;
+}
+
+int tn_execution_list_start(struct tn_client *client, const char *tenant, bool all,
+                            tn_execution_fn *each, void *userdata, struct tn_error *err)
+{
+	const struct call call = {
+		.on_reply = on_execution_of_list,
+		.each_execution = each,
+		.userdata = userdata,
+	};
+	int r = tenant == NULL ? 0 : check_tenant(tenant, err);
+
+	if (r < 0)
+		return r;
+	return client_start(client, "ListExecutions",
+	                    json_pack("{s:s?, s:b}", "tenant", tenant, "all", all),
+	                    CONNECTION_MORE, &call, err);
+}
+
+int tn_execution_list(struct tn_client *client, const char *tenant, bool all,
+                      tn_execution_fn *each, void *userdata, struct tn_error *err)
+{
+	int r = tn_execution_list_start(client, tenant, all, each, userdata, err);
+
+	return client_finish(client, r, err);
+}
+
+/* The first reply holds the totals, each further one an execution. */
+static int on_usage(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	if (call->replies_n > 0)
+		return on_execution_of_list(call, parameters, err);
+	return client_on_record(call, parameters, err);
+}
+
+int tn_usage_get_start(struct tn_client *client, const struct tn_usage_query *query,
+                       struct tn_usage *ret, struct tn_error *err)
+{
+	struct call call = CALL_FOR(on_usage, tn_usage, ret);
+	int r = check_tenant(query->tenant, err);
+
+	if (r < 0)
+		return r;
+	call.each_execution = query->each;
+	call.userdata = query->userdata;
+	return client_start(client, "GetUsage",
+	                    json_pack("{s:s, s:o, s:o}", "tenant", query->tenant, "since",
+	                              json_int_or_null(query->since), "until",
+	                              json_int_or_null(query->until)),
+	                    CONNECTION_MORE, &call, err);
+}
+
+int tn_usage_get(struct tn_client *client, const struct tn_usage_query *query,
+                 struct tn_usage *ret, struct tn_error *err)
+{
+	return client_finish(client, tn_usage_get_start(client, query, ret, err), err);
+}
+
+static int on_killed(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	const json_t *killed = json_object_get(parameters, "killed");
+	int64_t *ret = call->ret;
+
+	if (!json_is_integer(killed) || json_integer_value(killed) < 0)
+		return no_member("killed", err);
+	*ret = json_integer_value(killed);
+	return 0;
+}
+
+int tn_kill_start(struct tn_client *client, const char *id, const char *tenant,
+                  int64_t *ret_killed, struct tn_error *err)
+{
+	const struct call call = { .on_reply = on_killed, .ret = ret_killed };
+	int r;
+
+	if ((id == NULL) == (tenant == NULL))
+		return err_refuse(err, TN_INVALID, "either an execution or a tenant is killed");
+	r = id != NULL ? check_id(id, err) : check_tenant(tenant, err);
+	if (r < 0)
+		return r;
+	return client_start(client, "Kill",
+	                    json_pack("{s:s?, s:s?}", "id", id, "tenant", tenant),
+	                    CONNECTION_ONE, &call, err);
+}
+
+int tn_kill(struct tn_client *client, const char *id, const char *tenant, int64_t *ret_killed,
+            struct tn_error *err)
+{
+	return client_finish(client, tn_kill_start(client, id, tenant, ret_killed, err), err);
+}
+
+int tn_policy_reload_start(struct tn_client *client, struct tn_policy *ret,
+                           struct tn_error *err)
+{
+	const struct call call = CALL_FOR(client_on_record, tn_policy, ret);
+
+	return client_start(client, "ReloadPolicy", json_object(), CONNECTION_ONE, &call, err);
+}
+
+int tn_policy_reload(struct tn_client *client, struct tn_policy *ret, struct tn_error *err)
+{
+	return client_finish(client, tn_policy_reload_start(client, ret, err), err);
+}
+
+int tn_status_get_start(struct tn_client *client, struct tn_status *ret, struct tn_error *err)
+{
+	const struct call call = CALL_FOR(client_on_record, tn_status, ret);
+
+	return client_start(client, "GetStatus", json_object(), CONNECTION_ONE, &call, err);
+}
+
+int tn_status_get(struct tn_client *client, struct tn_status *ret, struct tn_error *err)
+{
+	return client_finish(client, tn_status_get_start(client, ret, err), err);
+}

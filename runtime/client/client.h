@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The one call that a client has in progress. Each call of the public interface is a
+ * few lines: its parameters, and a function that is given each reply.
+ */
+#ifndef RUNTIME_CLIENT_CLIENT_H
+#define RUNTIME_CLIENT_CLIENT_H
+
+#include <jansson.h>
+
+#include <base/err.h>
+
+#include <tenant/client.h>
+
+#include "connection.h"
+
+struct call;
+
+/*
+ * Take one reply (borrowed). Returns 0; a positive number if no more is wanted; a
+ * negative errno.
+ */
+typedef int call_reply_fn(struct call *call, json_t *parameters, struct tn_error *err);
+
+struct call {
+	call_reply_fn *on_reply;
+	bool more; /* set by client_start() */
+	/* What the caller gave; each call uses the members it needs. */
+	void *ret;
+	const struct tn_field *ret_fields; /* if *ret is a record: how it is read */
+	size_t ret_size;
+	tn_tenant_fn *each_tenant;
+	tn_execution_fn *each_execution;
+	void *userdata;
+	size_t replies_n; /* before this one */
+};
+
+/* A reply that is one record, as a whole. */
+call_reply_fn client_on_record;
+
+/* Begin @call of @method; consumes @parameters, NULL of which means that they hold what
+ * is not UTF-8. */
+int client_start(struct tn_client *client, const char *method, json_t *parameters,
+                 enum connection_mode mode, const struct call *call, struct tn_error *err);
+
+/* The waiting form: @r is what the start form returned. */
+int client_finish(struct tn_client *client, int r, struct tn_error *err);
+
+/* The path this client connects to; borrowed. */
+const char *client_path(const struct tn_client *client);
+
+/* Refuse what is neither a name nor a UUID before it is sent. */
+int check_tenant(const char *tenant, struct tn_error *err);
+int check_id(const char *id, struct tn_error *err);
+
+/* An integer, or null for TN_ABSENT. */
+json_t *json_int_or_null(int64_t number);
+
+#endif

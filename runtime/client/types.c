@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tables that describe the records of <tenant/types.h>: one row per member, in
+ * the order and by the names of io.tenantd.varlink.
+ */
+#include <tenant/types.h>
+
+#include <base/err.h>
+#include <base/fd.h>
+
+#include "record.h"
+
+static const char *const tenant_status_names[] = { "creating", "active",  "suspended",
+	                                           "deleting", "deleted", "unknown",
+	                                           NULL };
+static const char *const execution_state_names[] = { "running", "exited", "unknown", NULL };
+static const char *const reason_names[] = { "exited",  "signaled", "oom",    "timeout",
+	                                    "seccomp", "quota",    "killed", "runtime",
+	                                    "unknown", NULL };
+static const char *const health_names[] = { "ok", "degraded", "unknown", NULL };
+
+static_assert(ARRAY_LEN(tenant_status_names) == TN_TENANT_UNKNOWN + 2 &&
+                      ARRAY_LEN(execution_state_names) == TN_EXECUTION_UNKNOWN + 2 &&
+                      ARRAY_LEN(reason_names) == TN_REASON_UNKNOWN + 2 &&
+                      ARRAY_LEN(health_names) == TN_HEALTH_UNKNOWN + 2,
+              "a name for each value");
+static_assert(sizeof(enum tn_reason) == sizeof(int), "enumerations are read as int");
+
+#define ROW(type, kind, nullable, member)                                                      \
+	{                                                                                      \
+#member, kind, nullable, offsetof(struct type, member), NULL, NULL             \
+	}
+#define TEXT(type, member)       ROW(type, TN_FIELD_TEXT, false, member)
+#define TEXT_OR(type, member)    ROW(type, TN_FIELD_TEXT, true, member)
+#define INT(type, member)        ROW(type, TN_FIELD_INT, false, member)
+#define INT_OR(type, member)     ROW(type, TN_FIELD_INT, true, member)
+#define LIST(type, kind, member) ROW(type, kind, false, member)
+#define ENUM(type, nullable, member, names)                                                    \
+	{                                                                                      \
+#member, TN_FIELD_ENUM, nullable, offsetof(struct type, member), names, NULL   \
+	}
+
+/* Offsets count from the tenant, which the settings are embedded in. */
+#define SETTING(kind, nullable, member)                                                        \
+	{                                                                                      \
+#member, kind, nullable, offsetof(struct tn_tenant, settings.member), NULL,    \
+			NULL                                                                   \
+	}
+
+static const struct tn_field settings_fields[] = {
+	SETTING(TN_FIELD_INT, false, billing_anchor_day),
+	SETTING(TN_FIELD_TEXT, false, time_zone),
+	SETTING(TN_FIELD_TEXT, false, currency),
+	SETTING(TN_FIELD_TEXT, true, customer_id),
+	{ 0 },
+};
+
+static const struct tn_field tenant_fields[] = {
+	TEXT(tn_tenant, id),
+	TEXT(tn_tenant, name),
+	TEXT(tn_tenant, display_name),
+	ENUM(tn_tenant, false, status, tenant_status_names),
+	TEXT(tn_tenant, tier),
+	LIST(tn_tenant, TN_FIELD_PAIRS, metadata),
+	{ "settings", TN_FIELD_RECORD, false, offsetof(struct tn_tenant, settings), NULL,
+	  settings_fields },
+	INT(tn_tenant, version),
+	INT(tn_tenant, created_at),
+	INT(tn_tenant, updated_at),
+	TEXT(tn_tenant, policy_hash),
+	TEXT(tn_tenant, cgroup),
+	INT(tn_tenant, uid_first),
+	INT(tn_tenant, uid_count),
+	TEXT(tn_tenant, storage_path),
+	{ 0 },
+};
+
+static const struct tn_field execution_fields[] = {
+	TEXT(tn_execution, id),
+	TEXT(tn_execution, tenant),
+	TEXT_OR(tn_execution, name),
+	ENUM(tn_execution, false, state, execution_state_names),
+	ENUM(tn_execution, true, reason, reason_names),
+	INT_OR(tn_execution, exit_code),
+	INT_OR(tn_execution, signal),
+	INT(tn_execution, started_at),
+	INT_OR(tn_execution, ended_at),
+	INT_OR(tn_execution, wall_usec),
+	INT_OR(tn_execution, cpu_usec),
+	INT_OR(tn_execution, cpu_user_usec),
+	INT_OR(tn_execution, cpu_system_usec),
+	INT_OR(tn_execution, throttled_usec),
+	INT_OR(tn_execution, tenant_throttled_usec),
+	INT_OR(tn_execution, memory_peak_bytes),
+	INT_OR(tn_execution, memory_mib_msec),
+	INT_OR(tn_execution, io_read_bytes),
+	INT_OR(tn_execution, io_write_bytes),
+	INT_OR(tn_execution, pids_peak),
+	INT_OR(tn_execution, overhead_usec),
+	INT_OR(tn_execution, oom_kills),
+	INT_OR(tn_execution, pids_refused),
+	INT_OR(tn_execution, stall_cpu_usec),
+	INT_OR(tn_execution, stall_memory_usec),
+	INT_OR(tn_execution, stall_io_usec),
+	TEXT(tn_execution, policy_hash),
+	{ 0 },
+};
+
+static const struct tn_field usage_fields[] = {
+	TEXT(tn_usage, tenant),
+	INT_OR(tn_usage, since),
+	INT_OR(tn_usage, until),
+	LIST(tn_usage, TN_FIELD_COUNTS, meters),
+	INT_OR(tn_usage, unattributed_usec),
+	{ 0 },
+};
+
+static const struct tn_field plan_fields[] = {
+	TEXT(tn_plan, tier),
+	LIST(tn_plan, TN_FIELD_LIMITS, limits),
+	LIST(tn_plan, TN_FIELD_TEXTS, environment),
+	TEXT(tn_plan, policy_hash),
+	ROW(tn_plan, TN_FIELD_TEXTS, true, unenforced),
+	{ 0 },
+};
+
+static const struct tn_field policy_fields[] = {
+	TEXT(tn_policy, policy_hash),
+	LIST(tn_policy, TN_FIELD_TEXTS, tiers),
+	{ 0 },
+};
+
+static const struct tn_field status_fields[] = {
+	TEXT(tn_status, version),
+	INT(tn_status, uptime_usec),
+	ENUM(tn_status, false, health, health_names),
+	LIST(tn_status, TN_FIELD_TEXTS, degraded),
+	TEXT(tn_status, policy_hash),
+	INT(tn_status, tenants),
+	INT(tn_status, executions),
+	INT(tn_status, store_bytes),
+	LIST(tn_status, TN_FIELD_TEXTS, unenforced),
+	{ 0 },
+};
+
+/* Each record is described, and released, by its table alone. */
+#define RECORD(type)                                                                           \
+	const struct tn_field *tn_##type##_fields(void)                                        \
+	{                                                                                      \
+		return type##_fields;                                                          \
+	}                                                                                      \
+	void tn_##type##_done(struct tn_##type *type)                                          \
+	{                                                                                      \
+		record_done(type##_fields, type, sizeof(*type));                               \
+	}
+
+RECORD(tenant)
+RECORD(execution)
+RECORD(usage)
+RECORD(plan)
+RECORD(policy)
+RECORD(status)
+
+const char *tn_tenant_status_name(enum tn_tenant_status status)
+{
+	return tenant_status_names[status];
+}
+
+const char *tn_reason_name(enum tn_reason reason)
+{
+	return reason == TN_REASON_NONE ? NULL : reason_names[reason];
+}
+
+const char *tn_error_name(int32_t code)
+{
+	return err_row(code)->name;
+}
+
+int tn_error_exit_status(int32_t code)
+{
+	return err_row(code)->exit_status;
+}

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One process per connection: a call is answered before the next is read, but for a
+ * run, while which signals are taken.
+ */
+#include "fake.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <base/clock.h>
+#include <base/fd.h>
+#include <base/io.h>
+#include <wire/varlink.h>
+
+#define ARGS_BYTES_MAX   (2u << 20)
+#define STRINGS_MAX      4096
+#define EXECUTIONS_N     300 /* more than one read of the socket */
+#define SEALS            (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define EXIT_NOT_EXECUTE 126
+#define EXIT_NOT_FOUND   127
+
+struct call {
+	struct varlink *link;
+	struct varlink_message *message;
+	json_t *parameters;
+};
+
+static struct tn_error ignored;
+
+static void flush(struct varlink *link)
+{
+	while (varlink_output_bytes(link) > 0) {
+		struct pollfd pollfd = { .fd = varlink_fd(link), .events = POLLOUT };
+
+		if (varlink_process(link, &ignored) < 0)
+			_exit(0);
+		if (varlink_output_bytes(link) > 0)
+			(void)poll(&pollfd, 1, -1);
+	}
+}
+
+static void send_json(struct varlink *link, json_t *json)
+{
+	if (json == NULL || varlink_send(link, json, NULL, 0, &ignored) < 0)
+		_exit(1);
+	json_decref(json);
+	flush(link);
+}
+
+static void reply(const struct call *call, json_t *parameters, bool continues)
+{
+	json_t *json = json_pack("{s:o}", "parameters", parameters);
+
+	if (continues)
+		(void)json_object_set_new(json, "continues", json_true());
+	send_json(call->link, json);
+}
+
+static void refuse(const struct call *call, const char *name, json_t *parameters)
+{
+	send_json(call->link, json_pack("{s:s, s:o}", "error", name, "parameters", parameters));
+}
+
+static json_t *tenant_json(const char *name)
+{
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:{s:s}, s:{s:i, s:s, s:s, s:n}, s:i, s:I, "
+		"s:I, s:s, s:s, s:i, s:i, s:s}",
+		"id", "5f0c1d2e-3b4a-4958-8776-655443322110", "name", name, "display_name",
+		"A \"quoted\" name", "status", "active", "tier", "free", "metadata", "team",
+		"blue", "settings", "billing_anchor_day", 1, "time_zone", "UTC", "currency",
+		"EUR", "customer_id", "version", 3, "created_at", (json_int_t)1700000000000000,
+		"updated_at", (json_int_t)1700000001000000, "policy_hash", "abcdef0123456789",
+		"cgroup", "tenants.slice/tenantd-tenants.service/acme", "uid_first", 2000000000,
+		"uid_count", 65536, "storage_path", "/var/lib/tenantd/storage/acme");
+}
+
+static json_t *execution_json(const char *tenant, const char *state, const char *reason)
+{
+	json_t *json = json_pack(
+		"{s:s, s:s, s:n, s:s, s:s?, s:n, s:n, s:I, s:n, s:i, s:i, s:i, s:i}", "id",
+		FAKE_EXECUTION_ID, "tenant", tenant, "name", "state", state, "reason", reason,
+		"exit_code", "signal", "started_at", (json_int_t)1700000000000000, "ended_at",
+		"wall_usec", 1234567, "cpu_usec", 1000, "cpu_user_usec", 600, "cpu_system_usec",
+		400);
+	json_t *rest = json_pack(
+		"{s:i, s:n, s:i, s:i, s:n, s:n, s:i, s:i, s:i, s:i, s:n, s:n, "
+		"s:n, s:s}",
+		"throttled_usec", 0, "tenant_throttled_usec", "memory_peak_bytes", 5 << 20,
+		"memory_mib_msec", 2048000, "io_read_bytes", "io_write_bytes", "pids_peak", 2,
+		"overhead_usec", 350, "oom_kills", 0, "pids_refused", 0, "stall_cpu_usec",
+		"stall_memory_usec", "stall_io_usec", "policy_hash", "abcdef0123456789");
+
+	(void)json_object_update(json, rest);
+	json_decref(rest);
+	return json;
+}
+
+/* What the names of tenants stand for. True if the call has been dealt with. */
+static bool misbehave(const struct call *call, const char *tenant)
+{
+	static const struct {
+		const char *tenant, *error;
+	} errors[] = {
+		{ "nobody", "io.tenantd.NotFound" },
+		{ "forbidden", "io.tenantd.NotPermitted" },
+		{ "taken", "io.tenantd.AlreadyExists" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		if (strcmp(tenant, errors[i].tenant) != 0)
+			continue;
+		refuse(call, errors[i].error, json_pack("{s:s+}", "message", "about ", tenant));
+		return true;
+	}
+	if (strcmp(tenant, "full") == 0) {
+		refuse(call, "io.tenantd.QuotaExceeded",
+		       json_pack("{s:s, s:s, s:i, s:i, s:i, s:n}", "message", "16 of 16 run",
+		                 "meter", "executions", "limit", 16, "used", 16, "requested", 1,
+		                 "reset_at"));
+	} else if (strcmp(tenant, "echo") == 0) {
+		refuse(call, "io.tenantd.Invalid",
+		       json_pack("{s:o}", "message",
+		                 json_string(json_dumps(call->parameters, JSON_COMPACT))));
+	} else if (strcmp(tenant, "gone") == 0) {
+		_exit(0);
+	} else if (strcmp(tenant, "silent") == 0) {
+		(void)pause();
+	} else if (strcmp(tenant, "garbage") == 0) {
+		(void)!write(varlink_fd(call->link), "{\"parameters\": [[}", 19);
+	} else if (strcmp(tenant, "wrong") == 0) {
+		reply(call, json_pack("{s:{s:i}}", "tenant", "id", 7), false);
+	} else if (strcmp(tenant, "twice") == 0) {
+		for (int i = 0; i < 2; i++)
+			reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")), true);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static const char *text_of(const struct call *call, const char *name)
+{
+	const char *text = json_string_value(json_object_get(call->parameters, name));
+
+	return text != NULL ? text : "";
+}
+
+static void create_tenant(const struct call *call)
+{
+	if (!misbehave(call, text_of(call, "name")))
+		reply(call, json_pack("{s:o}", "tenant", tenant_json(text_of(call, "name"))),
+		      false);
+}
+
+static void get_tenant(const struct call *call)
+{
+	if (!misbehave(call, text_of(call, "tenant")))
+		reply(call, json_pack("{s:o}", "tenant", tenant_json(text_of(call, "tenant"))),
+		      false);
+}
+
+static void list_tenants(const struct call *call)
+{
+	reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")), true);
+	reply(call, json_pack("{s:o}", "tenant", tenant_json("globex")), false);
+}
+
+static void list_executions(const struct call *call)
+{
+	bool all = json_is_true(json_object_get(call->parameters, "all"));
+
+	if (misbehave(call, text_of(call, "tenant")))
+		return;
+	for (int i = 0; all && i < EXECUTIONS_N; i++)
+		reply(call,
+		      json_pack("{s:o}", "execution", execution_json("acme", "exited", "oom")),
+		      true);
+	/* The last of a list may be nothing. */
+	reply(call, json_pack("{s:n}", "execution"), false);
+}
+
+static void get_usage(const struct call *call)
+{
+	if (misbehave(call, text_of(call, "tenant")))
+		return;
+	reply(call,
+	      json_pack("{s:s, s:I, s:I, s:{s:I, s:i}, s:i}", "tenant", "acme", "since",
+	                (json_int_t)1700000000000000, "until", (json_int_t)1700000100000000,
+	                "meters", "cpu_time", (json_int_t)987654321, "executions", 2,
+	                "unattributed_usec", 17),
+	      true);
+	reply(call,
+	      json_pack("{s:o}", "execution", execution_json("acme", "exited", "timeout")),
+	      true);
+	reply(call, json_pack("{s:o}", "execution", execution_json("acme", "running", NULL)),
+	      false);
+}
+
+static void kill_execution(const struct call *call)
+{
+	if (!misbehave(call, text_of(call, "tenant")))
+		reply(call,
+		      json_pack("{s:i}", "killed", text_of(call, "id")[0] != '\0' ? 1 : 2),
+		      false);
+}
+
+static void reload_policy(const struct call *call)
+{
+	reply(call,
+	      json_pack("{s:s, s:[s,s]}", "policy_hash", "abcdef0123456789", "tiers", "free",
+	                "professional"),
+	      false);
+}
+
+static void get_status(const struct call *call)
+{
+	reply(call,
+	      json_pack("{s:s, s:I, s:s, s:[s], s:s, s:i, s:i, s:i, s:[s]}", "version", "0.1.0",
+	                "uptime_usec", (json_int_t)3723000000, "health", "degraded", "degraded",
+	                "the store is read-only", "policy_hash", "abcdef0123456789", "tenants",
+	                2, "executions", 1, "store_bytes", 40960, "unenforced",
+	                "io_write_bandwidth_max: no io controller"),
+	      false);
+}
+
+struct workload {
+	char *bytes;
+	char *argv[STRINGS_MAX], *envp[STRINGS_MAX];
+	const char *workdir;
+};
+
+/* The arguments, if they are what the interface says. */
+static bool read_args(const struct call *call, struct workload *workload)
+{
+	json_int_t argc = json_integer_value(json_object_get(call->parameters, "argc"));
+	json_int_t envc = json_integer_value(json_object_get(call->parameters, "envc"));
+	int fd = call->message->fds_n > 3 ? call->message->fds[3] : FD_NONE;
+	ssize_t n;
+	char *p;
+
+	workload->bytes = malloc(ARGS_BYTES_MAX + 1);
+	if (fd < 0 || (fcntl(fd, F_GET_SEALS) & SEALS) != SEALS || workload->bytes == NULL)
+		return false;
+	n = pread(fd, workload->bytes, ARGS_BYTES_MAX + 1, 0);
+	if (n <= 0 || workload->bytes[n - 1] != '\0' || argc + envc > STRINGS_MAX - 2)
+		return false;
+	p = workload->bytes;
+	for (json_int_t i = 0; i < argc + envc; i++) {
+		*(i < argc ? &workload->argv[i] : &workload->envp[i - argc]) = p;
+		p += strlen(p) + 1;
+		if (p >= workload->bytes + n)
+			return false;
+	}
+	workload->workdir = p;
+	return p + strlen(p) + 1 == workload->bytes + n;
+}
+
+/* Returns the pid; what exec failed with comes over the pipe, which closes if it did not. */
+static pid_t spawn(const struct call *call, const struct workload *workload, int *ret_pipe)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+		_exit(1);
+	if (pid == 0) {
+		for (int i = 0; i < 3; i++)
+			(void)dup2(call->message->fds[i], i);
+		(void)setpgid(0, 0);
+		if (workload->workdir[0] == '\0' || chdir(workload->workdir) == 0)
+			(void)execvpe(workload->argv[0], workload->argv, workload->envp);
+		(void)!write(ends[1], &errno, sizeof(errno));
+		_exit(1);
+	}
+	(void)close(ends[1]);
+	*ret_pipe = ends[0];
+	return pid;
+}
+
+static void send_exit(const struct call *call, const char *tenant, int status,
+                      const char *reason)
+{
+	json_t *record = execution_json(tenant, "exited", reason);
+	const char *explanation = NULL;
+
+	if (WIFEXITED(status))
+		(void)json_object_set_new(record, "exit_code",
+		                          json_integer(WEXITSTATUS(status)));
+	else
+		(void)json_object_set_new(record, "signal", json_integer(WTERMSIG(status)));
+	if (strcmp(reason, "oom") == 0)
+		explanation = "killed by memory_max 64M (tiers/free.yaml:7)";
+	else if (strcmp(reason, "exited") != 0)
+		explanation = reason;
+	reply(call,
+	      json_pack("{s:s, s:o, s:s?}", "event", "exited", "execution", record,
+	                "explanation", explanation),
+	      false);
+}
+
+/* Signals for the workload, and the end of the connection, which ends it. */
+static void serve_running(const struct call *call, pid_t pid)
+{
+	struct varlink_message message = { 0 };
+
+	if (varlink_process(call->link, &ignored) < 0) {
+		(void)kill(-pid, SIGKILL);
+		_exit(0);
+	}
+	while (varlink_next(call->link, &message, &ignored) == 1) {
+		const json_t *signal = json_object_get(
+			json_object_get(message.json, "parameters"), "signal");
+
+		(void)kill(-pid, (int)json_integer_value(signal));
+		varlink_message_done(&message);
+	}
+}
+
+static void wait_for(const struct call *call, pid_t pid, const char *tenant)
+{
+	int64_t left = -1;
+	const json_t *timeout = json_object_get(json_object_get(call->parameters, "limits"),
+	                                        "runtime_usec_max");
+	struct pollfd fds[2] = { { .fd = (int)syscall(SYS_pidfd_open, pid, 0),
+		                   .events = POLLIN },
+		                 { .fd = varlink_fd(call->link), .events = POLLIN } };
+	const char *reason = NULL;
+	int status;
+
+	if (json_is_integer(timeout))
+		left = json_integer_value(timeout) / CLOCK_USEC_PER_MSEC;
+	while (fds[0].revents == 0) {
+		if (poll(fds, 2, (int)left) == 0) {
+			reason = "timeout";
+			(void)kill(-pid, SIGKILL);
+		}
+		if (fds[1].revents != 0)
+			serve_running(call, pid);
+	}
+	(void)close(fds[0].fd);
+	if (waitpid(pid, &status, 0) != pid)
+		_exit(1);
+	if (reason == NULL && (strcmp(tenant, "oom") == 0 || strcmp(tenant, "unclear") == 0))
+		reason = strcmp(tenant, "oom") == 0 ? "oom" : "from the future";
+	if (reason == NULL)
+		reason = WIFEXITED(status) ? "exited" : "signaled";
+	send_exit(call, tenant, status, reason);
+}
+
+static void run(const struct call *call)
+{
+	const char *tenant = text_of(call, "tenant");
+	struct workload *workload = calloc(1, sizeof(*workload));
+	cleanup_fd int from_child = FD_NONE;
+	int failure = 0;
+	pid_t pid;
+
+	if (misbehave(call, tenant))
+		return;
+	if (json_is_true(json_object_get(call->parameters, "dry_run"))) {
+		reply(call,
+		      json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}], s:[s], s:s, s:[s]}", "event",
+		                "plan", "tier", "free", "limits", "key", "memory_max", "value",
+		                "64M", "source", "tiers/free.yaml:7", "environment",
+		                "HOME=/data", "policy_hash", "abcdef0123456789", "unenforced",
+		                "storage quota"),
+		      false);
+		return;
+	}
+	if (workload == NULL || !read_args(call, workload)) {
+		refuse(call, "io.tenantd.Invalid",
+		       json_pack("{s:s}", "message", "malformed args"));
+		return;
+	}
+	pid = spawn(call, workload, &from_child);
+	if (io_read_all(from_child, &failure, sizeof(failure)) > 0) {
+		(void)waitpid(pid, NULL, 0);
+		send_exit(call, tenant,
+		          W_EXITCODE(failure == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTE, 0),
+		          "runtime");
+	} else {
+		reply(call,
+		      json_pack("{s:s, s:s}", "event", "started", "id", FAKE_EXECUTION_ID),
+		      true);
+		wait_for(call, pid, tenant);
+	}
+	free(workload->bytes);
+	free(workload);
+}
+
+static const struct {
+	const char *name;
+	void (*serve)(const struct call *call);
+} methods[] = {
+	{ "io.tenantd.Run", run },
+	{ "io.tenantd.Kill", kill_execution },
+	{ "io.tenantd.CreateTenant", create_tenant },
+	{ "io.tenantd.GetTenant", get_tenant },
+	{ "io.tenantd.ListTenants", list_tenants },
+	{ "io.tenantd.ListExecutions", list_executions },
+	{ "io.tenantd.GetUsage", get_usage },
+	{ "io.tenantd.ReloadPolicy", reload_policy },
+	{ "io.tenantd.GetStatus", get_status },
+};
+
+static void serve_call(struct varlink *link, struct varlink_message *message)
+{
+	const char *name = json_string_value(json_object_get(message->json, "method"));
+	struct call call = { link, message, json_object_get(message->json, "parameters") };
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		if (strcmp(name, methods[i].name) == 0) {
+			methods[i].serve(&call);
+			return;
+		}
+	}
+	refuse(&call, "org.varlink.service.MethodNotFound", json_object());
+}
+
+static _Noreturn void serve_connection(int fd)
+{
+	struct varlink_message message = { 0 };
+	struct varlink *link;
+
+	if (varlink_new(&link, fd, &ignored) < 0)
+		_exit(1);
+	while (varlink_process(link, &ignored) == 0) {
+		struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+		while (varlink_next(link, &message, &ignored) == 1) {
+			serve_call(link, &message);
+			varlink_message_done(&message);
+		}
+		(void)poll(&pollfd, 1, -1);
+	}
+	varlink_free(link);
+	_exit(0);
+}
+
+static _Noreturn void serve(int listen_fd)
+{
+	for (;;) {
+		int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		pid_t pid;
+
+		if (fd < 0)
+			_exit(1);
+		pid = fork();
+		if (pid == 0) {
+			(void)close(listen_fd);
+			(void)signal(SIGCHLD, SIG_DFL);
+			serve_connection(fd);
+		}
+		(void)close(fd);
+	}
+}
+
+pid_t fake_start(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid;
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(fd, 16) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)signal(SIGCHLD, SIG_IGN);
+		serve(fd);
+	}
+	(void)close(fd);
+	return pid;
+}
