@@ -8,10 +8,11 @@
  * struct; text is NUL-terminated within its array; what is unused is zero. tenantd
  * believes none of it: each field is checked against bounds.conf before it is used.
  *
- * Order: tenantd speaks first (SPEC_HELLO). Then the controller sends requests and
- * tenantd answers SPEC_TENANT_APPLY and SPEC_TENANT_REMOVE with SPEC_REPLY, in
- * order; SPEC_LAUNCH with SPEC_STARTED, then, if that carried no error, with
- * SPEC_EXITED once the leaf is gone. The controller answers SPEC_EXITED with
+ * Order: tenantd speaks first (SPEC_HELLO), the controller answers SPEC_READY when its
+ * policy and store are open. Then the controller sends requests. tenantd answers
+ * SPEC_TENANT_APPLY and SPEC_TENANT_REMOVE with SPEC_REPLY, in order; SPEC_LAUNCH with
+ * SPEC_STARTED, then, if that carried no error, with SPEC_EXITED once the leaf is gone;
+ * SPEC_SIGNAL and SPEC_KILL with nothing. The controller answers SPEC_EXITED with
  * SPEC_SETTLED when the ledger has the record. After a restart of either side
  * tenantd repeats SPEC_STARTED for what runs and SPEC_EXITED for what is unsettled,
  * with serial 0, before anything else but SPEC_HELLO.
@@ -62,6 +63,7 @@ enum spec_op {
 	SPEC_REPLY,         /* tenantd */
 	SPEC_STARTED,       /* tenantd */
 	SPEC_EXITED,        /* tenantd */
+	SPEC_READY,         /* controller: it serves; the head alone */
 };
 
 struct spec_head {

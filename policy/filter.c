@@ -110,6 +110,8 @@ static const char *const allowed[] = {
 	"mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink",
 	"msgctl", "msgget", "msgrcv", "msgsnd", "semctl", "semget", "semop", "semtimedop",
 	"shmat", "shmctl", "shmdt", "shmget",
+	/* The kernel's own return from a probed function, for an admin who traces. */
+	"uretprobe",
 	/* The rest. */
 	"getrandom", "sysinfo", "uname",
 };
@@ -151,9 +153,7 @@ static const uint32_t ioctl_refused[] = { TIOCSTI, FILTER_TIOCLINUX };
 
 #define FILTER_IOCTL_PREFIXES_MAX (3 * PREFIX_RANGE_MAX)
 
-typedef void *filter_context; /* libseccomp's, by our cleanup */
-
-static void filter_releasep(filter_context *context)
+static void filter_releasep(scmp_filter_ctx *context)
 {
 	if (*context != NULL)
 		seccomp_release(*context);
@@ -298,7 +298,7 @@ static int seal(int fd, struct tn_error *err)
 int filter_compile_default(struct tn_error *err)
 {
 	__attribute__((cleanup(filter_releasep)))
-	filter_context context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	cleanup_fd int fd = FD_NONE;
 	int r;
 

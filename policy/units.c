@@ -90,6 +90,12 @@ static int decimal_take(const char **p, int places, int64_t *ret)
 	return 0;
 }
 
+/* "010" is eight to YAML 1.1, ten to people, so it is neither to us. */
+static bool is_octal(const char *text)
+{
+	return text[0] == '0' && is_digit(text[1]);
+}
+
 /* One error for every failure of a parser; @text is cut so that the rest still fits. */
 static int refuse(const char *text, const char *noun, int r, const char *expected,
                   struct tn_error *err)
@@ -103,7 +109,7 @@ static int refuse(const char *text, const char *noun, int r, const char *expecte
 
 int units_count_parse(const char *text, int64_t *ret, struct tn_error *err)
 {
-	int r = num_parse(text, UNITS_UNLIMITED - 1, ret);
+	int r = is_octal(text) ? -EINVAL : num_parse(text, UNITS_UNLIMITED - 1, ret);
 
 	return r < 0 ? refuse(text, "number", r, COUNT_EXPECTED, err) : 0;
 }
@@ -111,7 +117,7 @@ int units_count_parse(const char *text, int64_t *ret, struct tn_error *err)
 static int bytes_scan(const char *text, int64_t *ret)
 {
 	int64_t n;
-	int r = digits_take(&text, &n);
+	int r = is_octal(text) ? -EINVAL : digits_take(&text, &n);
 
 	if (r < 0)
 		return r;

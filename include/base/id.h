@@ -47,7 +47,7 @@ static inline int id_nibble(char c)
 /* Exactly the text that id_format() writes. Returns 0 or -EINVAL. */
 static inline int id_parse(const char *text, struct id *ret)
 {
-	struct id id = { 0 };
+	struct id id = { { 0 } };
 
 	for (size_t i = 0; i < sizeof(id.bytes); i++) {
 		int high, low;

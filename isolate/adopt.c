@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * After a restart: every execution that has a record is taken over again. One that runs
+ * is found by the pid in its record, which counts only if that process is still in the
+ * execution's own leaf; one that has ended is settled from its leaf and status file.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/io.h>
+#include <base/log.h>
+
+#include "cgroup.h"
+#include "execution_state.h"
+
+#define ADOPT_PROCS_BYTES_MAX 65536
+
+/* Is @pid listed in the leaf? Asked after its pidfd is open, so it cannot be another. */
+static bool in_leaf(int leaf_fd, int32_t pid)
+{
+	char *text = malloc(ADOPT_PROCS_BYTES_MAX);
+	char wanted[16];
+	bool found = false;
+
+	if (text != NULL &&
+	    io_read_file_at(leaf_fd, "cgroup.procs", text, ADOPT_PROCS_BYTES_MAX) > 0) {
+		char *save = NULL;
+
+		(void)snprintf(wanted, sizeof(wanted), "%d", pid);
+		for (char *line = strtok_r(text, "\n", &save); line != NULL && !found;
+		     line = strtok_r(NULL, "\n", &save))
+			found = strcmp(line, wanted) == 0;
+	}
+	free(text);
+	return found;
+}
+
+static int running_pid_fd(const struct execution *e)
+{
+	int fd;
+
+	if (e->record.pid <= 0)
+		return FD_NONE;
+	fd = (int)syscall(SYS_pidfd_open, e->record.pid, 0);
+	if (fd >= 0 && !in_leaf(e->leaf_fd, e->record.pid))
+		fd_closep(&fd);
+	return fd < 0 ? FD_NONE : fd;
+}
+
+static void adopt_running(struct execution *e)
+{
+	char name[ID_TEXT_BYTES];
+	struct tn_error err = { 0 };
+	int pid_fd;
+
+	id_format(&e->node.id, name);
+	e->leaf_fd = openat(e->tenant->cgroup_fd, name,
+	                    O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	e->status_fd = record_status_open(e->all->dir_fd, &e->node.id);
+	e->all->running_n++;
+	pid_fd = e->leaf_fd < 0 ? FD_NONE : running_pid_fd(e);
+	if (execution_watch(e, pid_fd, &err) < 0 && pid_fd >= 0) {
+		log_event(LOG_ERR, "cannot watch an adopted execution", LF_STR("execution", name),
+		          LF_STR("error", err.msg), LF_END);
+		return;
+	}
+	if (pid_fd < 0)
+		execution_end(e);
+	else
+		log_event(LOG_INFO, "execution adopted", LF_STR("execution", name),
+		          LF_STR("tenant", e->tenant->name), LF_END);
+}
+
+/* The end was written, but the restart may have come before the leaf was removed. */
+static void leaf_sweep(struct executions *all, const struct record *record)
+{
+	struct tn_error err = { 0 };
+	char name[ID_TEXT_BYTES];
+	struct tenant *tenant;
+
+	id_format(&record->execution, name);
+	if (tenants_adopt(all->tenants, &record->tenant, &tenant, &err) == 0)
+		(void)cg_leaf_remove(tenant->cgroup_fd, name, &err);
+}
+
+static void adopt_one(const struct record *record, void *context)
+{
+	struct executions *all = context;
+	struct execution *e = execution_new(all, &record->execution);
+	struct tn_error err = { 0 };
+
+	if (e == NULL)
+		return;
+	e->record = *record;
+	id_table_add(&all->table, &e->node);
+	if (record->final) {
+		all->unsettled_n++;
+		leaf_sweep(all, record);
+		return;
+	}
+	if (tenants_adopt(all->tenants, &record->tenant, &e->tenant, &err) < 0) {
+		log_event(LOG_WARNING, "an execution's record has no tenant any more",
+		          LF_STR("error", err.msg), LF_END);
+		record_remove(all->dir_fd, &record->execution);
+		execution_free(e);
+		return;
+	}
+	e->tenant->executions_n++;
+	adopt_running(e);
+}
+
+int executions_adopt(struct executions *all, struct tn_error *err)
+{
+	return record_each(all->dir_fd, adopt_one, all, err);
+}

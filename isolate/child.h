@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The way into the sandbox: what runs between clone3 and the exec of tenant-init.
+ *
+ * The child begins as a copy of tenantd in the leaf, with all signals blocked, as root
+ * in the initial user namespace; it ends as the tenant's uid with nothing. Everything
+ * it needs lies ready in struct child_request; it allocates nothing from the heap,
+ * takes no lock and never comes back.
+ */
+#ifndef ISOLATE_CHILD_H
+#define ISOLATE_CHILD_H
+
+#include <linux/filter.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <base/err.h>
+
+#include "context.h"
+#include "spec.h"
+
+#define CHILD_MASKS_MAX 32
+
+/*
+ * What must not be seen or written in /proc, of that what this kernel has. The list is
+ * made once; /proc itself is fresh in every execution.
+ */
+struct child_masks {
+	const char *hidden[CHILD_MASKS_MAX]; /* directories end in '/' */
+	const char *read_only[CHILD_MASKS_MAX];
+	size_t hidden_n, read_only_n;
+	int cap_last; /* highest capability of this kernel */
+};
+
+void child_masks_probe(struct child_masks *masks);
+
+struct child_request {
+	const struct context *context;
+	const struct child_masks *masks;
+	const struct spec_launch *launch;
+	const struct sock_fprog *filter;
+	int leaf_fd;
+	uint32_t leaf_files;     /* bit i: show the leaf's own template_cgroup_file(i) */
+	int stdio_fds[3];
+	int args_fd;
+	int status_fd;
+	int report_fd;
+	int init_fd;             /* sealed memfd of tenant-init */
+	int64_t uid_first;
+	int64_t memory_max_bytes; /* the tightest of leaf and tenant: bounds /tmp */
+	int oom_score_adj;
+};
+
+void child_enter(const struct child_request *request) __attribute__((noreturn));
+
+/* Fill *err from what a failed child reported; "mount /proc: Permission denied". */
+int child_error(uint32_t stage, int32_t error, struct tn_error *err);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is prepared once per tenant and entered by each of its executions: network, IPC,
+ * UTS and user namespaces, and a template mount namespace of which every execution
+ * takes a private copy. Built at first use by a short-lived child of tenantd, kept as
+ * descriptors.
+ *
+ * All namespaces but the user namespace belong to the initial user namespace: nobody in
+ * a sandbox has a capability over them, even with all those of its own user namespace.
+ */
+#ifndef ISOLATE_CONTEXT_H
+#define ISOLATE_CONTEXT_H
+
+#include <stdint.h>
+
+#include <base/err.h>
+
+enum context_ns {
+	CONTEXT_NET,
+	CONTEXT_IPC,
+	CONTEXT_UTS,
+	CONTEXT_MNT,
+	CONTEXT_USER,
+	CONTEXT_NS_N,
+};
+
+struct context {
+	int fds[CONTEXT_NS_N]; /* FD_NONE until built */
+};
+
+struct context_request {
+	const char *name;          /* the tenant's: host name inside */
+	const char *skeleton_path; /* where skeleton_make() mounted it */
+	const char *staging_path;  /* an empty root-only directory to assemble on */
+	const char *storage_path;  /* owned by the tenant's workload uid */
+	int cgroup_fd;             /* the tenant's node, borrowed */
+	int64_t uid_first;         /* of SPEC_UIDS_PER_TENANT */
+	int64_t memory_max_bytes;  /* bounds the size of /cache */
+};
+
+void context_init(struct context *context);
+
+/* Close everything; the namespaces end with their last process. */
+void context_done(struct context *context);
+
+/* Fill @context, which is initialised. Waits for a child that runs no tenant's code. */
+int context_build(struct context *context, const struct context_request *request,
+                  struct tn_error *err);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "dispatch.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <base/log.h>
+
+static void reply(struct dispatch *d, const struct spec_head *request, const struct id *tenant,
+                  const struct spec_slot *slot, const struct tn_error *error)
+{
+	struct spec_reply message = {
+		.head = { sizeof(message), SPEC_REPLY, SPEC_VERSION, request->serial },
+		.tenant = *tenant,
+		.slot = *slot,
+		.error = *error,
+	};
+
+	channel_send(d->channel, &message, FD_NONE);
+}
+
+static void tenant_apply(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+{
+	const struct spec_tenant_apply *apply = message;
+	struct spec_slot slot = { 0 };
+	struct tn_error err = { 0 };
+
+	(void)fds_n;
+	(void)tenants_apply(d->tenants, apply, fds[0], &slot, &err);
+	reply(d, &apply->head, &apply->tenant, &slot, &err);
+}
+
+static void tenant_remove(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+{
+	const struct spec_tenant_remove *remove = message;
+	const struct spec_slot none = { 0 };
+	struct tn_error err = { 0 };
+
+	(void)fds;
+	(void)fds_n;
+	(void)tenants_remove(d->tenants, &remove->tenant, &err);
+	reply(d, &remove->head, &remove->tenant, &none, &err);
+}
+
+static void launch(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+{
+	const struct spec_launch *request = message;
+	struct spec_started refused = {
+		.head = { sizeof(refused), SPEC_STARTED, SPEC_VERSION, request->head.serial },
+		.tenant = request->tenant,
+		.execution = request->execution,
+		.not_executed = 1,
+	};
+
+	if (executions_launch(d->executions, request, fds, fds_n, &refused.error) < 0)
+		channel_send(d->channel, &refused, FD_NONE);
+}
+
+/* What has ended meanwhile can no longer be signalled: not worth a word. */
+static void log_failure(int r, const char *what, const struct tn_error *err)
+{
+	if (r < 0 && err->code != TN_NOT_FOUND && err->sys_errno != ESRCH)
+		log_event(LOG_WARNING, what, LF_STR("error", err->msg), LF_END);
+}
+
+static void send_signal(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+{
+	const struct spec_signal *request = message;
+	struct tn_error err = { 0 };
+
+	(void)fds;
+	(void)fds_n;
+	log_failure(executions_signal(d->executions, &request->execution, request->signal, &err),
+	            "cannot forward a signal", &err);
+}
+
+static void kill_now(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+{
+	const struct spec_kill *request = message;
+	struct tn_error err = { 0 };
+	enum spec_kill_why why = (enum spec_kill_why)request->why;
+
+	(void)fds;
+	(void)fds_n;
+	if (request->why == SPEC_KILL_NONE || request->why > SPEC_KILL_QUOTA)
+		why = SPEC_KILL_ADMIN;
+	if (request->whole_tenant)
+		executions_kill_tenant(d->executions, &request->tenant, why);
+	else
+		log_failure(executions_kill(d->executions, &request->execution, why, &err),
+		            "cannot kill an execution", &err);
+}
+
+static void settled(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+{
+	const struct spec_settled *request = message;
+
+	(void)fds;
+	(void)fds_n;
+	executions_settled(d->executions, &request->execution);
+}
+
+static void ready(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+{
+	(void)d;
+	(void)message;
+	(void)fds;
+	(void)fds_n;
+}
+
+static const struct row {
+	enum spec_op op;
+	size_t bytes;
+	size_t fds_min, fds_max;
+	void (*handle)(struct dispatch *d, const void *message, const int *fds, size_t fds_n);
+} rows[] = {
+	{ SPEC_TENANT_APPLY, sizeof(struct spec_tenant_apply), 1, 1, tenant_apply },
+	{ SPEC_TENANT_REMOVE, sizeof(struct spec_tenant_remove), 0, 0, tenant_remove },
+	{ SPEC_LAUNCH, sizeof(struct spec_launch), 4, 4 + SPEC_BINDS_MAX, launch },
+	{ SPEC_SIGNAL, sizeof(struct spec_signal), 0, 0, send_signal },
+	{ SPEC_KILL, sizeof(struct spec_kill), 0, 0, kill_now },
+	{ SPEC_SETTLED, sizeof(struct spec_settled), 0, 0, settled },
+	{ SPEC_READY, sizeof(struct spec_head), 0, 0, ready },
+};
+
+void dispatch_message(struct dispatch *d, const struct spec_head *message, const int *fds,
+                      size_t fds_n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].op == message->op && rows[i].bytes == message->bytes &&
+		    fds_n >= rows[i].fds_min && fds_n <= rows[i].fds_max) {
+			rows[i].handle(d, message, fds, fds_n);
+			return;
+		}
+	log_event(LOG_ERR, "a message from the controller that fits no request",
+	          LF_INT("op", message->op), LF_INT("bytes", message->bytes),
+	          LF_INT("fds", (int64_t)fds_n), LF_END);
+}

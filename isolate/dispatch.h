@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the controller may ask: one table, checked for size and descriptors before a
+ * handler sees the message. */
+#ifndef ISOLATE_DISPATCH_H
+#define ISOLATE_DISPATCH_H
+
+#include "channel.h"
+#include "execution.h"
+#include "tenant.h"
+
+struct dispatch {
+	struct channel *channel;
+	struct tenants *tenants;
+	struct executions *executions;
+};
+
+/* Handle one message; descriptors stay the caller's to close. */
+void dispatch_message(struct dispatch *dispatch, const struct spec_head *message, const int *fds,
+                      size_t fds_n);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "execution.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <base/clock.h>
+#include <base/fd.h>
+#include <base/log.h>
+
+#include "cgroup.h"
+#include "execution_state.h"
+
+struct execution *execution_new(struct executions *executions, const struct id *id)
+{
+	struct execution *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	e->node.id = *id;
+	e->all = executions;
+	e->leaf_fd = e->status_fd = FD_NONE;
+	e->pid = (struct loop_source){ FD_NONE, execution_pid_ready, e };
+	e->report = (struct loop_source){ FD_NONE, execution_report_ready, e };
+	e->timer = (struct loop_source){ FD_NONE, execution_timer_ready, e };
+	e->record = (struct record){ .magic = RECORD_MAGIC, .execution = *id };
+	return e;
+}
+
+static void source_close(struct loop *loop, struct loop_source *source)
+{
+	loop_remove(loop, source);
+	fd_closep(&source->fd);
+}
+
+void execution_release(struct execution *e)
+{
+	source_close(e->all->loop, &e->pid);
+	source_close(e->all->loop, &e->report);
+	source_close(e->all->loop, &e->timer);
+	fd_closep(&e->leaf_fd);
+	fd_closep(&e->status_fd);
+	if (e->tenant != NULL)
+		e->tenant->executions_n--;
+	e->tenant = NULL;
+}
+
+void execution_free(struct execution *e)
+{
+	execution_release(e);
+	id_table_remove(&e->all->table, &e->node);
+	free(e);
+}
+
+/* Arm the timer at @boot_usec; a point in the past fires at once. */
+static int timer_arm(struct execution *e, int64_t boot_usec)
+{
+	struct itimerspec when = {
+		.it_value = { .tv_sec = (time_t)(boot_usec / CLOCK_USEC_PER_SEC),
+		              .tv_nsec = (long)(boot_usec % CLOCK_USEC_PER_SEC) *
+		                         CLOCK_NSEC_PER_USEC },
+	};
+
+	return timerfd_settime(e->timer.fd, TFD_TIMER_ABSTIME, &when, NULL) < 0 ? -errno : 0;
+}
+
+int execution_watch(struct execution *e, int pid_fd, struct tn_error *err)
+{
+	struct loop *loop = e->all->loop;
+	int r;
+
+	e->pid.fd = pid_fd;
+	e->timer.fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (e->timer.fd < 0)
+		return err_errno(err, "create a timer");
+	r = loop_add(loop, &e->timer, EPOLLIN, err);
+	if (r == 0 && pid_fd >= 0)
+		r = loop_add(loop, &e->pid, EPOLLIN, err);
+	if (r == 0 && e->record.deadline_boot_usec != SPEC_UNLIMITED &&
+	    timer_arm(e, e->record.deadline_boot_usec) < 0)
+		r = err_errno(err, "arm a timer");
+	return r;
+}
+
+static void kill_leaf(struct execution *e)
+{
+	struct tn_error err = { 0 };
+
+	if (e->leaf_fd >= 0 && cg_kill(e->leaf_fd, &err) < 0)
+		log_event(LOG_ERR, "cannot kill an execution", LF_STR("error", err.msg), LF_END);
+}
+
+static int pid_signal(const struct execution *e, int signal)
+{
+	return syscall(SYS_pidfd_send_signal, e->pid.fd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+/* First the deadline: a polite signal; then the end of the grace it gives. */
+void execution_timer_ready(void *context, uint32_t events)
+{
+	struct execution *e = context;
+	int64_t end = 0;
+	uint64_t ticks;
+
+	(void)events;
+	if (read(e->timer.fd, &ticks, sizeof(ticks)) < 0)
+		return;
+	if (e->killed == SPEC_KILL_NONE)
+		e->killed = SPEC_KILL_TIMEOUT;
+	if (e->terminated || e->record.kill_after_usec == 0) {
+		kill_leaf(e);
+		return;
+	}
+	e->terminated = true;
+	(void)pid_signal(e, SIGTERM);
+	if (__builtin_add_overflow(clock_usec(CLOCK_BOOTTIME), e->record.kill_after_usec, &end))
+		return;
+	if (timer_arm(e, end) < 0)
+		kill_leaf(e);
+}
+
+static struct execution *find_running(struct executions *executions, const struct id *id,
+                                      struct tn_error *err)
+{
+	struct execution *e = id_table_find(&executions->table, id);
+
+	if (e != NULL && e->leaf_fd >= 0)
+		return e;
+	(void)err_refuse(err, TN_NOT_FOUND, "no such execution is running");
+	return NULL;
+}
+
+int executions_signal(struct executions *executions, const struct id *id, int signal,
+                      struct tn_error *err)
+{
+	struct execution *e = find_running(executions, id, err);
+	int r;
+
+	if (e == NULL)
+		return -ENOENT;
+	if (signal < 1 || signal > SIGRTMAX || signal == SIGKILL || signal == SIGSTOP)
+		return err_refuse(err, TN_INVALID, "signal %d cannot be forwarded", signal);
+	r = pid_signal(e, signal);
+	return r < 0 ? err_set(err, TN_SYSTEM, -r, "send signal %d", signal) : 0;
+}
+
+static void kill_for(struct execution *e, enum spec_kill_why why)
+{
+	if (e->killed == SPEC_KILL_NONE)
+		e->killed = why;
+	kill_leaf(e);
+}
+
+int executions_kill(struct executions *executions, const struct id *id, enum spec_kill_why why,
+                    struct tn_error *err)
+{
+	struct execution *e = find_running(executions, id, err);
+
+	if (e == NULL)
+		return -ENOENT;
+	kill_for(e, why);
+	return 0;
+}
+
+struct kill_all {
+	const struct id *tenant;
+	enum spec_kill_why why;
+};
+
+static void kill_one(void *member, void *context)
+{
+	const struct kill_all *all = context;
+	struct execution *e = member;
+
+	if (e->leaf_fd >= 0 && id_equal(&e->record.tenant, all->tenant))
+		kill_for(e, all->why);
+}
+
+void executions_kill_tenant(struct executions *executions, const struct id *tenant,
+                            enum spec_kill_why why)
+{
+	struct kill_all all = { tenant, why };
+
+	id_table_each(&executions->table, kill_one, &all);
+}
+
+void executions_settled(struct executions *executions, const struct id *id)
+{
+	struct execution *e = id_table_find(&executions->table, id);
+
+	if (e == NULL || !e->record.final)
+		return;
+	record_remove(executions->dir_fd, id);
+	executions->unsettled_n--;
+	execution_free(e);
+}
+
+void execution_tell_started(struct execution *e, bool executed, const struct tn_error *error)
+{
+	struct spec_started started = {
+		.head = { sizeof(started), SPEC_STARTED, SPEC_VERSION, e->serial },
+		.tenant = e->record.tenant,
+		.execution = e->record.execution,
+		.started_unix_usec = e->record.started_unix_usec,
+		.not_executed = !executed,
+	};
+
+	memcpy(started.policy_hash, e->record.policy_hash, sizeof(started.policy_hash));
+	if (error != NULL)
+		started.error = *error;
+	e->all->tell(e->all->context, &started);
+}
+
+static void replay_one(void *member, void *context)
+{
+	struct execution *e = member;
+
+	(void)context;
+	e->serial = 0;
+	if (e->record.final) {
+		e->record.exited.head.serial = 0;
+		e->all->tell(e->all->context, &e->record.exited);
+	} else if (e->record.started) {
+		execution_tell_started(e, true, NULL);
+	}
+}
+
+void executions_replay(struct executions *executions)
+{
+	id_table_each(&executions->table, replay_one, NULL);
+}
+
+static void drop_one(void *member, void *context)
+{
+	(void)context;
+	execution_free(member);
+}
+
+void executions_done(struct executions *executions)
+{
+	id_table_each(&executions->table, drop_one, NULL);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Executions from launch to settlement.
+ *
+ *   launch: leaf → record → clone3 into the leaf → the launch pipe tells how far it got
+ *   exit:   pidfd of tenant-init → counters → record → rmdir (the slot is free) → told
+ *   settled: the controller's ledger has it → record removed
+ *
+ * tenantd waits for nothing inside a tenant's cgroup: what is in there is frozen,
+ * throttled or out of memory as the tenant is. It learns everything from descriptors in
+ * its loop: the launch pipe, the pidfd, a timer.
+ */
+#ifndef ISOLATE_EXECUTION_H
+#define ISOLATE_EXECUTION_H
+
+#include <stdbool.h>
+
+#include <base/err.h>
+#include <base/id_table.h>
+
+#include "child.h"
+#include "loop.h"
+#include "record.h"
+#include "tenant.h"
+
+/* Records that the controller has not settled: beyond, launches are refused. */
+#define EXECUTIONS_UNSETTLED_MAX 10000
+
+struct execution {
+	struct id_node node;
+	struct tenant *tenant; /* NULL once the leaf is gone */
+	struct record record;  /* what is on disk, or will be */
+	uint64_t serial;       /* of the launch request; 0 after a restart */
+	int leaf_fd;
+	int status_fd;
+	bool child; /* ours to wait for; after a restart it is not */
+	bool terminated; /* SIGTERM was sent at the deadline */
+	struct init_report failure; /* error != 0: what failed before the workload ran */
+	enum spec_kill_why killed;
+	struct executions *all;
+	struct loop_source pid, report, timer;
+};
+
+/* All but the table and the counts is borrowed or plain and set by the owner. */
+struct executions {
+	struct id_table table;
+	size_t running_n, unsettled_n;
+	struct loop *loop;
+	struct tenants *tenants;
+	const struct bounds *bounds;
+	const struct child_masks *masks;
+	uint32_t controllers;
+	int dir_fd;  /* of the records */
+	int init_fd; /* sealed memfd of tenant-init */
+	/* Tell the controller; @message is a whole message of spec.h. */
+	void (*tell)(void *context, const void *message);
+	void *context;
+};
+
+/*
+ * Launch what @launch asks for; fds 0-2 are the workload's, 3 the arguments, all
+ * borrowed. 0: SPEC_STARTED will tell how it went. -errno: nothing is left behind.
+ */
+int executions_launch(struct executions *executions, const struct spec_launch *launch,
+                      const int *fds, size_t fds_n, struct tn_error *err);
+
+int executions_signal(struct executions *executions, const struct id *id, int signal,
+                      struct tn_error *err);
+int executions_kill(struct executions *executions, const struct id *id, enum spec_kill_why why,
+                    struct tn_error *err);
+void executions_kill_tenant(struct executions *executions, const struct id *tenant,
+                            enum spec_kill_why why);
+
+/* The ledger has the record of @id. */
+void executions_settled(struct executions *executions, const struct id *id);
+
+/* Tell a new controller what runs and what is unsettled. */
+void executions_replay(struct executions *executions);
+
+/* Take over what an earlier tenantd left in the records and the kernel. */
+int executions_adopt(struct executions *executions, struct tn_error *err);
+
+/* Forget them all without touching them: they run on. */
+void executions_done(struct executions *executions);
+
+#endif

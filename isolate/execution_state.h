@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What launch.c, exit.c and adopt.c share of an execution's life; private to them. */
+#ifndef ISOLATE_EXECUTION_STATE_H
+#define ISOLATE_EXECUTION_STATE_H
+
+#include "execution.h"
+
+struct execution *execution_new(struct executions *executions, const struct id *id);
+
+/* Release the descriptors and the tenant; kernel objects are left as they are. */
+void execution_release(struct execution *execution);
+
+/* Release and free, also out of the table. */
+void execution_free(struct execution *execution);
+
+/* Watch the pidfd @pid_fd (consumed; FD_NONE: already ended) and set the deadline's timer. */
+int execution_watch(struct execution *execution, int pid_fd, struct tn_error *err);
+
+/* Handlers of the loop. */
+void execution_report_ready(void *context, uint32_t events);
+void execution_pid_ready(void *context, uint32_t events);
+void execution_timer_ready(void *context, uint32_t events);
+
+/* The processes are gone: settle the leaf and tell. */
+void execution_end(struct execution *execution);
+
+void execution_tell_started(struct execution *execution, bool executed,
+                            const struct tn_error *error);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the launch pipe and the pidfd to a record that no one can dispute: wait, read,
+ * write the final counters, remove the leaf, tell. Whoever removes the cgroup first
+ * destroys the evidence, so nobody else does.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <base/clock.h>
+#include <base/fd.h>
+#include <base/log.h>
+
+#include "cgroup.h"
+#include "execution_state.h"
+
+/* How long to wait before a leaf that is still busy is looked at again. */
+#define EXIT_RETRY_NSEC 2000000
+
+static void report_take(struct execution *e, const struct init_report *report)
+{
+	if (report->stage == INIT_STAGE_EXECUTING) {
+		e->record.child_cpu_nsec = (int64_t)report->cpu_nsec;
+		return;
+	}
+	e->failure = *report;
+	if (e->failure.error == 0)
+		e->failure.error = EIO;
+}
+
+/* True at the end of the pipe: nothing more will come. */
+static bool report_drain(struct execution *e)
+{
+	struct init_report report;
+
+	for (;;) {
+		ssize_t n = read(e->report.fd, &report, sizeof(report));
+
+		if (n == (ssize_t)sizeof(report))
+			report_take(e, &report);
+		else if (n < 0 && errno == EINTR)
+			continue;
+		else
+			return n == 0;
+	}
+}
+
+static void report_close(struct execution *e)
+{
+	loop_remove(e->all->loop, &e->report);
+	fd_closep(&e->report.fd);
+}
+
+/* The workload's exec is the one thing that was reported and nothing failed. */
+static bool has_executed(const struct execution *e)
+{
+	return e->failure.error == 0 && e->record.child_cpu_nsec > 0;
+}
+
+void execution_report_ready(void *context, uint32_t events)
+{
+	struct execution *e = context;
+	struct tn_error err = { 0 };
+
+	(void)events;
+	if (!report_drain(e))
+		return;
+	report_close(e);
+	/* Otherwise the pidfd tells next: the child is about to end. */
+	if (!has_executed(e))
+		return;
+	e->record.started = 1;
+	if (record_write(e->all->dir_fd, &e->record, &err) < 0)
+		log_event(LOG_ERR, "cannot note a start", LF_STR("error", err.msg), LF_END);
+	execution_tell_started(e, true, NULL);
+}
+
+/* Failed in a stage before the workload's exec, other than by being killed. */
+static bool set_up_failed(const struct execution *e)
+{
+	return e->failure.error != 0 && e->failure.stage != INIT_STAGE_EXEC;
+}
+
+static void exit_kind(const struct execution *e, struct spec_exited *exited,
+                      uint64_t *ret_init_cpu_nsec)
+{
+	struct init_status status;
+
+	if (e->failure.error != 0 && e->failure.stage == INIT_STAGE_EXEC) {
+		exited->kind = SPEC_EXIT_NOT_EXECUTED;
+		exited->exec_errno = e->failure.error;
+	}
+	if (!record_status_read(e->status_fd, &status))
+		return;
+	*ret_init_cpu_nsec = status.init_cpu_nsec;
+	if (status.kind == INIT_STATUS_WAITED) {
+		exited->kind = SPEC_EXIT_STATUS;
+		exited->wait_status = status.wait_status;
+	} else if (status.kind == INIT_STATUS_NOT_EXECUTED) {
+		exited->kind = SPEC_EXIT_NOT_EXECUTED;
+		exited->exec_errno = status.error;
+	}
+}
+
+static void exited_fill(struct execution *e)
+{
+	const struct record *record = &e->record;
+	struct spec_exited *exited = &e->record.exited;
+	struct spec_counters *counters = &exited->counters;
+	uint64_t init_cpu_nsec = 0;
+	int64_t throttled;
+
+	*exited = (struct spec_exited){
+		.head = { sizeof(*exited), SPEC_EXITED, SPEC_VERSION, e->serial },
+		.tenant = record->tenant,
+		.execution = record->execution,
+		.started_unix_usec = record->started_unix_usec,
+		.ended_unix_usec = clock_usec(CLOCK_REALTIME),
+		.wall_usec = clock_usec(CLOCK_BOOTTIME) - record->started_boot_usec,
+		.killed = e->killed,
+	};
+	memcpy(exited->policy_hash, record->policy_hash, sizeof(exited->policy_hash));
+	exit_kind(e, exited, &init_cpu_nsec);
+
+	cg_counters_read(e->leaf_fd, counters);
+	throttled = cg_throttled_usec(e->tenant->cgroup_fd);
+	counters->tenant_throttled_usec =
+	        throttled < 0 || record->tenant_throttled_usec < 0
+	                ? SPEC_ABSENT
+	                : throttled - record->tenant_throttled_usec;
+	counters->overhead_usec =
+	        init_cpu_nsec == 0 ? SPEC_ABSENT
+	                           : ((int64_t)init_cpu_nsec + record->child_cpu_nsec) /
+	                                     CLOCK_NSEC_PER_USEC;
+}
+
+/* Come back: something in the leaf still ends, or its last page is still written. */
+static void retry_later(struct execution *e)
+{
+	const struct itimerspec soon = { .it_value = { .tv_nsec = EXIT_RETRY_NSEC } };
+
+	loop_remove(e->all->loop, &e->pid);
+	fd_closep(&e->pid.fd);
+	(void)timerfd_settime(e->timer.fd, 0, &soon, NULL);
+	e->timer.ready = execution_pid_ready;
+}
+
+static void tell_end(struct execution *e)
+{
+	if (e->serial != 0 && !e->record.started)
+		execution_tell_started(e, false, NULL);
+	e->all->unsettled_n++;
+	e->all->tell(e->all->context, &e->record.exited);
+}
+
+/* Nothing has run that could be billed as the workload's: as if it had never been. */
+static void tell_failure(struct execution *e)
+{
+	struct tn_error error = { 0 };
+
+	(void)child_error(e->failure.stage, e->failure.error, &error);
+	execution_tell_started(e, false, &error);
+	record_remove(e->all->dir_fd, &e->node.id);
+}
+
+void execution_end(struct execution *e)
+{
+	const bool failed = set_up_failed(e);
+	struct executions *all = e->all;
+	struct tn_error err = { 0 };
+	char name[ID_TEXT_BYTES];
+	int r;
+
+	id_format(&e->node.id, name);
+	if (!e->record.final) {
+		exited_fill(e);
+		e->record.final = !failed;
+		if (!failed && record_write(all->dir_fd, &e->record, &err) < 0)
+			log_event(LOG_ERR, "cannot write final counters", LF_STR("execution", name),
+			          LF_STR("error", err.msg), LF_END);
+	}
+	r = cg_leaf_remove(e->tenant->cgroup_fd, name, &err);
+	if (r == -EBUSY) {
+		struct tn_error lost = { 0 };
+
+		(void)cg_kill(e->leaf_fd, &lost);
+		retry_later(e);
+		return;
+	}
+	if (r < 0)
+		log_event(LOG_ERR, "cannot remove a leaf", LF_STR("execution", name),
+		          LF_STR("error", err.msg), LF_END);
+
+	all->running_n--;
+	if (failed) {
+		tell_failure(e);
+		execution_free(e);
+		return;
+	}
+	tell_end(e);
+	execution_release(e);
+}
+
+void execution_pid_ready(void *context, uint32_t events)
+{
+	struct execution *e = context;
+	siginfo_t info;
+	uint64_t ticks;
+
+	(void)events;
+	/* Whatever was reported before the end lies in the pipe now. */
+	if (e->report.fd >= 0) {
+		(void)report_drain(e);
+		report_close(e);
+		if (has_executed(e)) {
+			e->record.started = 1;
+			execution_tell_started(e, true, NULL);
+		}
+	}
+	if (e->pid.fd < 0)
+		(void)!read(e->timer.fd, &ticks, sizeof(ticks));
+	else if (e->child)
+		(void)waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED | WNOHANG);
+	execution_end(e);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which descriptors may enter a sandbox. A descriptor is a door: a directory leads out
+ * of the sandbox's root, a device past its walls, a file of procfs or cgroupfs into the
+ * kernel's controls.
+ */
+#ifndef ISOLATE_FDCHECK_H
+#define ISOLATE_FDCHECK_H
+
+#include <base/err.h>
+
+/*
+ * 0 for a regular file, pipe, socket, terminal, eventfd or one of /dev/null, zero, full,
+ * random and urandom; otherwise a refusal (TN_NOT_PERMITTED) that says what @fd is.
+ */
+int fdcheck_stdio(int fd, struct tn_error *err);
+
+/* 0 for a fully sealed memfd of exactly @bytes. */
+int fdcheck_sealed(int fd, int64_t bytes, struct tn_error *err);
+
+#endif

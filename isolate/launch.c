@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From a request to a running workload. Everything that can fail for reasons of ours is
+ * done before clone3; what the child could not do comes back through the launch pipe.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <base/clock.h>
+#include <base/fd.h>
+
+#include "cgroup.h"
+#include "execution_state.h"
+#include "fdcheck.h"
+#include "template.h"
+
+/* Before the host's own services when memory runs out; tenants cannot go below. */
+#define LAUNCH_OOM_SCORE_ADJ 500
+#define LAUNCH_FDS_N         4
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int request_check(struct executions *all, const struct spec_launch *launch,
+                         const int *fds, size_t fds_n, struct tn_error *err)
+{
+	int r;
+
+	if (launch->binds_n != 0 || fds_n != LAUNCH_FDS_N)
+		return err_refuse(err, TN_INVALID, "a launch takes %d descriptors", LAUNCH_FDS_N);
+	if (id_table_find(&all->table, &launch->execution) != NULL)
+		return err_refuse(err, TN_EXISTS, "the execution's id is taken");
+	if (all->unsettled_n >= EXECUTIONS_UNSETTLED_MAX)
+		return err_refuse(err, TN_STATE, "%zu executions are not settled yet",
+		                  all->unsettled_n);
+	r = bounds_check_launch(all->bounds, launch, err);
+	for (int i = 0; r == 0 && i < 3; i++) {
+		r = fdcheck_stdio(fds[i], err);
+		if (r < 0)
+			return err_wrap(err, r, "descriptor %d", i);
+	}
+	return r < 0 ? r : fdcheck_sealed(fds[3], launch->args_bytes, err);
+}
+
+static void record_begin(struct execution *e, const struct spec_launch *launch)
+{
+	struct record *record = &e->record;
+	const int64_t now = clock_usec(CLOCK_BOOTTIME);
+
+	record->tenant = launch->tenant;
+	memcpy(record->policy_hash, launch->policy_hash, sizeof(record->policy_hash));
+	record->started_unix_usec = clock_usec(CLOCK_REALTIME);
+	record->started_boot_usec = now;
+	record->kill_after_usec = launch->limits.kill_after_usec;
+	if (__builtin_add_overflow(now, launch->limits.runtime_usec_max,
+	                           &record->deadline_boot_usec))
+		record->deadline_boot_usec = SPEC_UNLIMITED;
+	record->tenant_throttled_usec = cg_throttled_usec(e->tenant->cgroup_fd);
+}
+
+/* The sandbox shows the leaf's own figures where they are tighter than the tenant's. */
+static uint32_t leaf_files(const struct spec_execution_limits *leaf,
+                           const struct spec_tenant_limits *tenant)
+{
+	const struct {
+		const char *prefix;
+		bool tighter;
+	} rows[] = {
+		{ "memory.", leaf->memory_max_bytes < tenant->memory_max_bytes },
+		{ "cpu.", leaf->cpu_quota_usec < tenant->cpu_quota_usec },
+		{ "pids.", leaf->tasks_max < tenant->tasks_max },
+	};
+	uint32_t files = 0;
+
+	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++)
+		for (size_t row = 0; row < ARRAY_LEN(rows); row++)
+			if (rows[row].tighter && strncmp(template_cgroup_file(i), rows[row].prefix,
+			                                 strlen(rows[row].prefix)) == 0)
+				files |= 1u << i;
+	return files;
+}
+
+/*
+ * clone3 straight into the leaf and a new pid namespace, with every signal blocked so
+ * that tenant-init misses none. No CLONE_VFORK: the parent would wait at the tenant's
+ * mercy.
+ */
+static int clone_child(struct execution *e, const struct child_request *request,
+                       int *ret_pid_fd, struct tn_error *err)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_NEWPID | CLONE_CLEAR_SIGHAND,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)e->leaf_fd,
+		.pidfd = (uint64_t)(uintptr_t)ret_pid_fd,
+	};
+	sigset_t all, before;
+	long pid;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		child_enter(request);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	if (pid < 0)
+		return err_errno(err, "clone into the leaf");
+	e->record.pid = (int32_t)pid;
+	e->child = true;
+	return 0;
+}
+
+static int child_start(struct execution *e, const struct spec_launch *launch, const int *fds,
+                       struct tn_error *err)
+{
+	const struct tenant *tenant = e->tenant;
+	struct child_request request = {
+		.context = &tenant->context,
+		.masks = e->all->masks,
+		.launch = launch,
+		.filter = &tenant->filter,
+		.leaf_fd = e->leaf_fd,
+		.leaf_files = leaf_files(&launch->limits, &tenant->limits),
+		.stdio_fds = { fds[0], fds[1], fds[2] },
+		.args_fd = fds[3],
+		.status_fd = e->status_fd,
+		.init_fd = e->all->init_fd,
+		.uid_first = tenant->uid_first,
+		.memory_max_bytes = smaller(launch->limits.memory_max_bytes,
+		                            tenant->limits.memory_max_bytes),
+		.oom_score_adj = LAUNCH_OOM_SCORE_ADJ,
+	};
+	cleanup_fd int report_fd = FD_NONE;
+	int ends[2], pid_fd = FD_NONE, r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, "launch pipe");
+	e->report.fd = ends[0];
+	request.report_fd = report_fd = ends[1];
+	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
+		return err_errno(err, "launch pipe");
+
+	r = clone_child(e, &request, &pid_fd, err);
+	if (r < 0)
+		return r;
+	r = execution_watch(e, pid_fd, err);
+	if (r == 0)
+		r = loop_add(e->all->loop, &e->report, EPOLLIN, err);
+	return r;
+}
+
+/* Reverse what a launch has made. A child is killed with its leaf and reaped. */
+static void launch_undo(struct execution *e, const char *leaf_name)
+{
+	struct tn_error lost = { 0 };
+	siginfo_t info;
+
+	if (e->record.pid != 0) {
+		(void)cg_kill(e->leaf_fd, &lost);
+		(void)waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED);
+	}
+	if (e->leaf_fd >= 0)
+		(void)cg_leaf_remove(e->tenant->cgroup_fd, leaf_name, &lost);
+	record_remove(e->all->dir_fd, &e->node.id);
+}
+
+static int launch_into(struct execution *e, const struct spec_launch *launch, const int *fds,
+                       struct tn_error *err)
+{
+	const bool oom_group = (launch->flags & SPEC_LAUNCH_OOM_GROUP) != 0;
+	char name[ID_TEXT_BYTES];
+	int r;
+
+	id_format(&launch->execution, name);
+	e->leaf_fd = cg_leaf_create(e->tenant->cgroup_fd, name, &launch->limits, oom_group,
+	                            e->all->controllers, err);
+	if (e->leaf_fd < 0)
+		return e->leaf_fd;
+	record_begin(e, launch);
+	r = record_create(e->all->dir_fd, &e->record, &e->status_fd, err);
+	if (r == 0)
+		r = child_start(e, launch, fds, err);
+	/* Again, with the pid by which a later tenantd can find it. */
+	if (r == 0)
+		r = record_write(e->all->dir_fd, &e->record, err);
+	if (r < 0)
+		launch_undo(e, name);
+	return r;
+}
+
+int executions_launch(struct executions *all, const struct spec_launch *launch, const int *fds,
+                      size_t fds_n, struct tn_error *err)
+{
+	struct tenant *tenant = NULL;
+	struct execution *e;
+	int r = request_check(all, launch, fds, fds_n, err);
+
+	if (r == 0)
+		r = tenants_prepare(all->tenants, &launch->tenant, &tenant, err);
+	if (r < 0)
+		return r;
+	if (cg_frozen(tenant->cgroup_fd))
+		return err_refuse(err, TN_STATE, "'%s' is suspended", tenant->name);
+
+	e = execution_new(all, &launch->execution);
+	if (e == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "execution");
+	e->serial = launch->head.serial;
+	e->tenant = tenant;
+	tenant->executions_n++;
+	id_table_add(&all->table, &e->node);
+	r = launch_into(e, launch, fds, err);
+	if (r < 0)
+		execution_free(e);
+	else
+		all->running_n++;
+	return r;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef ISOLATE_NOTIFY_H
+#define ISOLATE_NOTIFY_H
+
+#include <stdint.h>
+
+/*
+ * Tell systemd @state ("READY=1", "WATCHDOG=1", "STATUS=…") as sd_notify(3) documents
+ * it for those who do not link libsystemd: tenantd and the holder run as root and link
+ * as little as they can. Does nothing when systemd does not listen.
+ */
+void notify(const char *state);
+
+/* How often WATCHDOG=1 is due, in microseconds; 0 if no watchdog watches us. */
+int64_t notify_watchdog_usec(void);
+
+#endif

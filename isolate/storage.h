@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A tenant's directory: ROOT/UUID/data, owned by the tenant's workload uid and visible
+ * to its sandboxes alone, as /data. ROOT and ROOT/UUID are root's.
+ */
+#ifndef ISOLATE_STORAGE_H
+#define ISOLATE_STORAGE_H
+
+#include <stdint.h>
+
+#include <base/err.h>
+#include <base/id.h>
+
+/* Create it, or check that it is there. */
+int storage_make(const char *root, const struct id *tenant, int64_t uid_first,
+                 struct tn_error *err);
+
+/* Remove it; -ENOTEMPTY (TN_STATE) if something is stored. No error if it is gone. */
+int storage_remove_empty(const char *root, const struct id *tenant, struct tn_error *err);
+
+#endif

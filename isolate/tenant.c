@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tenant.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/fd.h>
+#include <base/io.h>
+
+#include "storage.h"
+
+#define FILTER_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static struct tenant *tenant_free(struct tenant *tenant)
+{
+	if (tenant == NULL)
+		return NULL;
+	context_done(&tenant->context);
+	fd_closep(&tenant->cgroup_fd);
+	free(tenant->filter.filter);
+	free(tenant);
+	return NULL;
+}
+
+static struct tenant *tenant_new(const struct id *id, const char *name, int64_t slot,
+                                 const struct bounds *bounds)
+{
+	struct tenant *tenant = calloc(1, sizeof(*tenant));
+
+	if (tenant == NULL)
+		return NULL;
+	tenant->node.id = *id;
+	memcpy(tenant->name, name, strlen(name));
+	tenant->slot = slot;
+	tenant->uid_first = bounds->uid_base + slot * SPEC_UIDS_PER_TENANT;
+	tenant->cgroup_fd = FD_NONE;
+	context_init(&tenant->context);
+	return tenant;
+}
+
+/* The policy's filter counts only if nobody can change it any more. */
+static int filter_load(int fd, struct sock_fprog *ret, struct tn_error *err)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+	size_t bytes;
+
+	if (seals < 0 || (seals & FILTER_SEALS) != FILTER_SEALS)
+		return err_refuse(err, TN_INVALID, "the filter is not a fully sealed memfd");
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, "stat the filter");
+	bytes = (size_t)st.st_size;
+	if (st.st_size <= 0 || bytes % sizeof(struct sock_filter) != 0 ||
+	    bytes / sizeof(struct sock_filter) > SPEC_FILTER_INSNS_MAX)
+		return err_refuse(err, TN_INVALID, "the filter has %" PRId64 " bytes",
+		                  (int64_t)st.st_size);
+
+	cleanup_free struct sock_filter *code = malloc(bytes);
+
+	if (code == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "filter");
+	if (pread(fd, code, bytes, 0) != (ssize_t)bytes)
+		return err_errno(err, "read the filter");
+	free(ret->filter);
+	ret->filter = code;
+	ret->len = (unsigned short)(bytes / sizeof(struct sock_filter));
+	code = NULL;
+	return 0;
+}
+
+static int node_open(const struct hierarchy *hierarchy, const char *name, struct tn_error *err)
+{
+	int fd = openat(hierarchy->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? err_errno(err, "open cgroup '%s'", name) : fd;
+}
+
+static void slot_describe(const struct tenants *tenants, const struct tenant *tenant,
+                          struct spec_slot *ret)
+{
+	char id[ID_TEXT_BYTES];
+
+	id_format(&tenant->node.id, id);
+	ret->uid_first = tenant->uid_first;
+	ret->uid_count = SPEC_UIDS_PER_TENANT;
+	(void)snprintf(ret->cgroup, sizeof(ret->cgroup), "%s/%s", tenants->hierarchy->path,
+	               tenant->name);
+	(void)snprintf(ret->storage_path, sizeof(ret->storage_path), "%s/%s/data",
+	               tenants->bounds->storage_root, id);
+}
+
+/* Kernel objects of @tenant, new ones if it has none; undone by the caller. */
+static int tenant_bring(struct tenants *tenants, struct tenant *tenant,
+                        const struct spec_tenant_apply *apply, int filter_fd,
+                        struct tn_error *err)
+{
+	int r = filter_load(filter_fd, &tenant->filter, err);
+
+	if (r == 0)
+		r = storage_make(tenants->bounds->storage_root, &apply->tenant, tenant->uid_first,
+		                 err);
+	if (r == 0)
+		r = hierarchy_tenant_apply(tenants->hierarchy, tenant->name, &apply->limits, err);
+	if (r == 0 && tenant->cgroup_fd < 0) {
+		tenant->cgroup_fd = node_open(tenants->hierarchy, tenant->name, err);
+		r = tenant->cgroup_fd < 0 ? tenant->cgroup_fd : 0;
+	}
+	if (r == 0)
+		tenant->limits = apply->limits;
+	return r;
+}
+
+static int tenant_create(struct tenants *tenants, const struct spec_tenant_apply *apply,
+                         int filter_fd, struct tenant **ret, struct tn_error *err)
+{
+	bool known = slots_find(tenants->slots, &apply->tenant) >= 0;
+	int64_t slot = slots_take(tenants->slots, &apply->tenant, apply->name, err);
+	struct tn_error lost = { 0 };
+	struct tenant *tenant;
+	int r;
+
+	if (slot < 0)
+		return (int)slot;
+	tenant = tenant_new(&apply->tenant, apply->name, slot, tenants->bounds);
+	r = tenant == NULL ? err_set(err, TN_SYSTEM, ENOMEM, "tenant")
+	                   : tenant_bring(tenants, tenant, apply, filter_fd, err);
+	if (r < 0) {
+		(void)tenant_free(tenant);
+		if (!known) {
+			(void)hierarchy_tenant_remove(tenants->hierarchy, apply->name, &lost);
+			if (storage_remove_empty(tenants->bounds->storage_root, &apply->tenant,
+			                         &lost) == 0)
+				(void)slots_free(tenants->slots, slot, &lost);
+		}
+		return r;
+	}
+	id_table_add(&tenants->table, &tenant->node);
+	*ret = tenant;
+	return 0;
+}
+
+int tenants_apply(struct tenants *tenants, const struct spec_tenant_apply *apply, int filter_fd,
+                  struct spec_slot *ret, struct tn_error *err)
+{
+	struct tenant *tenant = id_table_find(&tenants->table, &apply->tenant);
+	int r = bounds_check_tenant(tenants->bounds, apply, err);
+
+	if (r < 0)
+		return r;
+	if (tenant == NULL)
+		r = tenant_create(tenants, apply, filter_fd, &tenant, err);
+	else if (strcmp(tenant->name, apply->name) != 0)
+		r = err_refuse(err, TN_INVALID, "the tenant's slot is named '%s'", tenant->name);
+	else
+		r = tenant_bring(tenants, tenant, apply, filter_fd, err);
+	if (r == 0)
+		slot_describe(tenants, tenant, ret);
+	return r;
+}
+
+int tenants_remove(struct tenants *tenants, const struct id *id, struct tn_error *err)
+{
+	struct tenant *tenant = id_table_find(&tenants->table, id);
+	int r;
+
+	if (tenant == NULL)
+		return err_refuse(err, TN_NOT_FOUND, "the tenant has not been applied");
+	if (tenant->executions_n > 0)
+		return err_refuse(err, TN_STATE, "'%s' has %zu executions", tenant->name,
+		                  tenant->executions_n);
+	r = storage_remove_empty(tenants->bounds->storage_root, id, err);
+	if (r == 0)
+		r = hierarchy_tenant_remove(tenants->hierarchy, tenant->name, err);
+	if (r == 0)
+		r = slots_free(tenants->slots, tenant->slot, err);
+	if (r < 0)
+		return r;
+	id_table_remove(&tenants->table, &tenant->node);
+	(void)tenant_free(tenant);
+	return 0;
+}
+
+struct tenant *tenants_find(struct tenants *tenants, const struct id *id)
+{
+	return id_table_find(&tenants->table, id);
+}
+
+int tenants_prepare(struct tenants *tenants, const struct id *id, struct tenant **ret,
+                    struct tn_error *err)
+{
+	struct tenant *tenant = id_table_find(&tenants->table, id);
+	struct context_request request;
+	struct spec_slot slot;
+	int r;
+
+	if (tenant == NULL || tenant->filter.filter == NULL)
+		return err_refuse(err, TN_NOT_FOUND, "the tenant has not been applied");
+	*ret = tenant;
+	if (tenant->prepared)
+		return 0;
+	slot_describe(tenants, tenant, &slot);
+	request = (struct context_request){
+		.name = tenant->name,
+		.skeleton_path = tenants->skeleton_path,
+		.staging_path = tenants->staging_path,
+		.storage_path = slot.storage_path,
+		.cgroup_fd = tenant->cgroup_fd,
+		.uid_first = tenant->uid_first,
+		.memory_max_bytes = tenant->limits.memory_max_bytes,
+	};
+	r = context_build(&tenant->context, &request, err);
+	tenant->prepared = r == 0;
+	return r;
+}
+
+int tenants_adopt(struct tenants *tenants, const struct id *id, struct tenant **ret,
+                  struct tn_error *err)
+{
+	struct tenant *tenant = id_table_find(&tenants->table, id);
+	int64_t slot;
+
+	if (tenant != NULL) {
+		*ret = tenant;
+		return 0;
+	}
+	slot = slots_find(tenants->slots, id);
+	if (slot < 0)
+		return err_refuse(err, TN_NOT_FOUND, "the tenant has no slot");
+	tenant = tenant_new(id, slots_name(tenants->slots, slot), slot, tenants->bounds);
+	if (tenant == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "tenant");
+	tenant->cgroup_fd = node_open(tenants->hierarchy, tenant->name, err);
+	if (tenant->cgroup_fd < 0) {
+		int r = tenant->cgroup_fd;
+
+		(void)tenant_free(tenant);
+		return r;
+	}
+	id_table_add(&tenants->table, &tenant->node);
+	*ret = tenant;
+	return 0;
+}
+
+static void tenant_drop(void *member, void *context)
+{
+	(void)context;
+	(void)tenant_free(member);
+}
+
+void tenants_done(struct tenants *tenants)
+{
+	id_table_each(&tenants->table, tenant_drop, NULL);
+	memset(&tenants->table, 0, sizeof(tenants->table));
+}

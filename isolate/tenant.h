@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A tenant as tenantd knows it while it is in use: its slot, its node, its filter and,
+ * from its first launch on, its context.
+ */
+#ifndef ISOLATE_TENANT_H
+#define ISOLATE_TENANT_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+
+#include <base/id_table.h>
+
+#include "bounds.h"
+#include "context.h"
+#include "hierarchy.h"
+#include "slots.h"
+
+struct tenant {
+	struct id_node node; /* by the tenant's id */
+	char name[NAME_BYTES_MAX];
+	int64_t slot;
+	int64_t uid_first;
+	int cgroup_fd; /* O_PATH of its node */
+	struct spec_tenant_limits limits;
+	struct sock_fprog filter;
+	struct context context;
+	bool prepared;
+	size_t executions_n; /* that hold this tenant */
+};
+
+/* What tenants are made from; all borrowed, all outlive every tenant. */
+struct tenants {
+	struct id_table table;
+	const struct bounds *bounds;
+	const struct hierarchy *hierarchy;
+	struct slots *slots;
+	const char *skeleton_path;
+	const char *staging_path;
+};
+
+/* Create what @apply names or bring it to its limits; @filter_fd is borrowed. */
+int tenants_apply(struct tenants *tenants, const struct spec_tenant_apply *apply, int filter_fd,
+                  struct spec_slot *ret, struct tn_error *err);
+
+/* Undo a creation: the tenant runs nothing and stores nothing. */
+int tenants_remove(struct tenants *tenants, const struct id *id, struct tn_error *err);
+
+/* The tenant that has been applied, with its context built. */
+int tenants_prepare(struct tenants *tenants, const struct id *id, struct tenant **ret,
+                    struct tn_error *err);
+
+/* The tenant that has been applied, or NULL. */
+struct tenant *tenants_find(struct tenants *tenants, const struct id *id);
+
+/*
+ * A tenant whose node stands in the kernel though nobody applied it yet: the state
+ * after a restart. It can be waited for and killed, not launched into.
+ */
+int tenants_adopt(struct tenants *tenants, const struct id *id, struct tenant **ret,
+                  struct tn_error *err);
+
+void tenants_done(struct tenants *tenants);
+
+#endif

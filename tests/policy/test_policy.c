@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* policy/policy.c: which files of a directory make a policy, and what names it. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/io.h>
+#include <policy/document.h>
+#include <policy/policy.h>
+
+static char dir[] = "/tmp/tenantd-policy-XXXXXX";
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void make_dir(void)
+{
+	char path[64];
+
+	cr_assert_not_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/tiers", dir);
+	cr_assert_eq(mkdir(path, 0755), 0);
+}
+
+static void remove_dir(void)
+{
+	(void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(policy, .timeout = 20, .init = make_dir, .fini = remove_dir);
+
+static void path_of(const char *name, char *path, size_t size)
+{
+	(void)snprintf(path, size, "%s/tiers/%s", dir, name);
+}
+
+static void put_bytes(const char *name, const char *text, size_t n, mode_t mode)
+{
+	char path[512];
+	cleanup_fd int fd = FD_NONE;
+
+	path_of(name, path, sizeof(path));
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	cr_assert_geq(fd, 0, "%s", path);
+	cr_assert_eq(io_write_all(fd, text, n), 0);
+	cr_assert_eq(fchmod(fd, mode), 0);
+}
+
+static void put(const char *name, const char *text)
+{
+	put_bytes(name, text, strlen(text), 0644);
+}
+
+static struct policy *load(void)
+{
+	struct policy *policy = NULL;
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(policy_load(dir, &policy, &err), 0, "%s", err.msg);
+	cr_expect_eq(err.code, TN_OK);
+	return policy;
+}
+
+static void hash_of(char hex[static POLICY_HASH_HEX_SIZE])
+{
+	struct policy *policy = load();
+
+	memcpy(hex, policy_hash_hex(policy), POLICY_HASH_HEX_SIZE);
+	(void)policy_free(policy);
+}
+
+/* Loading fails with @r, @code and @message; nothing is returned. */
+static void expect_failure(int r, enum tn_error_code code, const char *message)
+{
+	struct policy *untouched = (struct policy *)dir, *policy = untouched;
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(policy_load(dir, &policy, &err), r, "%s", err.msg);
+	cr_expect_eq(err.code, (int32_t)code);
+	cr_expect_str_eq(err.msg, message);
+	cr_expect_eq(policy, untouched, "a refused policy must change nothing");
+}
+
+Test(policy, holds_its_tiers_in_order_of_their_names)
+{
+	struct policy *policy;
+
+	put("pro.yaml", "tier: pro\n");
+	put("a.yaml", "tier: a\n");
+	put("a-b.yaml", "tier: a-b\n");
+	policy = load();
+
+	cr_expect_str_eq(policy_tier_at(policy, 0)->name, "a");
+	cr_expect_str_eq(policy_tier_at(policy, 1)->name, "a-b");
+	cr_expect_str_eq(policy_tier_at(policy, 2)->name, "pro");
+	cr_expect_null(policy_tier_at(policy, 3));
+	cr_expect_null(policy_tier_at(policy, SIZE_MAX));
+	cr_expect_eq(policy_tier(policy, "pro"), policy_tier_at(policy, 2));
+	cr_expect_null(policy_tier(policy, "pr"));
+	cr_expect_null(policy_tier(policy, ""));
+	cr_expect_str_eq(policy_tier(policy, "pro")->file, "tiers/pro.yaml");
+	cr_expect_null(policy_free(policy));
+	cr_expect_null(policy_free(NULL));
+}
+
+Test(policy, leaves_other_files_alone)
+{
+	struct policy *policy;
+
+	put("free.yaml", "tier: free\n");
+	put("README", "not: [yaml");
+	put("free.yaml~", "not: [yaml");
+	put("free.yaml.rpmnew", "not: [yaml");
+	put(".free.yaml", "not: [yaml");
+	put(".yaml", "not: [yaml");
+	put("yaml", "not: [yaml");
+	policy = load();
+	cr_expect_not_null(policy_tier_at(policy, 0));
+	cr_expect_null(policy_tier_at(policy, 1));
+	(void)policy_free(policy);
+}
+
+Test(policy, has_a_hash_that_others_can_compute)
+{
+	/* (printf '\0\0\0\0\0\0\0\017tiers/free.yaml'; printf '\0\0\0\0\0\0\0\013tier: free\n')
+	 * | sha256sum */
+	static const char expected[] =
+		"8510a84604103e9c71a034033804308e83096b3960b501bbe2029526095d5b15";
+	struct policy *policy;
+
+	put("free.yaml", "tier: free\n");
+	policy = load();
+	cr_expect_str_eq(policy_hash_hex(policy), expected);
+	for (size_t i = 0; i < POLICY_HASH_BYTES; i++) {
+		char byte[3] = { expected[2 * i], expected[2 * i + 1], '\0' };
+
+		cr_expect_eq(policy_hash(policy)[i], strtoul(byte, NULL, 16));
+	}
+	(void)policy_free(policy);
+}
+
+Test(policy, is_named_anew_whenever_content_or_a_name_changes)
+{
+	char first[POLICY_HASH_HEX_SIZE], again[POLICY_HASH_HEX_SIZE];
+	char comment[POLICY_HASH_HEX_SIZE], renamed[POLICY_HASH_HEX_SIZE];
+	char more[POLICY_HASH_HEX_SIZE];
+	char path[512];
+
+	put("free.yaml", "tier: free\n");
+	hash_of(first);
+	put("README", "no tier, no part of the policy");
+	hash_of(again);
+	cr_expect_str_eq(first, again);
+
+	put("free.yaml", "tier: free\n#\n");
+	hash_of(comment);
+	cr_expect_str_neq(first, comment);
+
+	put("pro.yaml", "tier: pro\n");
+	hash_of(more);
+	cr_expect_str_neq(comment, more);
+
+	/* The same bytes in all, but for where one file ends and the next begins. */
+	path_of("pro.yaml", path, sizeof(path));
+	cr_assert_eq(unlink(path), 0);
+	path_of("free.yaml", path, sizeof(path));
+	cr_assert_eq(unlink(path), 0);
+	put("fre2.yaml", "tier: fre2\n");
+	hash_of(renamed);
+	cr_expect_str_neq(first, renamed);
+}
+
+Test(policy, is_the_same_wherever_it_lies)
+{
+	char here[POLICY_HASH_HEX_SIZE], there[POLICY_HASH_HEX_SIZE];
+
+	put("free.yaml", "tier: free\n");
+	hash_of(here);
+	remove_dir();
+	(void)strcpy(dir, "/tmp/tenantd-policy-XXXXXX");
+	make_dir();
+	put("free.yaml", "tier: free\n");
+	hash_of(there);
+	cr_expect_str_eq(here, there);
+}
+
+Test(policy, is_refused_whole_for_one_bad_file)
+{
+	put("free.yaml", "tier: free\n");
+	put("pro.yaml", "tier: pro\nlimits:\n  tasks_max: 0\n");
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tiers/pro.yaml:3:14: tasks_max: '0' is out of range; "
+	               "expected 4 to 4194304");
+}
+
+Test(policy, needs_a_tier)
+{
+	expect_failure(-EINVAL, TN_INVALID, "tiers: no tiers; expected at least one NAME.yaml");
+}
+
+Test(policy, needs_a_directory)
+{
+	char message[128], path[64];
+
+	(void)snprintf(path, sizeof(path), "%s/tiers", dir);
+	cr_assert_eq(rmdir(path), 0);
+	(void)snprintf(message, sizeof(message), "open %s/tiers: No such file or directory",
+	               dir);
+	expect_failure(-ENOENT, TN_SYSTEM, message);
+	cr_assert_eq(symlink("/etc", path), 0);
+	(void)snprintf(message, sizeof(message), "open %s/tiers: Not a directory", dir);
+	expect_failure(-ENOTDIR, TN_SYSTEM, message);
+}
+
+Test(policy, does_not_believe_what_anybody_may_write)
+{
+	char message[128], path[64];
+
+	put_bytes("free.yaml", "tier: free\n", 11, 0666);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tiers/free.yaml:1:1: writable by everyone; expected mode 0644 or less");
+
+	put("free.yaml", "tier: free\n");
+	(void)snprintf(path, sizeof(path), "%s/tiers", dir);
+	cr_assert_eq(chmod(path, 01777), 0);
+	(void)snprintf(message, sizeof(message),
+	               "%s/tiers: writable by everyone; expected mode 0755 or less", dir);
+	expect_failure(-EINVAL, TN_INVALID, message);
+}
+
+Test(policy, reads_regular_files_only)
+{
+	char path[512];
+
+	path_of("free.yaml", path, sizeof(path));
+	cr_assert_eq(symlink("/dev/null", path), 0);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tiers/free.yaml:1:1: a symbolic link; expected a regular file");
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(mkdir(path, 0755), 0);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tiers/free.yaml:1:1: not a file; expected a regular file");
+	cr_assert_eq(rmdir(path), 0);
+	/* Nobody writes to it: reading it would take for ever. */
+	cr_assert_eq(mkfifo(path, 0644), 0);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tiers/free.yaml:1:1: not a file; expected a regular file");
+}
+
+Test(policy, refuses_a_file_that_looks_like_a_tier_and_would_not_be_read)
+{
+	put("free.yaml", "tier: free\n");
+	put("pro.yml", "tier: pro\n");
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tiers/pro.yml:1:1: file name ends in .yml; expected .yaml");
+}
+
+Test(policy, refuses_file_names_that_are_no_tier_names)
+{
+	static const char *const names[] = { "Free", "a b", "free_tier",   "-a",
+		                             "a-",   "a.b", "caf\xc3\xa9", "a\nb" };
+	static const char *const shown[] = { "Free", "a b", "free_tier", "-a",
+		                             "a-",   "a.b", "caf??",     "a?b" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char file[64], path[512], message[256];
+
+		(void)snprintf(file, sizeof(file), "%s.yaml", names[i]);
+		put(file, "tier: free\n");
+		(void)snprintf(
+			message, sizeof(message),
+			"tiers/%s.yaml:1:1: file name is not a tier's; expected " NAME_RULE
+			", then .yaml",
+			shown[i]);
+		expect_failure(-EINVAL, TN_INVALID, message);
+		path_of(file, path, sizeof(path));
+		cr_assert_eq(unlink(path), 0);
+	}
+}
+
+Test(policy, refuses_a_long_file_name_without_cutting_the_reason)
+{
+	char name[256], message[512];
+
+	memset(name, 'a', sizeof(name));
+	memcpy(name + 250, ".yaml", 6);
+	put(name, "tier: free\n");
+	(void)snprintf(message, sizeof(message),
+	               "tiers/%s:1:1: file name is not a tier's; expected " NAME_RULE
+	               ", then .yaml",
+	               name);
+	expect_failure(-EINVAL, TN_INVALID, message);
+}
+
+Test(policy, refuses_a_file_that_is_too_large)
+{
+	size_t n = DOCUMENT_BYTES_MAX * 4;
+	cleanup_free char *text = malloc(n);
+
+	memset(text, '#', n);
+	put_bytes("free.yaml", text, n, 0644);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tiers/free.yaml:1:1: larger than 65536 bytes; expected at most that");
+}
+
+Test(policy, holds_as_many_tiers_as_there_is_room_for_and_no_more)
+{
+	char file[32], text[32];
+	struct policy *policy;
+
+	for (int i = 0; i < POLICY_TIERS_MAX; i++) {
+		(void)snprintf(file, sizeof(file), "t%d.yaml", i);
+		(void)snprintf(text, sizeof(text), "tier: t%d\n", i);
+		put(file, text);
+	}
+	policy = load();
+	cr_expect_not_null(policy_tier_at(policy, POLICY_TIERS_MAX - 1));
+	(void)policy_free(policy);
+	put("one-more.yaml", "tier: one-more\n");
+	expect_failure(-EINVAL, TN_INVALID, "tiers: too many files; expected at most 256");
+}
+
+Test(policy, accepts_the_tiers_that_are_installed)
+{
+	static const struct {
+		const char *name;
+		const char *display_name;
+		struct policy_limits limits;
+	} expected[] = {
+		{ "enterprise",
+		  "Enterprise",
+		  { 800000, 500, INT64_C(16) << 30, INT64_C(15) << 30, 0, INT64_C(8) << 30,
+		    8192, 128, INT64_C(86400000000), 65536, 0, INT64_C(100) << 30,
+		    POLICY_OOM_GROUP } },
+		{ "free",
+		  "Free",
+		  { 50000, 50, INT64_C(256) << 20, POLICY_UNLIMITED, 0, INT64_C(128) << 20, 64,
+		    2, INT64_C(600000000), 512, 0, INT64_C(256) << 20, POLICY_OOM_GROUP } },
+		{ "professional",
+		  "Professional",
+		  { 200000, 200, INT64_C(2) << 30, INT64_C(1800) << 20, 0, INT64_C(1) << 30,
+		    512, 16, INT64_C(3600000000), 4096, 0, INT64_C(10) << 30,
+		    POLICY_OOM_GROUP } },
+	};
+	struct policy *policy = NULL;
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(policy_load(TEST_SOURCE_ROOT "/tools/etc", &policy, &err), 0, "%s",
+	             err.msg);
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+		const struct policy_tier *tier = policy_tier_at(policy, i);
+
+		cr_assert_not_null(tier);
+		cr_expect_str_eq(tier->name, expected[i].name);
+		cr_expect_str_eq(tier->display_name, expected[i].display_name);
+		cr_expect_eq(memcmp(&tier->limits, &expected[i].limits, sizeof(tier->limits)),
+		             0, "%s", tier->name);
+		cr_expect_eq(tier->binds_allow_n, 0);
+	}
+	cr_expect_null(policy_tier_at(policy, ARRAY_LEN(expected)));
+	(void)policy_free(policy);
+}
