@@ -18,7 +18,7 @@ static const char schema_1[] =
 	"  status TEXT NOT NULL"
 	"    CHECK (status IN ('creating', 'active', 'suspended', 'deleting', 'deleted')),"
 	"  tier TEXT NOT NULL,"
-	"  metadata TEXT NOT NULL CHECK (json_valid(metadata)),"
+	"  metadata TEXT NOT NULL,"
 	"  billing_anchor_day INTEGER NOT NULL CHECK (billing_anchor_day BETWEEN 1 AND 31),"
 	"  time_zone TEXT NOT NULL,"
 	"  currency TEXT NOT NULL,"
