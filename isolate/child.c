@@ -162,9 +162,7 @@ static void process_limits(const struct child_request *request)
 		fail(request, CHILD_OOM_SCORE);
 	limit(request, RLIMIT_NOFILE, limits->nofile_max);
 	limit(request, RLIMIT_FSIZE, limits->fsize_bytes_max);
-	/* At 1 the kernel starts no core_pattern helper, which would run outside the
-	 * tenant; at 0 it would. */
-	limit(request, RLIMIT_CORE, limits->core_bytes_max > 1 ? limits->core_bytes_max : 1);
+	limit(request, RLIMIT_CORE, request->core_bytes_max);
 }
 
 static void namespaces_enter(const struct child_request *request)

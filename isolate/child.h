@@ -48,6 +48,7 @@ struct child_request {
 	int init_fd;             /* sealed memfd of tenant-init */
 	int64_t uid_first;
 	int64_t memory_max_bytes; /* the tightest of leaf and tenant: bounds /tmp */
+	int64_t core_bytes_max;
 	int oom_score_adj;
 };
 

@@ -17,6 +17,7 @@
 
 #include <base/clock.h>
 #include <base/fd.h>
+#include <base/io.h>
 
 #include "cgroup.h"
 #include "execution_state.h"
@@ -92,6 +93,23 @@ static uint32_t leaf_files(const struct spec_execution_limits *leaf,
 }
 
 /*
+ * A core_pattern helper runs outside the tenant, without a limit. The kernel starts none
+ * at an RLIMIT_CORE of exactly 1, but does at 0; so 1 stands for "no core", and for any
+ * size on a host where core_pattern is a pipe.
+ */
+static int64_t core_limit(int64_t wanted)
+{
+	char pattern[256];
+
+	if (wanted <= 1 ||
+	    io_read_file_at(AT_FDCWD, "/proc/sys/kernel/core_pattern", pattern,
+	                    sizeof(pattern)) < 1 ||
+	    pattern[0] == '|')
+		return 1;
+	return wanted;
+}
+
+/*
  * clone3 straight into the leaf and a new pid namespace, with every signal blocked so
  * that tenant-init misses none. No CLONE_VFORK: the parent would wait at the tenant's
  * mercy.
@@ -139,6 +157,7 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.uid_first = tenant->uid_first,
 		.memory_max_bytes = smaller(launch->limits.memory_max_bytes,
 		                            tenant->limits.memory_max_bytes),
+		.core_bytes_max = core_limit(launch->limits.core_bytes_max),
 		.oom_score_adj = LAUNCH_OOM_SCORE_ADJ,
 	};
 	cleanup_fd int report_fd = FD_NONE;

@@ -115,3 +115,10 @@ void jout_line(struct jout *out)
 	(void)fputs("\n  ", out->file);
 	out->follows[out->depth] = false;
 }
+
+void jout_end_lines(struct jout *out)
+{
+	if (out->follows[out->depth])
+		(void)putc('\n', out->file);
+	jout_end(out, ']');
+}

@@ -26,7 +26,8 @@ void jout_text(struct jout *out, const char *key, const char *text); /* NULL: nu
 void jout_int(struct jout *out, const char *key, int64_t number);    /* TN_ABSENT: null */
 void jout_bool(struct jout *out, const char *key, bool value);
 
-/* The next element of an array begins a line: for arrays of records. */
+/* An array of records, one a line: before each element, and instead of jout_end(). */
 void jout_line(struct jout *out);
+void jout_end_lines(struct jout *out);
 
 #endif

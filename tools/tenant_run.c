@@ -127,27 +127,29 @@ static int wait_for_end(struct running *running, struct tn_error *err)
 	return r < 0 ? r : 0;
 }
 
-/* Opened here, with the caller's rights: the daemon opens nothing on a caller's word. */
+/*
+ * Opened here, with the caller's rights: the daemon opens nothing on a caller's word.
+ * *ret_target is where it is shown, for the caller to free.
+ */
 static int open_bind(const struct run_bind_option *option, struct tn_run_bind *bind,
-                     struct tn_error *err)
+                     char **ret_target, struct tn_error *err)
 {
-	int fd = open(option->source, O_PATH | O_CLOEXEC);
-
-	if (fd < 0)
+	bind->fd = open(option->source, O_PATH | O_CLOEXEC);
+	if (bind->fd >= 0)
+		*ret_target = option->target != NULL ? strdup(option->target)
+		                                     : realpath(option->source, NULL);
+	if (*ret_target == NULL)
 		return err_errno(err, "bind %s: %s", option->source, strerror(errno));
-	bind->fd = fd;
+	bind->target = *ret_target;
 	bind->writable = option->writable;
-	bind->target = option->target != NULL ? strdup(option->target)
-	                                      : realpath(option->source, NULL);
-	return bind->target == NULL
-	               ? err_errno(err, "bind %s: %s", option->source, strerror(errno))
-	               : 0;
+	return 0;
 }
 
 static int start(struct running *running, const struct tn_client *client, struct tn_error *err)
 {
 	const struct run_options *options = running->options;
-	struct tn_run_bind binds[TN_RUN_BINDS_MAX];
+	struct tn_run_bind binds[TN_RUN_BINDS_MAX] = { 0 };
+	char *targets[TN_RUN_BINDS_MAX] = { NULL };
 	struct tn_run_spec spec = TN_RUN_SPEC_INIT;
 	int r = 0;
 
@@ -157,18 +159,14 @@ static int start(struct running *running, const struct tn_client *client, struct
 	spec.workdir = options->workdir;
 	spec.limits = options->limits;
 	spec.binds = binds;
-	while (r == 0 && spec.binds_n < options->binds_n) {
-		binds[spec.binds_n] = (struct tn_run_bind){ .fd = FD_NONE };
-		r = open_bind(&options->binds[spec.binds_n], &binds[spec.binds_n], err);
+	for (size_t i = 0; r == 0 && i < options->binds_n; i++) {
+		r = open_bind(&options->binds[i], &binds[i], &targets[i], err);
 		spec.binds_n++;
 	}
 	if (r == 0)
 		r = tn_run_start(client, &spec, &running->run, err);
 	for (size_t i = 0; i < spec.binds_n; i++) {
-		char *target;
-
-		memcpy(&target, &binds[i].target, sizeof(target));
-		free(target);
+		free(targets[i]);
 		fd_closep(&binds[i].fd);
 	}
 	return r;

@@ -412,8 +412,8 @@ static json_t *parse(struct varlink *link, size_t n, struct tn_error *err)
 	}
 	json = json_loadb(link->in, n, JSON_REJECT_DUPLICATES, &why);
 	if (json == NULL) {
-		(void)broke(link, err, "a message is not JSON");
-		(void)err_wrap(err, -EPROTO, "%s", why.text);
+		(void)broke(link, err, why.text);
+		(void)err_wrap(err, -EPROTO, "a message is not JSON");
 		return NULL;
 	}
 	if (!json_is_object(json)) {

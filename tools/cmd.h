@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The commands of tenantctl. Each is a function and a row in a table; all of them share
+ * one struct of options, of which each takes those that its row lists.
+ */
+#ifndef TOOLS_CMD_H
+#define TOOLS_CMD_H
+
+#include <tenant/client.h>
+
+#include "options.h"
+
+#define CMD_METADATA_MAX 64
+
+struct ctl {
+	struct tn_client *client; /* NULL for what needs no daemon */
+	char **operands;
+	int operands_n;
+
+	const char *socket;
+	bool json, help, version;
+	const char *display_name, *tier;
+	struct tn_pair metadata[CMD_METADATA_MAX];
+	char *metadata_texts[CMD_METADATA_MAX]; /* owned; what the pairs point into */
+	size_t metadata_n;
+	bool all;
+	const char *all_of; /* a tenant */
+	int64_t since, until;
+	const char *config; /* directory of the policy */
+};
+
+/* Returns the exit status, or -errno and what went wrong in *err. Prints to stdout. */
+typedef int cmd_fn(struct ctl *ctl, struct tn_error *err);
+
+cmd_fn cmd_create, cmd_list, cmd_show;
+cmd_fn cmd_ps, cmd_kill, cmd_usage;
+cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_doctor;
+
+/* Add KEY=VALUE to the metadata of @target, a struct ctl. */
+int cmd_add_metadata(void *target, const char *argument, struct tn_error *err);
+
+#endif

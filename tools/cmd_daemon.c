@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cmd.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <base/fd.h>
+#include <base/io.h>
+#include <policy/policy.h>
+
+#include "output.h"
+
+#define TIER_FILE_BYTES_MAX (1 << 20)
+
+static void print_texts(const char *title, const struct tn_texts *texts)
+{
+	for (size_t i = 0; i < texts->n; i++)
+		(void)printf("%-14s %s\n", i == 0 ? title : "", texts->items[i]);
+}
+
+int cmd_status(struct ctl *ctl, struct tn_error *err)
+{
+	char uptime[OUTPUT_CELL_BYTES_MAX], store[OUTPUT_CELL_BYTES_MAX];
+	struct tn_status status = { 0 };
+	int r = tn_status_get(ctl->client, &status, err);
+
+	if (r < 0)
+		return r;
+	if (ctl->json) {
+		output_json(stdout, tn_status_fields(), &status);
+	} else {
+		(void)printf("tenantd %s, up %s, %s\n", status.version,
+		             output_duration(status.uptime_usec, uptime),
+		             status.health == TN_HEALTH_OK ? "healthy" : "degraded");
+		print_texts("degraded", &status.degraded);
+		(void)printf("%-14s %s\n", "policy", status.policy_hash);
+		(void)printf("%-14s %lld\n", "tenants", (long long)status.tenants);
+		(void)printf("%-14s %lld\n", "running", (long long)status.executions);
+		(void)printf("%-14s %s\n", "store", output_bytes(status.store_bytes, store));
+		print_texts("not enforced", &status.unenforced);
+	}
+	tn_status_done(&status);
+	return 0;
+}
+
+int cmd_policy_reload(struct ctl *ctl, struct tn_error *err)
+{
+	struct tn_policy policy = { 0 };
+	int r = tn_policy_reload(ctl->client, &policy, err);
+
+	if (r < 0)
+		return r;
+	if (ctl->json) {
+		output_json(stdout, tn_policy_fields(), &policy);
+	} else {
+		(void)printf("policy %s\n", policy.policy_hash);
+		print_texts("tiers", &policy.tiers);
+	}
+	tn_policy_done(&policy);
+	return 0;
+}
+
+static int check_file(const char *path, struct tn_error *err)
+{
+	cleanup_free char *text = malloc(TIER_FILE_BYTES_MAX);
+	cleanup_free struct policy_tier *tier = malloc(sizeof(*tier));
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return err_set(err, TN_NOT_FOUND, errno, "open %s: %s", path, strerror(errno));
+	if (text == NULL || tier == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "no memory for %s", path);
+	n = io_read_all(fd, text, TIER_FILE_BYTES_MAX);
+	if (n < 0)
+		return err_set(err, TN_SYSTEM, (int)-n, "read %s: %s", path, strerror((int)-n));
+	if (n == TIER_FILE_BYTES_MAX)
+		return err_refuse(err, TN_INVALID, "%s: longer than 1 MiB", path);
+	return policy_tier_parse(path, text, (size_t)n, tier, err);
+}
+
+/* Returns how many tiers there are. */
+static int check_directory(const char *path, struct tn_error *err)
+{
+	struct policy *policy;
+	size_t n = 0;
+	int r = policy_load(path, &policy, err);
+
+	if (r < 0)
+		return r;
+	while (policy_tier_at(policy, n) != NULL)
+		n++;
+	policy_free(policy);
+	return (int)n;
+}
+
+/* What the daemon would say to these files, without one. */
+int cmd_policy_check(struct ctl *ctl, struct tn_error *err)
+{
+	const char *path = ctl->operands_n > 0 ? ctl->operands[0] : CONFIG_DIR;
+	struct jout out = { .file = stdout };
+	struct stat st;
+	int r;
+
+	if (stat(path, &st) < 0)
+		return err_set(err, TN_NOT_FOUND, errno, "%s: %s", path, strerror(errno));
+	r = S_ISDIR(st.st_mode) ? check_directory(path, err) : check_file(path, err);
+	if (r < 0)
+		return r;
+	r = S_ISDIR(st.st_mode) ? r : 1;
+	if (ctl->json) {
+		jout_begin(&out, NULL, '{');
+		jout_bool(&out, "ok", true);
+		jout_int(&out, "tiers", r);
+		jout_end(&out, '}');
+		(void)putchar('\n');
+	} else {
+		(void)printf("ok: %d tier%s\n", r, r == 1 ? "" : "s");
+	}
+	return 0;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tenantctl: what an administrator asks of tenantd. A table of commands over libtenant;
+ * `policy check` and `doctor` work without a daemon.
+ */
+#include <signal.h>
+#include <stdlib.h>
+
+#include <base/err.h>
+#include <base/fd.h>
+
+#include "cmd.h"
+#include "output.h"
+#include "when.h"
+
+#define AT(member) offsetof(struct ctl, member)
+
+#define ROW_JSON                                                                               \
+	{                                                                                      \
+		0, "json", NULL, "show JSON", OPTION_FLAG, AT(json), NULL, NULL                \
+	}
+#define ROW_HELP                                                                               \
+	{                                                                                      \
+		'h', "help", NULL, "show this", OPTION_FLAG, AT(help), NULL, NULL              \
+	}
+#define ROW_SOCKET                                                                             \
+	{                                                                                      \
+		0, "socket", "PATH", "tenantd's socket; " TN_SOCKET_PATH " unless told",       \
+			OPTION_TEXT, AT(socket), NULL, NULL                                    \
+	}
+#define COMMON ROW_JSON, ROW_SOCKET, ROW_HELP
+
+static const struct option_row global_rows[] = {
+	COMMON,
+	{ 0, "version", NULL, "show the version", OPTION_FLAG, AT(version), NULL, NULL },
+};
+static const struct option_row common_rows[] = { COMMON };
+static const struct option_row offline_rows[] = { ROW_JSON, ROW_HELP };
+static const struct option_row create_rows[] = {
+	{ 0, "display-name", "TEXT", "what people call the tenant", OPTION_TEXT,
+	  AT(display_name), NULL, NULL },
+	{ 0, "tier", "TIER", "the tier whose limits apply", OPTION_TEXT, AT(tier), NULL, NULL },
+	{ 0, "meta", "KEY=VALUE", "something to remember; may be repeated", OPTION_CALL, 0,
+	  NULL, cmd_add_metadata },
+	COMMON,
+};
+static const struct option_row ps_rows[] = {
+	{ 'a', "all", NULL, "also those that have ended", OPTION_FLAG, AT(all), NULL, NULL },
+	COMMON,
+};
+static const struct option_row kill_rows[] = {
+	{ 'a', "all", "TENANT", "all that run for a tenant", OPTION_TEXT, AT(all_of), NULL,
+	  NULL },
+	COMMON,
+};
+static const struct option_row usage_rows[] = {
+	{ 0, "since", "TIME",
+	  "2026-01-31, 2026-01-31T12:00[Z], @SECONDS,\ntoday, or -2h for 2 h ago",
+	  OPTION_NUMBER, AT(since), when_parse, NULL },
+	{ 0, "until", "TIME", "the same; now unless told", OPTION_NUMBER, AT(until), when_parse,
+	  NULL },
+	COMMON,
+};
+static const struct option_row doctor_rows[] = {
+	{ 0, "config", "DIR", "policy files and bounds.conf; " CONFIG_DIR " unless told",
+	  OPTION_TEXT, AT(config), NULL, NULL },
+	COMMON,
+};
+
+#define ROWS(rows) (rows), ARRAY_LEN(rows)
+
+static const struct command {
+	const char *name, *second; /* "policy", "check" */
+	const char *operands;
+	const char *help;
+	const struct option_row *rows;
+	size_t rows_n;
+	int operands_min, operands_max;
+	bool offline; /* needs no daemon */
+	cmd_fn *run;
+} commands[] = {
+	{ "create", NULL, "NAME", "make a tenant", ROWS(create_rows), 1, 1, false, cmd_create },
+	{ "list", NULL, "", "all tenants", ROWS(common_rows), 0, 0, false, cmd_list },
+	{ "show", NULL, "TENANT", "one tenant", ROWS(common_rows), 1, 1, false, cmd_show },
+	{ "ps", NULL, "[TENANT]", "what runs, or has run", ROWS(ps_rows), 0, 1, false, cmd_ps },
+	{ "kill", NULL, "ID | --all TENANT", "end executions and all they started",
+	  ROWS(kill_rows), 0, 1, false, cmd_kill },
+	{ "usage", NULL, "TENANT", "what a tenant used", ROWS(usage_rows), 1, 1, false,
+	  cmd_usage },
+	{ "policy", "check", "[FILE|DIR]", "check policy files; needs no daemon",
+	  ROWS(offline_rows), 0, 1, true, cmd_policy_check },
+	{ "policy", "reload", "", "have the policy files read again", ROWS(common_rows), 0, 0,
+	  false, cmd_policy_reload },
+	{ "status", NULL, "", "how the daemon is", ROWS(common_rows), 0, 0, false, cmd_status },
+	{ "doctor", NULL, "", "what this host can and cannot enforce, and why",
+	  ROWS(doctor_rows), 0, 0, true, cmd_doctor },
+};
+
+static const char *second_of(const struct command *command)
+{
+	return command->second != NULL ? command->second : "";
+}
+
+static void global_help(FILE *file)
+{
+	(void)fputs("usage: tenantctl COMMAND [OPTION...] [OPERAND...]\n\n", file);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		char left[64];
+
+		(void)snprintf(left, sizeof(left), "  %s%s%s %s", commands[i].name,
+		               commands[i].second != NULL ? " " : "", second_of(&commands[i]),
+		               commands[i].operands);
+		(void)fprintf(file, "%-26s%s\n", left, commands[i].help);
+	}
+	(void)fputs("\n", file);
+	options_help(global_rows, ARRAY_LEN(global_rows), file);
+	(void)fputs(
+		"\n"
+		"tenantctl COMMAND --help shows the options of a command.\n"
+		"Exit status: 0 done; 1 refused, by a quota, a state or a failure; 2 usage;\n"
+		"3 not found; 4 not permitted; 5 changed meanwhile; 69 no daemon answers.\n",
+		file);
+}
+
+static void command_help(const struct command *command, FILE *file)
+{
+	(void)fprintf(file, "usage: tenantctl %s%s%s [OPTION...] %s\n\n%s\n\n", command->name,
+	              command->second != NULL ? " " : "", second_of(command), command->operands,
+	              command->help);
+	options_help(command->rows, command->rows_n, file);
+}
+
+/* The command that @argv begins with, and how many words that is. */
+static const struct command *find(int argc, char **argv, int *ret_words)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (argc < 1 || strcmp(argv[0], commands[i].name) != 0)
+			continue;
+		*ret_words = commands[i].second != NULL ? 2 : 1;
+		if (*ret_words == 1 || (argc > 1 && strcmp(argv[1], commands[i].second) == 0))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int run(const struct command *command, struct ctl *ctl, struct tn_error *err)
+{
+	int r;
+
+	if (ctl->operands_n < command->operands_min || ctl->operands_n > command->operands_max)
+		return err_refuse(err, TN_INVALID, "usage: tenantctl %s%s%s %s", command->name,
+		                  command->second != NULL ? " " : "", second_of(command),
+		                  command->operands);
+	if (!command->offline) {
+		r = tn_client_open(ctl->socket, &ctl->client, err);
+		if (r < 0)
+			return r;
+	}
+	r = command->run(ctl, err);
+	if (r >= 0 && (fflush(stdout) != 0 || ferror(stdout) != 0))
+		r = err_set(err, TN_SYSTEM, EIO, "write to standard output");
+	return r;
+}
+
+/* Returns the exit status, or -errno. */
+static int act(int argc, char **argv, struct ctl *ctl, struct tn_error *err)
+{
+	const struct command *command;
+	int words, first;
+
+	first = options_parse(global_rows, ARRAY_LEN(global_rows), argc, argv, true, ctl, err);
+	if (first < 0)
+		return first;
+	if (ctl->version) {
+		(void)puts("tenantctl " TENANTD_VERSION);
+		return 0;
+	}
+	if (ctl->help) {
+		global_help(stdout);
+		return 0;
+	}
+	command = find(argc - first, argv + first, &words);
+	if (command == NULL)
+		return err_refuse(err, TN_INVALID, "which command? see --help");
+
+	/* What getopt takes for the program's name is the command's last word. */
+	argv += first + words - 1;
+	argc -= first + words - 1;
+	first = options_parse(command->rows, command->rows_n, argc, argv, false, ctl, err);
+	if (first < 0)
+		return first;
+	if (ctl->help) {
+		command_help(command, stdout);
+		return 0;
+	}
+	ctl->operands = argv + first;
+	ctl->operands_n = argc - first;
+	return run(command, ctl, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = { .since = TN_ABSENT, .until = TN_ABSENT };
+	struct tn_error err = { 0 };
+	int r = act(argc, argv, &ctl, &err);
+
+	if (r < 0) {
+		(void)fflush(stdout);
+		output_error("tenantctl", ctl.json, &err);
+		r = tn_error_exit_status(err.code);
+	}
+	tn_client_free(ctl.client);
+	for (size_t i = 0; i < ctl.metadata_n; i++)
+		free(ctl.metadata_texts[i]);
+	return r;
+}
