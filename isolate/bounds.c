@@ -29,7 +29,7 @@ static const struct key {
 	{ "memory_max",     false, 1,     INT64_MAX,      INT64_MAX, offsetof(struct bounds, memory_max_bytes) },
 	{ "tasks_max",      false, 1,     4194304,        INT64_C(65536), offsetof(struct bounds, tasks_max) },
 	{ "nofile_max",     false, 16,    1048576,        INT64_C(1048576), offsetof(struct bounds, nofile_max) },
-	{ "core_max",       false, 0,     INT64_MAX,      0, offsetof(struct bounds, core_bytes_max) },
+	{ "core_max",       false, 0,     INT64_MAX,      INT64_C(1073741824), offsetof(struct bounds, core_bytes_max) },
 	{ "cgroup_root",    true,  0,     0,              0, offsetof(struct bounds, cgroup_root) },
 	{ "storage_root",   true,  0,     0,              0, offsetof(struct bounds, storage_root) },
 	/* clang-format on */

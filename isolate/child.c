@@ -23,13 +23,13 @@
 #include <base/io.h>
 #include <base/num.h>
 
+#include "bind.h"
 #include "init.h"
 #include "template.h"
 
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
 #define CHILD_PTYS_MAX    64
-#define CHILD_TTY_GID     5
 
 enum child_stage {
 	CHILD_ARGS = 1,
@@ -43,7 +43,8 @@ enum child_stage {
 	CHILD_TMP,
 	CHILD_PTS,
 	CHILD_LEAF_ATTACH,
-	CHILD_BIND,
+	CHILD_BIND_CLONE,
+	CHILD_BIND_ATTACH,
 	CHILD_USERNS,
 	CHILD_BOUNDING,
 	CHILD_IDS,
@@ -67,7 +68,9 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_TMP] = "mount /tmp and /dev/shm",
 	[CHILD_PTS] = "mount /dev/pts",
 	[CHILD_LEAF_ATTACH] = "attach the leaf's size files",
-	[CHILD_BIND] = "bind a path",
+	[CHILD_BIND_CLONE] = "clone a path to bind (it must be mounted on the host itself, and to "
+	                     "be writable its file system must be able to map ids)",
+	[CHILD_BIND_ATTACH] = "attach a bound path",
 	[CHILD_USERNS] = "enter the user namespace",
 	[CHILD_BOUNDING] = "drop the bounding set",
 	[CHILD_IDS] = "take the tenant's ids",
@@ -161,10 +164,24 @@ static void process_limits(const struct child_request *request)
 	if (io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text) < 0)
 		fail(request, CHILD_OOM_SCORE);
 	limit(request, RLIMIT_NOFILE, limits->nofile_max);
+	/* The leaf's pids.max counts processes; a second count per uid would only confuse. */
+	limit(request, RLIMIT_NPROC, SPEC_UNLIMITED);
 	limit(request, RLIMIT_FSIZE, limits->fsize_bytes_max);
-	/* At 1 the kernel starts no core_pattern helper, which would run outside the
-	 * tenant; at 0 it would. */
-	limit(request, RLIMIT_CORE, limits->core_bytes_max > 1 ? limits->core_bytes_max : 1);
+	limit(request, RLIMIT_CORE, request->core_bytes_max);
+}
+
+/*
+ * A mount can only be cloned in the namespace it belongs to, and tenantd's own is a
+ * private copy of the host's.
+ */
+static void binds_clone(const struct child_request *request, int *fds)
+{
+	memcpy(fds, request->bind_fds, sizeof(request->bind_fds));
+	if (request->launch->binds_n == 0)
+		return;
+	if (setns(request->host_mnt_fd, CLONE_NEWNS) < 0 ||
+	    bind_clone(request->launch, fds, request->context->fds[CONTEXT_USER]) < 0)
+		fail(request, CHILD_BIND_CLONE);
 }
 
 static void namespaces_enter(const struct child_request *request)
@@ -214,7 +231,7 @@ static void proc_mount(const struct child_request *request)
 static void private_mount(const struct child_request *request)
 {
 	const unsigned long flags = MS_NOSUID | MS_NODEV;
-	char options[64] = "mode=1777", pts[96];
+	char options[64] = "mode=1777", pts[64];
 
 	if (request->memory_max_bytes != SPEC_UNLIMITED)
 		(void)snprintf(options, sizeof(options), "mode=1777,size=%" PRId64,
@@ -223,8 +240,10 @@ static void private_mount(const struct child_request *request)
 	    mount("shm", "/dev/shm", "tmpfs", flags | MS_NOEXEC, options) < 0)
 		fail(request, CHILD_TMP);
 
-	(void)snprintf(pts, sizeof(pts), "newinstance,ptmxmode=0666,mode=620,gid=%" PRId64 ",max=%d",
-	               request->uid_first + CHILD_TTY_GID, CHILD_PTYS_MAX);
+	/* No gid=: Linux 6.1 reads it as a signed number, and our ids lie above 2^31. A
+	 * terminal then has the gid of who opened it, which is what grantpt(3) needs. */
+	(void)snprintf(pts, sizeof(pts), "newinstance,ptmxmode=0666,mode=620,max=%d",
+	               CHILD_PTYS_MAX);
 	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, pts) < 0)
 		fail(request, CHILD_PTS);
 }
@@ -366,7 +385,7 @@ static void fds_arrange(const struct child_request *request)
 void child_enter(const struct child_request *request)
 {
 	struct child_request moved = *request;
-	int leaf_fds[TEMPLATE_CGROUP_FILES_N];
+	int leaf_fds[TEMPLATE_CGROUP_FILES_N], bind_fds[SPEC_BINDS_MAX];
 	struct tn_error ignored = { 0 };
 	struct vectors v;
 
@@ -375,10 +394,13 @@ void child_enter(const struct child_request *request)
 	process_limits(request);
 	if (template_cgroup_files_open(request->leaf_fd, leaf_fds, &ignored) < 0)
 		fail(request, CHILD_LEAF_FILES);
+	binds_clone(request, bind_fds);
 	namespaces_enter(request);
 	proc_mount(request);
 	private_mount(request);
 	leaf_files_attach(request, leaf_fds);
+	if (bind_attach(request->launch, bind_fds) < 0)
+		fail(request, CHILD_BIND_ATTACH);
 	v = vectors_make(request);
 	privileges_drop(request);
 

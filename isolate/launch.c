@@ -17,7 +17,9 @@
 
 #include <base/clock.h>
 #include <base/fd.h>
+#include <base/io.h>
 
+#include "bind.h"
 #include "cgroup.h"
 #include "execution_state.h"
 #include "fdcheck.h"
@@ -37,8 +39,9 @@ static int request_check(struct executions *all, const struct spec_launch *launc
 {
 	int r;
 
-	if (launch->binds_n != 0 || fds_n != LAUNCH_FDS_N)
-		return err_refuse(err, TN_INVALID, "a launch takes %d descriptors", LAUNCH_FDS_N);
+	if (launch->binds_n > SPEC_BINDS_MAX || fds_n != LAUNCH_FDS_N + launch->binds_n)
+		return err_refuse(err, TN_INVALID, "a launch takes %d descriptors and one per bind",
+		                  LAUNCH_FDS_N);
 	if (id_table_find(&all->table, &launch->execution) != NULL)
 		return err_refuse(err, TN_EXISTS, "the execution's id is taken");
 	if (all->unsettled_n >= EXECUTIONS_UNSETTLED_MAX)
@@ -50,7 +53,9 @@ static int request_check(struct executions *all, const struct spec_launch *launc
 		if (r < 0)
 			return err_wrap(err, r, "descriptor %d", i);
 	}
-	return r < 0 ? r : fdcheck_sealed(fds[3], launch->args_bytes, err);
+	if (r == 0)
+		r = fdcheck_sealed(fds[3], launch->args_bytes, err);
+	return r < 0 ? r : bind_check(launch, fds + LAUNCH_FDS_N, err);
 }
 
 static void record_begin(struct execution *e, const struct spec_launch *launch)
@@ -89,6 +94,23 @@ static uint32_t leaf_files(const struct spec_execution_limits *leaf,
 			                                 strlen(rows[row].prefix)) == 0)
 				files |= 1u << i;
 	return files;
+}
+
+/*
+ * A core_pattern helper runs outside the tenant, without a limit. The kernel starts none
+ * at an RLIMIT_CORE of exactly 1, but does at 0; so 1 stands for "no core", and for any
+ * size on a host where core_pattern is a pipe.
+ */
+static int64_t core_limit(int64_t wanted)
+{
+	char pattern[256];
+
+	if (wanted <= 1 ||
+	    io_read_file_at(AT_FDCWD, "/proc/sys/kernel/core_pattern", pattern,
+	                    sizeof(pattern)) < 1 ||
+	    pattern[0] == '|')
+		return 1;
+	return wanted;
 }
 
 /*
@@ -136,14 +158,16 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.args_fd = fds[3],
 		.status_fd = e->status_fd,
 		.init_fd = e->all->init_fd,
-		.uid_first = tenant->uid_first,
+		.host_mnt_fd = e->all->host_mnt_fd,
 		.memory_max_bytes = smaller(launch->limits.memory_max_bytes,
 		                            tenant->limits.memory_max_bytes),
+		.core_bytes_max = core_limit(launch->limits.core_bytes_max),
 		.oom_score_adj = LAUNCH_OOM_SCORE_ADJ,
 	};
 	cleanup_fd int report_fd = FD_NONE;
 	int ends[2], pid_fd = FD_NONE, r;
 
+	memcpy(request.bind_fds, fds + LAUNCH_FDS_N, launch->binds_n * sizeof(*fds));
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_errno(err, "launch pipe");
 	e->report.fd = ends[0];

@@ -129,6 +129,7 @@ static int attach(struct builder *b, struct document_node *node, struct tn_error
 
 	if (level == NULL) /* the root */
 		return 0;
+	assert(level->node != NULL);
 	if (level->key_open) {
 		level->last->value = node;
 		level->key_open = false;

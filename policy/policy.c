@@ -260,6 +260,7 @@ int policy_load(const char *dir, struct policy **ret, struct tn_error *err)
 	r = names_read(&loader, err);
 	if (r < 0)
 		return r;
+	assert(loader.sources_n > 0);
 	policy->tiers = calloc(loader.sources_n, sizeof(*policy->tiers));
 	if (policy->tiers == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "read the policy");

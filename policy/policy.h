@@ -21,9 +21,13 @@
 struct policy;
 
 /*
- * Load and check every .yaml file below @dir/tiers. All or nothing. On failure *err
- * holds "FILE:LINE:COLUMN: what is wrong; what was expected", FILE relative to
- * @dir, and err->line the line.
+ * Load and check every .yaml file in @dir/tiers. All or nothing; at least one. On
+ * failure *err holds "FILE:LINE:COLUMN: what is wrong; what was expected", FILE
+ * relative to @dir, and err->line the line. What cannot be read is TN_SYSTEM.
+ *
+ * Only regular files named after a tier are believed; a symbolic link, a file or
+ * directory that everybody may write, and a .yml that an admin would think is read are
+ * refused. Hidden files and other suffixes are not part of the policy.
  */
 int policy_load(const char *dir, struct policy **ret, struct tn_error *err);
 
@@ -36,7 +40,10 @@ const struct policy_tier *policy_tier(const struct policy *policy, const char *n
 /* Tiers in order of their names: @i from 0 until NULL. */
 const struct policy_tier *policy_tier_at(const struct policy *policy, size_t i);
 
-/* SHA-256 over names and contents of the files, in order of their names. */
+/*
+ * SHA-256 over the tier files in order of the tiers' names: for each its name
+ * ("tiers/free.yaml") and its content, either after its length in 64 bits, big-endian.
+ */
 const uint8_t *policy_hash(const struct policy *policy);
 const char *policy_hash_hex(const struct policy *policy);
 

@@ -137,7 +137,7 @@ static const struct tier_row {
 	const char *about;
 } rows[] = {
 	/* clang-format off */
-	{ "tier",         set_name,         "the tier's name, which is its file's too; required" },
+	{ "tier",         set_name,         "its name, and that of its file; required" },
 	{ "display_name", set_display_name, "the name that people see; default: tier" },
 	{ "limits",       set_limits,       "what its tenants and their executions may use" },
 	{ "rootfs",       set_rootfs,       "what a sandbox sees as /: host" },

@@ -57,7 +57,8 @@ struct policy_tier {
 	char display_name[POLICY_TEXT_BYTES_MAX];
 	char file[POLICY_FILE_BYTES_MAX]; /* "tiers/free.yaml" */
 	struct policy_limits limits;
-	struct policy_location where[POLICY_LIMITS_N]; /* in the order of struct policy_limits */
+	/* Where each key of a limit stands, in the order of struct policy_limits. */
+	struct policy_location where[POLICY_LIMITS_N];
 	/* Paths that --bind may name (they and what is below), and which of them :rw. */
 	char binds_allow[POLICY_BINDS_MAX][POLICY_PATH_BYTES_MAX];
 	size_t binds_allow_n;

@@ -40,7 +40,7 @@ static const struct duration_unit {
 #define COUNT_EXPECTED    "expected a whole number such as 512"
 #define BYTES_EXPECTED    "expected bytes with an optional K, M, G or T, such as 512M"
 #define DURATION_EXPECTED "expected a time span in us, ms, s, min, h, d or w, such as 1h30min"
-#define PERCENT_EXPECTED  "expected percent of one CPU from 1% to 1000000%, such as 50% or 12.5%"
+#define PERCENT_EXPECTED  "expected percent of one CPU, 1% to 1000000%, such as 50% or 12.5%"
 #define CPUS_EXPECTED     "expected a number of CPUs from 0.01 to 10000, such as 0.5"
 
 static bool is_digit(char c)
@@ -116,7 +116,7 @@ int units_count_parse(const char *text, int64_t *ret, struct tn_error *err)
 
 static int bytes_scan(const char *text, int64_t *ret)
 {
-	int64_t n;
+	int64_t n = 0;
 	int r = is_octal(text) ? -EINVAL : digits_take(&text, &n);
 
 	if (r < 0)

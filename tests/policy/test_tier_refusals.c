@@ -18,12 +18,11 @@ TestSuite(policy_refusals, .timeout = 20);
 #define X300(x) X10(X10(x x x))
 #define X64     X10("aaaaaa") "aaaa"
 
-#define YAML  "; expected 'key: value' lines indented by spaces"
-#define LINES "; expected 'key: value' lines"
-#define SIZE  "; expected bytes with an optional K, M, G or T, such as 512M"
-#define SPAN  "; expected a time span in us, ms, s, min, h, d or w, such as 1h30min, or max"
-#define PERCENT                                                                                \
-	"; expected percent of one CPU from 1% to 1000000%, such as 50% or 12.5%, or max"
+#define YAML     "; expected 'key: value' lines indented by spaces"
+#define LINES    "; expected 'key: value' lines"
+#define SIZE     "; expected bytes with an optional K, M, G or T, such as 512M"
+#define SPAN     "; expected a time span in us, ms, s, min, h, d or w, such as 1h30min, or max"
+#define PERCENT  "; expected percent of one CPU, 1% to 1000000%, such as 50% or 12.5%, or max"
 #define NUMBER   "; expected a whole number such as 512"
 #define WHOLE    "; expected a whole number"
 #define NO_ALIAS "; expected no anchors or aliases"
@@ -376,7 +375,7 @@ Test(policy_refusals, stops_where_it_gets_too_deep)
 	expect_refusal("[[[[[[[[[x]]]]]]]]]", 19,
 	               "1:9: nested too deeply; expected at most 8 levels");
 	expect_refusal("a: {b: {c: {d: {e: {f: {g: {h: {i: }}}}}}}}", 43,
-	               "1:33: nested too deeply; expected at most 8 levels");
+	               "1:32: nested too deeply; expected at most 8 levels");
 }
 
 Test(policy_refusals, survives_as_deep_a_file_as_may_be)

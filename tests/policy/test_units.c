@@ -63,7 +63,7 @@ static const struct good {
 
 #define SIZE    "; expected bytes with an optional K, M, G or T, such as 512M"
 #define SPAN    "; expected a time span in us, ms, s, min, h, d or w, such as 1h30min"
-#define PERCENT "; expected percent of one CPU from 1% to 1000000%, such as 50% or 12.5%"
+#define PERCENT "; expected percent of one CPU, 1% to 1000000%, such as 50% or 12.5%"
 #define CPUS    "; expected a number of CPUs from 0.01 to 10000, such as 0.5"
 #define NUMBER  "; expected a whole number such as 512"
 

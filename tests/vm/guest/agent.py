@@ -24,6 +24,7 @@ import wire
 
 UNIT = "tenantd.service"
 UNIT_WAIT_SECONDS = 60
+UNIT_STEADY_SECONDS = 1
 UNIT_RESTARTS_MAX = 5
 CHUNK = 64 * 1024
 OUTPUT_PIPE_SIZE = 1 << 20
@@ -60,20 +61,26 @@ class Host:
 
 
 def unit_state():
+    """Its state, how often systemd restarted it, and how many seconds ago it got active."""
+    names = ("ActiveState", "NRestarts", "ActiveEnterTimestampMonotonic")
     shown = subprocess.run(
-        ["systemctl", "show", "-p", "ActiveState", "-p", "NRestarts", UNIT],
+        ["systemctl", "show", *(f"--property={name}" for name in names), UNIT],
         stdout=subprocess.PIPE, text=True, check=True,
     ).stdout
-    state = dict(line.split("=", 1) for line in shown.splitlines())
-    return state["ActiveState"], int(state.get("NRestarts", 0))
+    state, restarts, entered_usec = map(
+        dict(line.split("=", 1) for line in shown.splitlines()).get, names)
+    return state, int(restarts), time.monotonic() - int(entered_usec) / 1e6
 
 
 def unit_is_up():
-    """Waits until the unit is active. A unit that is restarted for ever never fails, but counts."""
+    """Waits until the unit is active and stays so.
+
+    One that is restarted for ever is active now and then and never fails; the count tells.
+    """
     deadline = time.monotonic() + UNIT_WAIT_SECONDS
     while time.monotonic() < deadline:
-        state, restarts = unit_state()
-        if state == "active":
+        state, restarts, seconds = unit_state()
+        if state == "active" and seconds >= UNIT_STEADY_SECONDS:
             return True
         if state in ("failed", "inactive") or restarts >= UNIT_RESTARTS_MAX:
             return False

@@ -2,9 +2,9 @@
 """What the host's apt knows: installed packages, candidate versions, sources, settings.
 
 The guest is made from the same archive that the host uses, so no mirror is named here. Which of
-the host's sources are Debian's own is not guessed from host names: apt knows the origin and code
-name of every index it has fetched. The matching entries are then taken over as they stand, with
-their keys and options.
+the host's sources are Debian's own is not guessed from host names: apt knows the origin and
+code name of every index it has fetched. The matching entries are then taken over as they stand,
+with their keys and options.
 """
 
 import os
@@ -16,8 +16,8 @@ from report import Broken, say
 CODENAME = "bookworm"
 SOURCES = "/etc/apt/sources.list"
 SOURCES_DIR = "/etc/apt/sources.list.d"
-# Settings of fetching (proxies, TLS, retries, clock checks) that the guest's apt takes over; what
-# to fetch is none of them.
+# Settings of fetching (proxies, TLS, retries, clock checks), which the guest's apt takes over;
+# what to fetch is none of them.
 SETTING = re.compile(r"Acquire::(?!IndexTargets|Languages|CompressionTypes|GzipIndexes)")
 
 

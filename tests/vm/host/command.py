@@ -16,7 +16,8 @@ def output(*argv):
     """What a quick program prints; Broken if it fails."""
     result = subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, errors="surrogateescape", check=False)
+        text=True, errors="surrogateescape", check=False,
+        env={**os.environ, "LC_ALL": "C.UTF-8"})
     if result.returncode != 0:
         raise Broken(f"{argv[0]} failed: {result.stderr.strip() or result.returncode}")
     return result.stdout

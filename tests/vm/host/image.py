@@ -5,9 +5,9 @@ An image is a directory of the cache, named by a hash of all that makes it: this
 versions of the packages. Nobody writes to it again once it has its name: machines write to an
 overlay that qemu forgets. The project is not in it.
 
-Who builds or removes holds an exclusive flock on the cache, so a directory with a temporary name
-that is found under that lock was left by a process that died. Who uses an image holds a shared
-flock on it for as long, so that pruning leaves it alone.
+Who builds or removes holds an exclusive flock on the cache, so a directory with a temporary
+name that is found under that lock was left by a process that died. Who uses an image holds a
+shared flock on it for as long, so that pruning leaves it alone.
 """
 
 import contextlib
@@ -208,7 +208,7 @@ def configure(root):
 
 def make_disk(root, path, log):
     """An ext4 without partitions. The features are those that tenants' storage builds on; what
-    mkfs would leave to the kernel's first idle moments is done now, since every start is first."""
+    mkfs would leave to the kernel's first idle time is done now, since every start is first."""
     command.run(
         ["mkfs.ext4", "-q", "-F", "-L", "tenantd-vm", "-O", "encrypt,quota,project,verity",
          "-E", "quotatype=usrquota:grpquota:prjquota,lazy_itable_init=0,lazy_journal_init=0",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One qemu process: two disks, a serial console and the agent's port, the latter two as sockets.
+"""One qemu process: two disks, and as sockets a serial console and the agent's port.
 
-qemu is killed when it is no longer needed: nothing on its disks is to be kept. It is also killed
-by the kernel if this process dies of something that it cannot catch.
+qemu is killed when it is no longer needed: nothing on its disks is to be kept. The kernel kills
+it, too, if this process dies of something that it cannot catch.
 """
 
 import os
@@ -41,7 +41,7 @@ def escape(path):
 
 class Machine:
     def __init__(self, image, arguments, accelerator, run_disk=None):
-        """Starts a machine; `run_disk`, a file object, is borrowed until the machine is gone."""
+        """Starts a machine; `run_disk`, a file, is borrowed until the machine is gone."""
         memory = setting("TENANTD_VM_MEMORY", "2560M", r"[1-9][0-9]*[MG]?")
         cpus = setting("TENANTD_VM_CPUS", "2", r"[1-9][0-9]?")
         self.console, console_end = socket.socketpair()
@@ -53,7 +53,8 @@ class Machine:
             "-machine", "q35", "-accel", accelerator, "-cpu", "max", "-smp", cpus, "-m", memory,
             "-display", "none", "-net", "none", "-no-reboot", "-rtc", "base=utc",
             "-kernel", image.kernel, "-initrd", image.initrd, "-append", arguments,
-            "-drive", f"file={escape(image.disk)},if=virtio,format=raw,cache=unsafe,snapshot=on",
+            "-drive", f"file={escape(image.disk)},if=virtio,format=raw,cache=unsafe,"
+                      "snapshot=on",
             "-chardev", f"socket,id=console,fd={console_end.fileno()}",
             "-serial", "chardev:console",
             "-chardev", f"socket,id=agent,fd={port_end.fileno()}",
@@ -65,7 +66,8 @@ class Machine:
             argv += ["-drive", f"file=/proc/self/fd/{run_disk.fileno()},if=virtio,format=raw,"
                                "readonly=on"]
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=console_end, stderr=console_end, pass_fds=fds,
+            argv, pass_fds=fds,
+            stdin=subprocess.DEVNULL, stdout=console_end, stderr=console_end,
             # A ^C of the terminal is for us to handle.
             start_new_session=True)
         console_end.close()

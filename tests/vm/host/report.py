@@ -26,7 +26,7 @@ class TimedOut(Exception):
 
 
 class Signalled(BaseException):
-    """A signal asked us to end. Not an Exception: nothing but a `finally` may get in its way."""
+    """A signal asked us to end. Not an Exception: nothing but `finally` may get in its way."""
 
     def __init__(self, number):
         super().__init__(number)

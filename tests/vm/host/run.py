@@ -14,14 +14,14 @@ from image import VM_DIR
 from report import Broken, TimedOut, say
 
 DESCRIPTION = """\
-Runs `bash SCRIPT` as root in a Debian guest with systemd and pure cgroup v2, in which the project
-is installed and tenantd.service is active. SCRIPT and what --copy names are in the script's
-working directory under their base names. Standard output and error are the script's own; standard
-input is empty. Nothing in the guest outlives the run."""
+Runs `bash SCRIPT` as root in a Debian guest with systemd and pure cgroup v2, in which the
+project is installed and tenantd.service is active. SCRIPT and what --copy names are in the
+script's working directory under their base names. Standard output and error are the script's
+own; standard input is empty. Nothing in the guest outlives the run."""
 
 EPILOG = """\
-exit status: the script's own (128+n if signal n ended it); 124 after --timeout; 125 if the script
-could not be run or the guest failed, which standard error explains.
+exit status: the script's own (128+n if signal n ended it); 124 after --timeout; 125 if the
+script could not be run or the guest failed, which standard error explains.
 
 environment: TENANTD_VM_MEMORY (2560M), TENANTD_VM_CPUS (2), TENANTD_SOURCE (the source tree to
 build and install; by default the one that holds this command), XDG_CACHE_HOME."""
@@ -55,8 +55,8 @@ def arguments():
                         help="a file or directory to put next to the script")
     parser.add_argument("--fetch", action="append", default=[], type=guest_and_host_path,
                         metavar="GUESTPATH=HOSTPATH",
-                        help="a file to take out of the guest after the script; if there is none "
-                             "and the script succeeded, the exit status is 125")
+                        help="a file to take out of the guest after the script; if there is "
+                             "none and the script succeeded, the exit status is 125")
     parser.add_argument("script", metavar="SCRIPT")
     chosen = parser.parse_args()
     if not os.path.isfile(chosen.script):

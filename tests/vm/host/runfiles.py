@@ -61,11 +61,12 @@ def add_job(archive, paths):
     archive.addfile(job_dir)
     for path in paths:
         # What is named is copied even if it is a link; links below it stay links.
-        archive.add(os.path.realpath(path), f"{JOB_DIR}/{base_name(path)}", filter=owned_by_root)
+        archive.add(os.path.realpath(path), f"{JOB_DIR}/{base_name(path)}",
+                    filter=owned_by_root)
 
 
 def disk(dest, paths):
-    """An unnamed file: the tar with what is installed in `dest`, our own files and the job's."""
+    """An unnamed file: the tar of what is installed in `dest`, our own files and the job's."""
     file = tempfile.TemporaryFile(prefix="tenantd-vm-")
     # GNU's format: busybox's tar does not know the names in pax headers.
     with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:

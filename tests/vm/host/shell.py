@@ -18,8 +18,8 @@ from image import VM_DIR
 from report import Broken, say
 
 DESCRIPTION = """\
-Starts the guest of tests/vm/run with an interactive root shell on this terminal. What --copy names
-is in the shell's working directory. The guest is gone when the shell ends."""
+Starts the guest of tests/vm/run with an interactive root shell on this terminal. What --copy
+names is in the shell's working directory. The guest is gone when the shell ends."""
 
 
 def arguments():

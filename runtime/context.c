@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "context.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <base/clock.h>
+#include <base/fd.h>
+#include <base/log.h>
+#include <policy/filter.h>
+
+#include "control/server.h"
+
+/* How long tenantd has to report what still runs before it counts as lost. */
+#define ORPHANS_GRACE_USEC INT64_C(10000000)
+
+static int context_send_ready(struct context *context, struct tn_error *err)
+{
+	struct spec_head ready = { 0 };
+
+	return supervisor_send(
+		context->link,
+		&(struct supervisor_request){ SPEC_READY, &ready, sizeof(ready), NULL, 0 },
+		err);
+}
+
+static void context_on_hello(void *userdata, const struct spec_hello *hello, int root_fd)
+{
+	struct context *context = userdata;
+	struct tn_error err = { 0 };
+	int r;
+
+	context->root_fd = root_fd;
+	context->usage.root_fd = root_fd;
+	context->controllers = hello->controllers;
+	r = context_send_ready(context, &err);
+	if (r == 0)
+		r = tenants_recover(context->tenants, &err);
+	if (r == 0)
+		r = server_new(&context->server, context, fd_take(&context->listen_fd), &err);
+	if (r < 0) {
+		log_event(LOG_ERR, "cannot serve", LF_STR("error", err.msg), LF_END);
+		loop_stop(context->loop, EXIT_FAILURE);
+		return;
+	}
+	loop_arm(context->orphans_timer, ORPHANS_GRACE_USEC);
+	log_event(LOG_INFO, "serving", LF_STR("cgroup_root", hello->cgroup_root),
+	          LF_STR("policy_hash", policy_hash_hex(context->policy)), LF_END);
+}
+
+static void context_on_started(void *userdata, const struct spec_started *started)
+{
+	struct context *context = userdata;
+
+	executions_on_started(context->executions, started);
+}
+
+static void context_on_exited(void *userdata, const struct spec_exited *exited)
+{
+	struct context *context = userdata;
+
+	executions_on_exited(context->executions, exited);
+}
+
+static void context_on_gone(void *userdata, const struct tn_error *why)
+{
+	struct context *context = userdata;
+	bool plain = why->sys_errno == EPIPE || why->sys_errno == ECONNRESET;
+
+	log_event(plain ? LOG_INFO : LOG_ERR, "tenantd has gone", LF_STR("error", why->msg),
+	          LF_END);
+	loop_stop(context->loop, plain ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+static const struct supervisor_handlers supervisor_handlers = {
+	.hello = context_on_hello,
+	.started = context_on_started,
+	.exited = context_on_exited,
+	.gone = context_on_gone,
+};
+
+static void context_on_sample(void *userdata, const struct id *tenant,
+                              struct ledger_sample *ret)
+{
+	struct context *context = userdata;
+
+	usage_sample(&context->usage, tenant, ret, NULL, NULL);
+}
+
+static void context_on_settled(void *userdata, const struct record *record)
+{
+	struct context *context = userdata;
+
+	executions_settled(context->executions, record);
+}
+
+static const struct journal_handlers journal_handlers = {
+	.sample = context_on_sample,
+	.settled = context_on_settled,
+};
+
+/*
+ * Executions that the store takes for running and tenantd does not know: the host went
+ * down under them. How they ended is not known and not invented.
+ */
+static void context_on_orphans(void *userdata, uint32_t events)
+{
+	struct context *context = userdata;
+	struct store_selection running = { .state = RECORD_RUNNING,
+		                           .since = LEDGER_ABSENT,
+		                           .until = LEDGER_ABSENT };
+	struct store_place place = { 0 };
+	struct record record;
+	struct tn_error err = { 0 };
+	int r;
+
+	(void)events;
+	for (;;) {
+		r = context->store->ops->execution_next(context->store, &running, &place,
+		                                        &record, &err);
+		if (r <= 0)
+			break;
+		if (executions_runs(context->executions, &record.id))
+			continue;
+		record.state = RECORD_EXITED;
+		record.reason = REASON_UNKNOWN;
+		r = journal_add(context->journal, &record, &err);
+		if (r < 0)
+			break;
+	}
+	if (r < 0)
+		log_event(LOG_ERR, "lost executions could not be recorded",
+		          LF_STR("error", err.msg), LF_END);
+}
+
+static int context_load(struct context *context, const struct context_config *config,
+                        struct tn_error *err)
+{
+	int r = policy_load(config->policy_dir, &context->policy, err);
+
+	if (r < 0)
+		return err_wrap(err, r, "policy %s", config->policy_dir);
+	context->filter_fd = filter_compile_default(err);
+	if (context->filter_fd < 0)
+		return err_wrap(err, context->filter_fd, "seccomp filter");
+	r = usage_source_init(&context->usage, err);
+	if (r < 0)
+		return r;
+	return store_sqlite_open(config->store_dir, &context->store, err);
+}
+
+static int context_assemble(struct context *context, int channel_fd, struct tn_error *err)
+{
+	int r = supervisor_link_new(&context->link, context->loop, channel_fd,
+	                            &supervisor_handlers, context, err);
+
+	if (r == 0)
+		r = journal_new(&context->journal, context->loop, context->store,
+		                &journal_handlers, context, err);
+	if (r == 0)
+		r = tenants_new(&context->tenants,
+		                &(struct tenants_config){ context->store, context->link,
+		                                          context->policy, context->filter_fd },
+		                err);
+	if (r == 0)
+		r = executions_new(&context->executions,
+		                   &(struct executions_config){
+					   context->tenants, context->journal, context->link },
+		                   err);
+	if (r == 0)
+		r = loop_timer(context->loop,
+		               (struct loop_handler){ context_on_orphans, context },
+		               &context->orphans_timer, err);
+	context->usage.tenants = context->tenants;
+	context->usage.executions = context->executions;
+	return r;
+}
+
+int context_new(struct context **ret, struct loop *loop, const struct context_config *config,
+                struct tn_error *err)
+{
+	cleanup_fd int channel_fd = config->channel_fd;
+	cleanup_fd int listen_fd = config->listen_fd;
+	struct context *context = calloc(1, sizeof(*context));
+	int r;
+
+	if (context == NULL)
+		return err_errno(err, "allocate the context");
+	context->loop = loop;
+	context->filter_fd = FD_NONE;
+	context->root_fd = FD_NONE;
+	context->usage.root_fd = FD_NONE;
+	context->listen_fd = fd_take(&listen_fd);
+	context->admin_gid = config->admin_gid;
+	context->admin_gid_known = config->admin_gid_known;
+	context->began_usec = clock_usec(CLOCK_BOOTTIME);
+	(void)snprintf(context->policy_dir, sizeof(context->policy_dir), "%s",
+	               config->policy_dir);
+	r = context_load(context, config, err);
+	if (r == 0)
+		r = context_assemble(context, fd_take(&channel_fd), err);
+	if (r < 0) {
+		(void)context_free(context);
+		return r;
+	}
+	*ret = context;
+	return 0;
+}
+
+struct context *context_free(struct context *context)
+{
+	struct tn_error err = { 0 };
+
+	if (context == NULL)
+		return NULL;
+	context->orphans_timer = loop_source_free(context->orphans_timer);
+	if (context->journal != NULL && journal_commit(context->journal, NULL, &err) == 0)
+		(void)context->store->ops->sync(context->store, &err);
+	context->server = server_free(context->server);
+	context->link = supervisor_link_free(context->link);
+	context->journal = journal_free(context->journal);
+	context->executions = executions_free(context->executions);
+	context->tenants = tenants_free(context->tenants);
+	if (context->store != NULL)
+		context->store->ops->close(context->store);
+	(void)policy_free(context->policy);
+	fd_closep(&context->filter_fd);
+	fd_closep(&context->root_fd);
+	fd_closep(&context->listen_fd);
+	free(context);
+	return NULL;
+}
+
+int context_reload(struct context *context, tenants_reapplied_fn *done, void *userdata,
+                   struct tn_error *err)
+{
+	struct policy *policy;
+	struct policy *before = context->policy;
+	int r = policy_load(context->policy_dir, &policy, err);
+
+	if (r < 0)
+		return err_wrap(err, r, "policy %s", context->policy_dir);
+	r = tenants_check_policy(context->tenants, policy, err);
+	if (r == 0) {
+		context->policy = policy;
+		r = tenants_set_policy(context->tenants, policy, done, userdata, err);
+	}
+	if (r < 0) {
+		context->policy = before;
+		(void)policy_free(policy);
+		return r;
+	}
+	log_event(LOG_NOTICE, "policy reloaded", LF_STR("policy_hash", policy_hash_hex(policy)),
+	          LF_STR("policy_hash_before", policy_hash_hex(before)), LF_END);
+	(void)policy_free(before);
+	return 0;
+}
+
+size_t context_unenforced(const struct context *context,
+                          const char *names[static CONTEXT_UNENFORCED_MAX])
+{
+	static const struct {
+		enum spec_controller bit;
+		const char *name;
+	} controllers[] = {
+		{ SPEC_CONTROLLER_CPU, "cpu" },
+		{ SPEC_CONTROLLER_MEMORY, "memory" },
+		{ SPEC_CONTROLLER_PIDS, "pids" },
+		{ SPEC_CONTROLLER_IO, "io" },
+	};
+	size_t n = 0;
+
+	static_assert(ARRAY_LEN(controllers) == CONTEXT_UNENFORCED_MAX, "room for each");
+	for (size_t i = 0; i < ARRAY_LEN(controllers); i++)
+		if ((context->controllers & controllers[i].bit) == 0)
+			names[n++] = controllers[i].name;
+	return n;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One call on the control socket, from its message to its last reply.
+ *
+ * A method's handler either fails (then the server answers with the error), or takes
+ * charge of the call: it replies at once, replies later, or streams. The last reply
+ * frees the call. If the peer goes first, the call is abandoned: one whose handler set
+ * @abandoned is told and freed, any other lives on without a connection until its last
+ * reply, which goes nowhere.
+ */
+#ifndef RUNTIME_CONTROL_CALL_H
+#define RUNTIME_CONTROL_CALL_H
+
+#include <jansson.h>
+
+#include <wire/varlink.h>
+
+#include "../context.h"
+#include "params.h"
+
+struct call;
+struct connection;
+
+enum method_flag {
+	METHOD_PUBLIC = 1 << 0,  /* anybody may call it; without it, admins */
+	METHOD_STREAMS = 1 << 1, /* the call must ask for more */
+	METHOD_FDS = 1 << 2,     /* takes descriptors */
+	METHOD_ASIDE = 1 << 3,   /* may be sent oneway while another call is under way */
+};
+
+struct method {
+	const char *name; /* with its interface; NULL ends a table */
+	int (*handle)(struct call *call, struct tn_error *err);
+	unsigned int flags; /* enum method_flag */
+	const struct param *params;
+	size_t arguments_bytes; /* of the struct that params fill */
+};
+
+/* What a refusal with TN_QUOTA says beyond its message. */
+struct call_quota {
+	const char *meter;
+	int64_t limit;
+	int64_t used;
+	int64_t requested;
+};
+
+struct call {
+	struct connection *connection; /* NULL once the peer has gone */
+	struct context *context;
+	const struct method *method;
+	struct varlink_message message; /* its descriptors, as long as not taken */
+	void *arguments;                /* parsed; owned */
+	bool more;
+	bool oneway;
+	struct call_quota quota;
+
+	void *state; /* the handler's; freed with free_state */
+	void (*free_state)(void *state);
+	void (*abandoned)(struct call *call);
+
+	/* Streams: 1 and the next reply's parameters, 0 at the end, or -errno. */
+	int (*next)(struct call *call, json_t **ret, struct tn_error *err);
+	json_t *ahead; /* produced and not sent: only then is it known to be the last */
+};
+
+/* Answer and end the call. Takes over @parameters; NULL says that memory has run out. */
+void call_reply(struct call *call, json_t *parameters);
+/* Answer, with more to come. */
+void call_reply_more(struct call *call, json_t *parameters);
+/* End the call with io.tenantd's error for @err. */
+void call_fail(struct call *call, const struct tn_error *err);
+/* End the call with one of org.varlink.service's errors; takes over @parameters. */
+void call_fail_service(struct call *call, const char *error, json_t *parameters);
+
+/* Reply with all that @next gives, as fast as the peer reads. */
+void call_stream(struct call *call,
+                 int (*next)(struct call *call, json_t **ret, struct tn_error *err));
+
+/* An execution is attached to the connection or no longer is: it does not count as one of
+ * its user's. */
+void call_set_executing(struct call *call, bool executing);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One connection of the control socket: takes messages, has the methods answer them,
+ * sends what they reply.
+ *
+ * A connection that fails is doomed at once and closed by the server at the next turn of
+ * the loop, so that no callback finds it gone on its way back.
+ */
+#ifndef RUNTIME_CONTROL_CONNECTION_H
+#define RUNTIME_CONTROL_CONNECTION_H
+
+#include "call.h"
+#include "peer.h"
+
+struct connection {
+	struct connection *next; /* the server's list */
+	struct connection_owner *owner;
+	struct varlink *link;
+	struct loop_source *source;
+	struct peer peer;
+	struct call *call;           /* under way */
+	struct varlink_message held; /* its turn has not come */
+	bool holds;
+	bool pumping;
+	bool doomed;
+	bool executing;
+	int64_t partial_since; /* CLOCK_MONOTONIC; 0: no message is half here */
+};
+
+/* What a connection needs of its server. */
+struct connection_owner {
+	struct context *context;
+	void (*doomed)(struct connection_owner *owner);
+	void (*partial)(struct connection_owner *owner);
+	/* Whether a refusal may still be logged now. */
+	bool (*may_log)(struct connection_owner *owner);
+};
+
+/* Consumes @fd, also on failure. @owner is borrowed. */
+int connection_new(struct connection **ret, struct connection_owner *owner, int fd,
+                   const struct peer *peer, struct tn_error *err);
+/* Abandons its call, unless @quietly: then what the call has begun goes on. */
+void connection_close(struct connection *connection, bool quietly);
+void connection_doom(struct connection *connection);
+
+#endif

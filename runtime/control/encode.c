@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "encode.h"
+
+#include <string.h>
+
+json_t *encode_int(int64_t number)
+{
+	return number < 0 ? json_null() : json_integer(number);
+}
+
+json_t *encode_text(const char *text)
+{
+	return text == NULL || text[0] == '\0' ? json_null() : json_string(text);
+}
+
+json_t *encode_tenant(const struct tenant_row *row)
+{
+	char id[ID_TEXT_BYTES];
+	json_t *metadata = json_loads(row->metadata, 0, NULL);
+	json_t *settings = json_pack("{s:I, s:s, s:s, s:o}", "billing_anchor_day",
+	                             (json_int_t)row->billing_anchor_day, "time_zone",
+	                             row->time_zone, "currency", row->currency, "customer_id",
+	                             encode_text(row->customer_id));
+
+	id_format(&row->id, id);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:I, s:I, s:s}",
+		"id", id, "name", row->name, "display_name", row->display_name, "status",
+		tenant_status_name(row->status), "tier", row->tier, "metadata", metadata,
+		"settings", settings, "version", (json_int_t)row->version, "created_at",
+		(json_int_t)row->created_at, "updated_at", (json_int_t)row->updated_at,
+		"policy_hash", row->policy_hash, "cgroup", row->cgroup, "uid_first",
+		(json_int_t)row->uid_first, "uid_count", (json_int_t)row->uid_count,
+		"storage_path", row->storage_path);
+}
+
+json_t *encode_record(const struct record *record)
+{
+	char id[ID_TEXT_BYTES];
+	json_t *json;
+	int r = 0;
+
+	id_format(&record->id, id);
+	json = json_pack("{s:s, s:s, s:n, s:s, s:o}", "id", id, "tenant", record->tenant_name,
+	                 "name", "state", record_state_name(record->state), "reason",
+	                 encode_text(record_reason_name(record->reason)));
+	for (size_t i = 0; json != NULL && i < RECORD_INTS_N; i++)
+		r |= json_object_set_new(json, record_int_name(i),
+		                         encode_int(record_int_get(record, i)));
+	if (json != NULL)
+		r |= json_object_set_new(json, "policy_hash", json_string(record->policy_hash));
+	if (r == 0)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+json_t *encode_limits(const struct plan *plan)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < plan->limits_n; i++) {
+		const struct plan_limit *limit = &plan->limits[i];
+
+		if (json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key", limit->key,
+		                                          "value", limit->value, "source",
+		                                          limit->source)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+json_t *encode_strings(const char *strings, uint32_t n)
+{
+	json_t *list = json_array();
+
+	for (; n > 0; n--) {
+		if (json_array_append_new(list, json_string(strings)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+		strings += strlen(strings) + 1;
+	}
+	return list;
+}
+
+json_t *encode_meters(const struct store_totals *totals)
+{
+	json_t *meters = json_object();
+
+	for (int meter = 0; meter < (int)LEDGER_PUBLIC_N; meter++) {
+		int64_t total = totals->meters[meter];
+
+		if (total == LEDGER_ABSENT)
+			continue;
+		if (json_object_set_new(meters, ledger_meter_name((enum ledger_meter)meter),
+		                        json_integer(total)) < 0) {
+			json_decref(meters);
+			return NULL;
+		}
+	}
+	return meters;
+}

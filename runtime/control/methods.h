@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef RUNTIME_CONTROL_METHODS_H
+#define RUNTIME_CONTROL_METHODS_H
+
+#include "call.h"
+
+/* Tables, each ended by a row without a name. */
+extern const struct method methods_service[];
+extern const struct method methods_run[];
+extern const struct method methods_tenants[];
+extern const struct method methods_usage[];
+extern const struct method methods_admin[];
+
+/* By full name; NULL if there is none. */
+const struct method *methods_find(const char *name);
+
+/* The description of the interface whose name is the first @n bytes of @name, or NULL. */
+const char *methods_interface(const char *name, size_t n);
+/* Name of interface @i from 0, or NULL. */
+const char *methods_interface_name(size_t i);
+
+#endif

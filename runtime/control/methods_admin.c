@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <time.h>
+
+#include <base/clock.h>
+#include <base/fd.h>
+#include <base/log.h>
+
+#include "methods.h"
+
+static json_t *tiers_list(const struct policy *policy)
+{
+	json_t *list = json_array();
+	const struct policy_tier *tier;
+
+	for (size_t i = 0; (tier = policy_tier_at(policy, i)) != NULL; i++)
+		(void)json_array_append_new(list, json_string(tier->name));
+	return list;
+}
+
+static void reload_done(void *userdata, size_t failed_n)
+{
+	struct call *call = userdata;
+	const struct policy *policy = call->context->policy;
+	struct tn_error err = { 0 };
+
+	if (failed_n > 0) {
+		(void)err_refuse(&err, TN_SYSTEM,
+		                 "the policy is in force, but the limits of %zu tenants could "
+		                 "not be set; the log says why",
+		                 failed_n);
+		call_fail(call, &err);
+		return;
+	}
+	call_reply(call, json_pack("{s:s, s:o}", "policy_hash", policy_hash_hex(policy),
+	                           "tiers", tiers_list(policy)));
+}
+
+static int handle_reload(struct call *call, struct tn_error *err)
+{
+	return context_reload(call->context, reload_done, call, err);
+}
+
+static json_t *degraded_list(const struct context *context, json_t *unenforced)
+{
+	json_t *list = json_array();
+	const char *why;
+
+	if (journal_failing(context->journal, &why))
+		(void)json_array_append_new(list,
+		                            json_sprintf("usage cannot be booked: %s", why));
+	for (size_t i = 0; i < json_array_size(unenforced); i++)
+		(void)json_array_append_new(
+			list, json_sprintf("not enforced: %s",
+		                           json_string_value(json_array_get(unenforced, i))));
+	return list;
+}
+
+static int handle_status(struct call *call, struct tn_error *err)
+{
+	struct context *context = call->context;
+	const char *names[CONTEXT_UNENFORCED_MAX];
+	size_t names_n = context_unenforced(context, names);
+	struct store_figures figures;
+	json_t *unenforced;
+	json_t *degraded;
+	int r = context->store->ops->figures(context->store, &figures, err);
+
+	if (r < 0)
+		return r;
+	unenforced = json_array();
+	for (size_t i = 0; i < names_n; i++)
+		(void)json_array_append_new(unenforced, json_string(names[i]));
+	degraded = degraded_list(context, unenforced);
+	call_reply(
+		call,
+		json_pack("{s:s, s:I, s:s, s:o, s:s, s:I, s:I, s:I, s:o}", "version",
+	                  TENANTD_VERSION, "uptime_usec",
+	                  (json_int_t)(clock_usec(CLOCK_BOOTTIME) - context->began_usec),
+	                  "health", json_array_size(degraded) > 0 ? "degraded" : "ok",
+	                  "degraded", degraded, "policy_hash", policy_hash_hex(context->policy),
+	                  "tenants", (json_int_t)figures.tenants, "executions",
+	                  (json_int_t)executions_count(context->executions, NULL),
+	                  "store_bytes", (json_int_t)figures.bytes, "unenforced", unenforced));
+	return 0;
+}
+
+const struct method methods_admin[] = {
+	{ "io.tenantd.ReloadPolicy", handle_reload, 0, NULL, 0 },
+	{ "io.tenantd.GetStatus", handle_status, 0, NULL, 0 },
+	{ .name = NULL },
+};

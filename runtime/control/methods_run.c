@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Run, Signal and Kill. A Run holds its connection until the execution has ended: the
+ * first reply says that the workload has been executed, the last holds its record.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/fd.h>
+
+#include "encode.h"
+#include "methods.h"
+
+/* What execve(2) takes with a stack of 8 MiB; tenantd and the kernel have their own say. */
+#define ARGS_BYTES_MAX (INT64_C(2) << 20)
+#define ARGS_SEALS     (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
+
+enum run_fd {
+	RUN_STDIN,
+	RUN_STDOUT,
+	RUN_STDERR,
+	RUN_ARGS,
+	RUN_BINDS,
+	RUN_FDS_MAX = RUN_BINDS + SPEC_BINDS_MAX,
+};
+
+static_assert(RUN_FDS_MAX <= SPEC_FDS_MAX, "all of them cross the channel");
+
+struct run_arguments {
+	const char *tenant;
+	int64_t fds[RUN_BINDS];
+	int64_t argc;
+	int64_t envc;
+	struct plan_narrowing limits;
+	const json_t *binds;
+	bool dry_run;
+};
+
+#define LIMIT_ROW(field)                                                                       \
+	{                                                                                      \
+		.name = #field, .kind = PARAM_INT,                                             \
+		.offset = offsetof(struct plan_narrowing, field)                               \
+	}
+
+static const struct param limits_params[] = {
+	LIMIT_ROW(memory_max_bytes), LIMIT_ROW(cpu_quota_usec),  LIMIT_ROW(tasks_max),
+	LIMIT_ROW(runtime_usec_max), LIMIT_ROW(kill_after_usec), { .name = NULL },
+};
+
+#define RUN_AT(field) .offset = offsetof(struct run_arguments, field)
+#define RUN_FD_AT(i)  .offset = offsetof(struct run_arguments, fds) + (i) * sizeof(int64_t)
+
+static const struct param run_params[] = {
+	{ .name = "tenant", .kind = PARAM_STRING, .required = true, RUN_AT(tenant) },
+	{ .name = "stdin", .kind = PARAM_INT, RUN_FD_AT(RUN_STDIN) },
+	{ .name = "stdout", .kind = PARAM_INT, RUN_FD_AT(RUN_STDOUT) },
+	{ .name = "stderr", .kind = PARAM_INT, RUN_FD_AT(RUN_STDERR) },
+	{ .name = "args", .kind = PARAM_INT, RUN_FD_AT(RUN_ARGS) },
+	{ .name = "argc", .kind = PARAM_INT, .max = ARGS_BYTES_MAX, RUN_AT(argc) },
+	{ .name = "envc", .kind = PARAM_INT, .max = ARGS_BYTES_MAX, RUN_AT(envc) },
+	{ .name = "limits", .kind = PARAM_STRUCT, .fields = limits_params, RUN_AT(limits) },
+	{ .name = "binds", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(binds) },
+	{ .name = "dry_run", .kind = PARAM_BOOL, RUN_AT(dry_run) },
+	{ .name = NULL },
+};
+
+struct bind_arguments {
+	int64_t fd;
+	const char *target;
+	bool writable;
+};
+
+static const struct param bind_params[] = {
+	{ .name = "fd",
+	  .kind = PARAM_INT,
+	  .required = true,
+	  .offset = offsetof(struct bind_arguments, fd) },
+	{ .name = "target",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .max = SPEC_PATH_BYTES_MAX - 1,
+	  .offset = offsetof(struct bind_arguments, target) },
+	{ .name = "writable",
+	  .kind = PARAM_BOOL,
+	  .offset = offsetof(struct bind_arguments, writable) },
+	{ .name = NULL },
+};
+
+/* What a Run needs while it runs, and the descriptors until they are on their way. */
+struct run {
+	struct tenant *tenant;
+	const struct policy_tier *tier;
+	struct plan plan;
+	struct id execution;
+	bool launched;
+	int fds[RUN_FDS_MAX];
+	size_t fds_n;
+	struct spec_bind binds[SPEC_BINDS_MAX];
+	uint32_t binds_n;
+	uint32_t args_bytes;
+};
+
+static void run_fds_close(struct run *run)
+{
+	for (size_t i = 0; i < run->fds_n; i++)
+		fd_closep(&run->fds[i]);
+	run->fds_n = 0;
+}
+
+static void run_free(void *state)
+{
+	struct run *run = state;
+
+	run_fds_close(run);
+	free(run);
+}
+
+static int run_take_fd(struct call *call, struct run *run, int64_t index, const char *what,
+                       struct tn_error *err)
+{
+	int fd;
+
+	if (index == PARAMS_ABSENT)
+		return err_refuse(err, TN_INVALID, "%s: no descriptor", what);
+	fd = varlink_message_take_fd(&call->message, index, err);
+	if (fd < 0)
+		return err_wrap(err, fd, "%s", what);
+	run->fds[run->fds_n++] = fd;
+	return 0;
+}
+
+/* Nobody between the client and the sandbox parses them; that they hold still is enough. */
+static int run_check_args(struct run *run, const struct run_arguments *arguments,
+                          struct tn_error *err)
+{
+	int fd = run->fds[RUN_ARGS];
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || (seals & ARGS_SEALS) != ARGS_SEALS)
+		return err_refuse(err, TN_INVALID, "args: not a sealed memfd");
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, "args");
+	if (st.st_size > ARGS_BYTES_MAX)
+		return err_set(err, TN_INVALID, E2BIG, "the arguments are too long");
+	/* Each string has its NUL, the working directory too. */
+	if (arguments->argc < 1 || arguments->envc < 0 ||
+	    arguments->argc + arguments->envc >= st.st_size)
+		return err_refuse(err, TN_INVALID, "argc or envc is not what args can hold");
+	run->args_bytes = (uint32_t)st.st_size;
+	return 0;
+}
+
+static int run_take_bind(struct call *call, struct run *run, const json_t *json,
+                         struct tn_error *err)
+{
+	struct spec_bind *bind = &run->binds[run->binds_n];
+	struct bind_arguments arguments;
+	char bad[PARAMS_NAME_BYTES_MAX];
+	int r = params_parse(json, bind_params, &arguments, bad, err);
+
+	if (r == 0)
+		r = run_take_fd(call, run, arguments.fd, "bind", err);
+	if (r == 0)
+		r = plan_bind(run->tier, run->fds[run->fds_n - 1], arguments.target,
+		              arguments.writable, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(bind->target, sizeof(bind->target), "%s", arguments.target);
+	bind->writable = arguments.writable;
+	run->binds_n++;
+	return 0;
+}
+
+static int run_take_fds(struct call *call, struct run *run, struct tn_error *err)
+{
+	static const char *const names[RUN_BINDS] = { "stdin", "stdout", "stderr", "args" };
+	const struct run_arguments *arguments = call->arguments;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < RUN_BINDS; i++)
+		r = run_take_fd(call, run, arguments->fds[i], names[i], err);
+	if (r == 0)
+		r = run_check_args(run, arguments, err);
+	if (r == 0 && json_array_size(arguments->binds) > SPEC_BINDS_MAX)
+		r = err_refuse(err, TN_INVALID, "more than %d binds", SPEC_BINDS_MAX);
+	for (size_t i = 0; r == 0 && i < json_array_size(arguments->binds); i++)
+		r = run_take_bind(call, run, json_array_get(arguments->binds, i), err);
+	for (size_t i = 0; r == 0 && i < call->message.fds_n; i++)
+		if (call->message.fds[i] >= 0)
+			r = err_refuse(err, TN_INVALID,
+			               "descriptor %zu belongs to no parameter", i);
+	return r;
+}
+
+static void run_on_started(void *userdata, const struct record *record)
+{
+	struct call *call = userdata;
+	char id[ID_TEXT_BYTES];
+
+	id_format(&record->id, id);
+	call_reply_more(call, json_pack("{s:s, s:s, s:o}", "event", "started", "id", id,
+	                                "execution", encode_record(record)));
+}
+
+static void run_on_exited(void *userdata, const struct record *record, const char *why)
+{
+	struct call *call = userdata;
+	char id[ID_TEXT_BYTES];
+
+	id_format(&record->id, id);
+	call_reply(call,
+	           json_pack("{s:s, s:s, s:o, s:o}", "event", "exited", "id", id, "execution",
+	                     encode_record(record), "explanation", encode_text(why)));
+}
+
+static void run_on_refused(void *userdata, const struct tn_error *err)
+{
+	struct call *call = userdata;
+	const struct run *run = call->state;
+
+	if (err->code == TN_QUOTA)
+		call->quota = (struct call_quota){
+			.meter = "executions",
+			.limit = run->plan.tenant.executions_max,
+			.used = (int64_t)executions_count(call->context->executions,
+			                                  &run->tenant->row.id),
+			.requested = 1,
+		};
+	call_fail(call, err);
+}
+
+static const struct execution_client run_client = {
+	.started = run_on_started,
+	.exited = run_on_exited,
+	.refused = run_on_refused,
+};
+
+static void run_abandoned(struct call *call)
+{
+	const struct run *run = call->state;
+
+	if (run->launched)
+		executions_detach(call->context->executions, &run->execution);
+}
+
+static int run_launch(struct call *call, struct run *run, struct tn_error *err)
+{
+	const struct run_arguments *arguments = call->arguments;
+	struct execution_request request = {
+		.tenant = run->tenant,
+		.plan = &run->plan,
+		.policy_hash = policy_hash(call->context->policy),
+		.argc = (uint32_t)arguments->argc,
+		.envc = (uint32_t)arguments->envc,
+		.args_bytes = run->args_bytes,
+		.fds = run->fds,
+		.fds_n = run->fds_n,
+		.binds = run->binds,
+		.binds_n = run->binds_n,
+	};
+	int r = executions_launch(call->context->executions, &request, &run_client, call,
+	                          &run->execution, err);
+
+	if (r < 0)
+		return r;
+	run->launched = true;
+	call->abandoned = run_abandoned;
+	call_set_executing(call, true);
+	/* tenantd has its own; ours would keep the client's pipes open. */
+	run_fds_close(run);
+	return 0;
+}
+
+static json_t *unenforced_list(const struct context *context)
+{
+	const char *names[CONTEXT_UNENFORCED_MAX];
+	size_t n = context_unenforced(context, names);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(list, json_string(names[i]));
+	return list;
+}
+
+static int run_reply_plan(struct call *call, const struct run *run, struct tn_error *err)
+{
+	struct spec_launch launch = { 0 };
+	int r = plan_environment(&run->plan, run->tenant->row.name, &launch, err);
+
+	if (r < 0)
+		return r;
+	call_reply(call, json_pack("{s:s, s:s, s:o, s:o, s:s, s:o}", "event", "plan", "tier",
+	                           run->tier->name, "limits", encode_limits(&run->plan),
+	                           "environment", encode_strings(launch.env, launch.env_n),
+	                           "policy_hash", policy_hash_hex(call->context->policy),
+	                           "unenforced", unenforced_list(call->context)));
+	return 0;
+}
+
+static int handle_run(struct call *call, struct tn_error *err)
+{
+	const struct run_arguments *arguments = call->arguments;
+	struct context *context = call->context;
+	struct run *run = calloc(1, sizeof(*run));
+	int r;
+
+	if (run == NULL)
+		return err_errno(err, "run a command");
+	call->state = run;
+	call->free_state = run_free;
+	r = tenants_get(context->tenants, arguments->tenant, &run->tenant, err);
+	if (r == 0)
+		r = tenants_tier(context->tenants, run->tenant, &run->tier, err);
+	if (r == 0)
+		r = plan_resolve(run->tier, &arguments->limits, &run->plan, err);
+	if (r < 0)
+		return r;
+	if (arguments->dry_run)
+		return run_reply_plan(call, run, err);
+	if (run->tenant->row.status != TENANT_ACTIVE)
+		return err_refuse(err, TN_STATE, "tenant '%s' is %s", run->tenant->row.name,
+		                  tenant_status_name(run->tenant->row.status));
+	if (!call->more) {
+		call_fail_service(call, "ExpectedMore", json_object());
+		return 0;
+	}
+	r = run_take_fds(call, run, err);
+	return r < 0 ? r : run_launch(call, run, err);
+}
+
+struct signal_arguments {
+	const char *id;
+	int64_t signal;
+};
+
+static const struct param signal_params[] = {
+	{ .name = "id",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .offset = offsetof(struct signal_arguments, id) },
+	{ .name = "signal",
+	  .kind = PARAM_INT,
+	  .required = true,
+	  .max = 64,
+	  .offset = offsetof(struct signal_arguments, signal) },
+	{ .name = NULL },
+};
+
+static int id_require(const char *text, struct id *ret, struct tn_error *err)
+{
+	if (id_parse(text, ret) < 0)
+		return err_refuse(err, TN_INVALID, "'%.64s' is no execution's id", text);
+	return 0;
+}
+
+static int handle_signal(struct call *call, struct tn_error *err)
+{
+	const struct signal_arguments *arguments = call->arguments;
+	struct id id;
+	int r = id_require(arguments->id, &id, err);
+
+	if (r == 0 && arguments->signal == 0)
+		r = err_refuse(err, TN_INVALID, "0 is no signal");
+	if (r == 0)
+		r = executions_signal(call->context->executions, &id, (int)arguments->signal,
+		                      err);
+	if (r < 0)
+		return r;
+	call_reply(call, json_object());
+	return 0;
+}
+
+struct kill_arguments {
+	const char *id;
+	const char *tenant;
+};
+
+static const struct param kill_params[] = {
+	{ .name = "id", .kind = PARAM_STRING, .offset = offsetof(struct kill_arguments, id) },
+	{ .name = "tenant",
+	  .kind = PARAM_STRING,
+	  .offset = offsetof(struct kill_arguments, tenant) },
+	{ .name = NULL },
+};
+
+static int kill_tenant(struct context *context, const char *name, struct tn_error *err)
+{
+	struct tenant *tenant;
+	int r = tenants_get(context->tenants, name, &tenant, err);
+
+	return r < 0 ? r : executions_kill_all(context->executions, tenant, err);
+}
+
+static int kill_one(struct context *context, const char *text, struct tn_error *err)
+{
+	struct id id;
+	int r = id_require(text, &id, err);
+
+	if (r == 0)
+		r = executions_kill(context->executions, &id, err);
+	return r < 0 ? r : 1;
+}
+
+static int handle_kill(struct call *call, struct tn_error *err)
+{
+	const struct kill_arguments *arguments = call->arguments;
+	int r;
+
+	if ((arguments->id == NULL) == (arguments->tenant == NULL))
+		return err_refuse(err, TN_INVALID, "either id or tenant must be given");
+	if (arguments->id != NULL)
+		r = kill_one(call->context, arguments->id, err);
+	else
+		r = kill_tenant(call->context, arguments->tenant, err);
+	if (r < 0)
+		return r;
+	call_reply(call, json_pack("{s:i}", "killed", r));
+	return 0;
+}
+
+const struct method methods_run[] = {
+	{ "io.tenantd.Run", handle_run, METHOD_FDS, run_params, sizeof(struct run_arguments) },
+	{ "io.tenantd.Signal", handle_signal, METHOD_ASIDE, signal_params,
+	  sizeof(struct signal_arguments) },
+	{ "io.tenantd.Kill", handle_kill, 0, kill_params, sizeof(struct kill_arguments) },
+	{ .name = NULL },
+};

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tenant-controller: the unprivileged half of the daemon, started by tenantd with the
+ * channel between them as descriptor 3 and the listening control socket as 4.
+ *
+ * It keeps nothing that it could lose: what runs, tenantd knows; what was used, the
+ * kernel, tenantd's records and the store know. So it may die at any time.
+ */
+#include <getopt.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <base/fd.h>
+#include <base/log.h>
+
+#include "context.h"
+
+#define ADMIN_GROUP        "tenantd-admin"
+#define POLICY_DIR_DEFAULT "/etc/tenantd"
+#define STORE_DIR_DEFAULT  "/var/lib/tenantd/store"
+
+struct controller {
+	struct loop *loop;
+	struct context *context;
+	struct loop_source *term;
+	struct loop_source *interrupt;
+	struct loop_source *hangup;
+};
+
+static int options_parse(int argc, char **argv, struct context_config *config)
+{
+	static const struct option options[] = {
+		{ "policy-dir", required_argument, NULL, 'p' },
+		{ "store-dir", required_argument, NULL, 's' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			config->policy_dir = optarg;
+			break;
+		case 's':
+			config->store_dir = optarg;
+			break;
+		case 'V':
+			(void)puts("tenant-controller " TENANTD_VERSION);
+			exit(EXIT_SUCCESS);
+		default:
+			return -EINVAL;
+		}
+	}
+	return optind == argc ? 0 : -EINVAL;
+}
+
+static void controller_on_term(void *userdata, uint32_t events)
+{
+	struct controller *controller = userdata;
+
+	(void)events;
+	loop_stop(controller->loop, EXIT_SUCCESS);
+}
+
+static void controller_on_hangup(void *userdata, uint32_t events)
+{
+	struct controller *controller = userdata;
+	struct tn_error err = { 0 };
+
+	(void)events;
+	if (context_reload(controller->context, NULL, NULL, &err) < 0)
+		log_event(LOG_ERR, "the policy is as it was: the new one is refused",
+		          LF_STR("error", err.msg), LF_END);
+}
+
+static int controller_start(struct controller *controller, const struct context_config *config,
+                            struct tn_error *err)
+{
+	int r = loop_new(&controller->loop, err);
+
+	if (r == 0)
+		r = context_new(&controller->context, controller->loop, config, err);
+	if (r == 0)
+		r = loop_signal(controller->loop, SIGTERM,
+		                (struct loop_handler){ controller_on_term, controller },
+		                &controller->term, err);
+	if (r == 0)
+		r = loop_signal(controller->loop, SIGINT,
+		                (struct loop_handler){ controller_on_term, controller },
+		                &controller->interrupt, err);
+	if (r == 0)
+		r = loop_signal(controller->loop, SIGHUP,
+		                (struct loop_handler){ controller_on_hangup, controller },
+		                &controller->hangup, err);
+	return r;
+}
+
+static void controller_end(struct controller *controller)
+{
+	controller->hangup = loop_source_free(controller->hangup);
+	controller->interrupt = loop_source_free(controller->interrupt);
+	controller->term = loop_source_free(controller->term);
+	controller->context = context_free(controller->context);
+	controller->loop = loop_free(controller->loop);
+}
+
+int main(int argc, char **argv)
+{
+	struct context_config config = {
+		.policy_dir = POLICY_DIR_DEFAULT,
+		.store_dir = STORE_DIR_DEFAULT,
+		.channel_fd = SPEC_CONTROLLER_CHANNEL_FD,
+		.listen_fd = SPEC_CONTROLLER_LISTEN_FD,
+	};
+	struct controller controller = { 0 };
+	struct tn_error err = { 0 };
+	const struct group *admins;
+	int r;
+
+	if (options_parse(argc, argv, &config) < 0) {
+		(void)fprintf(stderr, "Usage: %s [--policy-dir DIR] [--store-dir DIR]\n",
+		              argv[0]);
+		return EXIT_FAILURE;
+	}
+	/* A log that nobody reads must not end us. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	admins = getgrnam(ADMIN_GROUP);
+	config.admin_gid_known = admins != NULL;
+	config.admin_gid = admins != NULL ? admins->gr_gid : 0;
+
+	r = controller_start(&controller, &config, &err);
+	if (r == 0)
+		r = loop_run(controller.loop, &err);
+	if (r < 0)
+		log_event(LOG_ERR, "cannot go on", LF_STR("error", err.msg), LF_END);
+	controller_end(&controller);
+	return r < 0 ? EXIT_FAILURE : r;
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "executions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/id_table.h>
+#include <base/log.h>
+
+#include "identity.h"
+#include "outcome.h"
+
+struct execution {
+	struct id_node node; /* first: found by its id */
+	struct tenant *tenant;
+	struct record record;
+	struct plan plan;
+	bool planned;                          /* launched by us, so that plan is known */
+	bool executed;                         /* record has begun */
+	const struct execution_client *client; /* NULL: nobody waits */
+	void *userdata;
+};
+
+struct executions {
+	struct executions_config config;
+	struct id_table table;
+};
+
+int executions_new(struct executions **ret, const struct executions_config *config,
+                   struct tn_error *err)
+{
+	struct executions *executions = calloc(1, sizeof(*executions));
+
+	if (executions == NULL)
+		return err_errno(err, "allocate the executions");
+	executions->config = *config;
+	*ret = executions;
+	return 0;
+}
+
+static void execution_free(void *member, void *context)
+{
+	(void)context;
+	free(member);
+}
+
+struct executions *executions_free(struct executions *executions)
+{
+	if (executions == NULL)
+		return NULL;
+	id_table_each(&executions->table, execution_free, NULL);
+	free(executions);
+	return NULL;
+}
+
+static struct execution *execution_find(struct executions *executions, const struct id *id)
+{
+	return id_table_find(&executions->table, id);
+}
+
+static int execution_add(struct executions *executions, const struct id *id,
+                         struct tenant *tenant, struct execution **ret, struct tn_error *err)
+{
+	struct execution *execution = calloc(1, sizeof(*execution));
+
+	if (execution == NULL)
+		return err_errno(err, "keep an execution");
+	record_init(&execution->record);
+	execution->record.id = *id;
+	execution->record.tenant = tenant->row.id;
+	(void)snprintf(execution->record.tenant_name, sizeof(execution->record.tenant_name),
+	               "%s", tenant->row.name);
+	execution->tenant = tenant;
+	execution->node.id = *id;
+	id_table_add(&executions->table, &execution->node);
+	*ret = execution;
+	return 0;
+}
+
+static void execution_drop(struct executions *executions, struct execution *execution)
+{
+	id_table_remove(&executions->table, &execution->node);
+	free(execution);
+}
+
+static int launch_fill(const struct execution_request *request, struct spec_launch *launch,
+                       struct tn_error *err)
+{
+	launch->tenant = request->tenant->row.id;
+	launch->execution = identity_new();
+	launch->limits = request->plan->execution;
+	memcpy(launch->policy_hash, request->policy_hash, sizeof(launch->policy_hash));
+	launch->flags = request->plan->flags;
+	launch->argc = request->argc;
+	launch->envc = request->envc;
+	launch->args_bytes = request->args_bytes;
+	launch->binds_n = request->binds_n;
+	assert(request->binds_n <= SPEC_BINDS_MAX);
+	if (request->binds_n > 0)
+		memcpy(launch->binds, request->binds,
+		       request->binds_n * sizeof(launch->binds[0]));
+	return plan_environment(request->plan, request->tenant->row.name, launch, err);
+}
+
+int executions_launch(struct executions *executions, const struct execution_request *request,
+                      const struct execution_client *client, void *userdata, struct id *ret_id,
+                      struct tn_error *err)
+{
+	struct spec_launch launch = { 0 };
+	struct supervisor_request out = SUPERVISOR_REQUEST(SPEC_LAUNCH, &launch);
+	struct execution *execution;
+	int r = launch_fill(request, &launch, err);
+
+	if (r < 0)
+		return r;
+	r = tenants_apply(executions->config.tenants, request->tenant, err);
+	if (r < 0)
+		return r;
+	r = execution_add(executions, &launch.execution, request->tenant, &execution, err);
+	if (r < 0)
+		return r;
+	execution->plan = *request->plan;
+	execution->planned = true;
+	execution->client = client;
+	execution->userdata = userdata;
+	out.fds = request->fds;
+	out.fds_n = request->fds_n;
+	r = supervisor_send(executions->config.link, &out, err);
+	if (r < 0) {
+		execution_drop(executions, execution);
+		return err_wrap(err, r, "launch for '%s'", request->tenant->row.name);
+	}
+	*ret_id = launch.execution;
+	return 0;
+}
+
+static int execution_send_kill(struct executions *executions, const struct id *id,
+                               enum spec_kill_why why, struct tn_error *err)
+{
+	struct spec_kill kill = { .execution = *id, .why = why };
+	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_KILL, &kill);
+
+	return supervisor_send(executions->config.link, &request, err);
+}
+
+void executions_detach(struct executions *executions, const struct id *id)
+{
+	struct execution *execution = execution_find(executions, id);
+	struct tn_error err = { 0 };
+	int r;
+
+	if (execution == NULL)
+		return;
+	execution->client = NULL;
+	r = execution_send_kill(executions, id, SPEC_KILL_CLIENT_GONE, &err);
+	if (r < 0)
+		log_event(LOG_ERR, "an execution whose client has gone could not be killed",
+		          LF_STR("tenant", execution->record.tenant_name),
+		          LF_STR("error", err.msg), LF_END);
+}
+
+static int execution_require(struct executions *executions, const struct id *id,
+                             struct tn_error *err)
+{
+	char text[ID_TEXT_BYTES];
+
+	if (execution_find(executions, id) != NULL)
+		return 0;
+	id_format(id, text);
+	return err_refuse(err, TN_NOT_FOUND, "there is no running execution %s", text);
+}
+
+int executions_signal(struct executions *executions, const struct id *id, int signal,
+                      struct tn_error *err)
+{
+	struct spec_signal message = { .execution = *id, .signal = signal };
+	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_SIGNAL, &message);
+	int r = execution_require(executions, id, err);
+
+	return r < 0 ? r : supervisor_send(executions->config.link, &request, err);
+}
+
+int executions_kill(struct executions *executions, const struct id *id, struct tn_error *err)
+{
+	int r = execution_require(executions, id, err);
+
+	return r < 0 ? r : execution_send_kill(executions, id, SPEC_KILL_ADMIN, err);
+}
+
+int executions_kill_all(struct executions *executions, const struct tenant *tenant,
+                        struct tn_error *err)
+{
+	struct spec_kill kill = { .tenant = tenant->row.id,
+		                  .whole_tenant = 1,
+		                  .why = SPEC_KILL_ADMIN };
+	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_KILL, &kill);
+	size_t n = executions_count(executions, &tenant->row.id);
+	int r;
+
+	/* tenantd knows no slot of a tenant that was never applied, and nothing runs there. */
+	if (n == 0)
+		return 0;
+	r = supervisor_send(executions->config.link, &request, err);
+	return r < 0 ? r : (int)n;
+}
+
+bool executions_runs(struct executions *executions, const struct id *id)
+{
+	return execution_find(executions, id) != NULL;
+}
+
+/* A walk over those of one tenant, or of all. */
+struct selection {
+	const struct id *tenant;
+	struct record *records; /* NULL: only count */
+	size_t n;
+};
+
+static void selection_visit(void *member, void *context)
+{
+	const struct execution *execution = member;
+	struct selection *selection = context;
+
+	if (selection->tenant != NULL &&
+	    !id_equal(&execution->record.tenant, selection->tenant))
+		return;
+	if (selection->records != NULL && !execution->executed)
+		return;
+	if (selection->records != NULL)
+		selection->records[selection->n] = execution->record;
+	selection->n++;
+}
+
+size_t executions_count(struct executions *executions, const struct id *tenant)
+{
+	struct selection selection = { .tenant = tenant };
+
+	if (tenant == NULL)
+		return executions->table.n;
+	id_table_each(&executions->table, selection_visit, &selection);
+	return selection.n;
+}
+
+int executions_snapshot(struct executions *executions, const struct id *tenant,
+                        struct record **ret, size_t *ret_n, struct tn_error *err)
+{
+	struct selection selection = { .tenant = tenant };
+
+	selection.records = calloc(executions_count(executions, tenant) + 1,
+	                           sizeof(*selection.records));
+	if (selection.records == NULL)
+		return err_errno(err, "list executions");
+	id_table_each(&executions->table, selection_visit, &selection);
+	*ret = selection.records;
+	*ret_n = selection.n;
+	return 0;
+}
+
+static void execution_refused(struct executions *executions, struct execution *execution,
+                              const struct tn_error *why)
+{
+	const struct execution_client *client = execution->client;
+	void *userdata = execution->userdata;
+
+	execution_drop(executions, execution);
+	if (client != NULL)
+		client->refused(userdata, why);
+}
+
+/* An execution that was launched before this controller began. */
+static struct execution *execution_adopt(struct executions *executions, const struct id *id,
+                                         const struct id *tenant_id)
+{
+	struct execution *execution = NULL;
+	struct tenant *tenant;
+	struct tn_error err = { 0 };
+	char text[ID_TEXT_BYTES];
+	int r = tenants_get_by_id(executions->config.tenants, tenant_id, &tenant, &err);
+
+	if (r == 0)
+		r = execution_add(executions, id, tenant, &execution, &err);
+	if (r == 0)
+		return execution;
+	id_format(id, text);
+	log_event(LOG_ERR, "tenantd reports an execution that cannot be taken over",
+	          LF_STR("execution", text), LF_STR("error", err.msg), LF_END);
+	return NULL;
+}
+
+/* What runs is held by the present policy, also if that changed while nobody was here. */
+static void execution_adopted(struct executions *executions, struct execution *execution)
+{
+	struct tn_error err = { 0 };
+
+	if (tenants_apply(executions->config.tenants, execution->tenant, &err) < 0)
+		log_event(LOG_ERR, "limits of a tenant could not be set",
+		          LF_STR("tenant", execution->record.tenant_name),
+		          LF_STR("error", err.msg), LF_END);
+}
+
+static void execution_keep(struct executions *executions, const struct record *record)
+{
+	struct tn_error err = { 0 };
+
+	if (journal_add(executions->config.journal, record, &err) < 0)
+		log_event(LOG_ERR, "a record could not be kept; tenantd still has it",
+		          LF_STR("tenant", record->tenant_name), LF_STR("error", err.msg),
+		          LF_END);
+}
+
+void executions_on_started(struct executions *executions, const struct spec_started *started)
+{
+	struct execution *execution = execution_find(executions, &started->execution);
+	struct record *record;
+
+	if (execution == NULL && started->error.code == TN_OK && started->head.serial == 0)
+		execution = execution_adopt(executions, &started->execution, &started->tenant);
+	if (execution == NULL)
+		return;
+	if (started->error.code != TN_OK) {
+		execution_refused(executions, execution, &started->error);
+		return;
+	}
+	if (!execution->planned)
+		execution_adopted(executions, execution);
+	if (started->not_executed != 0)
+		return;
+	record = &execution->record;
+	record->started_at = started->started_unix_usec;
+	record_hash_format(started->policy_hash, sizeof(started->policy_hash),
+	                   record->policy_hash);
+	execution->executed = true;
+	execution_keep(executions, record);
+	if (execution->client != NULL)
+		execution->client->started(execution->userdata, record);
+}
+
+void executions_on_exited(struct executions *executions, const struct spec_exited *exited)
+{
+	struct execution *execution = execution_find(executions, &exited->execution);
+	char why[OUTCOME_TEXT_BYTES_MAX];
+	const struct execution_client *client;
+	struct record record;
+	void *userdata;
+
+	if (execution == NULL)
+		execution = execution_adopt(executions, &exited->execution, &exited->tenant);
+	if (execution == NULL)
+		return;
+	record = execution->record;
+	outcome_record(exited, &record);
+	outcome_explain(exited, &record, execution->planned ? &execution->plan : NULL, why);
+	client = execution->client;
+	userdata = execution->userdata;
+	execution_drop(executions, execution);
+	execution_keep(executions, &record);
+	if (client != NULL)
+		client->exited(userdata, &record, why);
+}
+
+void executions_settled(struct executions *executions, const struct record *record)
+{
+	struct spec_settled settled = { .execution = record->id };
+	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_SETTLED, &settled);
+	struct tn_error err = { 0 };
+
+	/* tenantd repeats what it does not hear of. */
+	(void)supervisor_send(executions->config.link, &request, &err);
+}

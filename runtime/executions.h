@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What runs: one entry per execution from its launch until tenantd has told how it
+ * ended. The kernel, not this table, limits their number.
+ *
+ * Whoever asked for an execution is told once that it has been executed, and once how it
+ * ended, unless it detached itself: then the execution is killed. A record that tenantd
+ * repeats after a restart is handled like a first one; the store knows it already.
+ */
+#ifndef RUNTIME_EXECUTIONS_H
+#define RUNTIME_EXECUTIONS_H
+
+#include "journal.h"
+#include "plan.h"
+#include "tenants.h"
+
+struct executions;
+
+/* How a client is told. @userdata is that of the launch. */
+struct execution_client {
+	void (*started)(void *userdata, const struct record *record);
+	/* The last call. @why is "" if it just exited. */
+	void (*exited)(void *userdata, const struct record *record, const char *why);
+	/* Instead of the others: nothing was started. */
+	void (*refused)(void *userdata, const struct tn_error *err);
+};
+
+struct executions_config {
+	struct tenants *tenants;
+	struct journal *journal;
+	struct supervisor_link *link;
+};
+
+struct execution_request {
+	struct tenant *tenant;
+	const struct plan *plan;
+	const uint8_t *policy_hash; /* SPEC_HASH_BYTES */
+	uint32_t argc;
+	uint32_t envc;
+	uint32_t args_bytes;
+	const int *fds; /* borrowed: stdin, stdout, stderr, arguments, binds */
+	size_t fds_n;
+	const struct spec_bind *binds;
+	uint32_t binds_n;
+};
+
+int executions_new(struct executions **ret, const struct executions_config *config,
+                   struct tn_error *err);
+/* Tells nobody. Accepts NULL. Always returns NULL. */
+struct executions *executions_free(struct executions *executions);
+
+/* Ask tenantd to launch. @client (borrowed) is told later, unless this fails. */
+int executions_launch(struct executions *executions, const struct execution_request *request,
+                      const struct execution_client *client, void *userdata, struct id *ret_id,
+                      struct tn_error *err);
+
+/* The client has gone: it is told no more, and its execution is killed. */
+void executions_detach(struct executions *executions, const struct id *id);
+
+/* TN_NOT_FOUND if it does not run. */
+int executions_signal(struct executions *executions, const struct id *id, int signal,
+                      struct tn_error *err);
+int executions_kill(struct executions *executions, const struct id *id, struct tn_error *err);
+/* Returns how many of the tenant's were running, or -errno. */
+int executions_kill_all(struct executions *executions, const struct tenant *tenant,
+                        struct tn_error *err);
+
+bool executions_runs(struct executions *executions, const struct id *id);
+
+/* Those of @tenant, or all if it is NULL. */
+size_t executions_count(struct executions *executions, const struct id *tenant);
+
+/* Records of those of @tenant (NULL: all) that have been executed, in no order. The array
+ * is the caller's to free. */
+int executions_snapshot(struct executions *executions, const struct id *tenant,
+                        struct record **ret, size_t *ret_n, struct tn_error *err);
+
+/* From tenantd. */
+void executions_on_started(struct executions *executions, const struct spec_started *started);
+void executions_on_exited(struct executions *executions, const struct spec_exited *exited);
+/* The store has the record: tenantd need not keep it. */
+void executions_settled(struct executions *executions, const struct record *record);
+
+#endif

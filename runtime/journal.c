@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "journal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/fd.h>
+#include <base/log.h>
+
+struct journal {
+	struct store *store;
+	const struct journal_handlers *handlers;
+	void *userdata;
+	struct loop_source *timer;
+	struct record *pending;
+	size_t pending_n;
+	size_t pending_size;
+	bool failing;
+	struct tn_error why;
+};
+
+static int id_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct id));
+}
+
+/* The tenants of exited records, each once. Returns their number. */
+static size_t journal_tenants(const struct journal *journal, struct id *tenants)
+{
+	size_t all = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < journal->pending_n; i++)
+		if (journal->pending[i].state == RECORD_EXITED)
+			tenants[all++] = journal->pending[i].tenant;
+	qsort(tenants, all, sizeof(*tenants), id_compare);
+	for (size_t i = 0; i < all; i++)
+		if (n == 0 || !id_equal(&tenants[n - 1], &tenants[i]))
+			tenants[n++] = tenants[i];
+	return n;
+}
+
+/* A reading of each tenant in question; @extra instead of one of its tenant. */
+static int journal_samples(struct journal *journal, const struct ledger_sample *extra,
+                           struct ledger_sample **ret, size_t *ret_n, struct tn_error *err)
+{
+	cleanup_free struct id *tenants = calloc(journal->pending_n + 1, sizeof(*tenants));
+	struct ledger_sample *samples;
+	size_t tenants_n;
+	size_t n = 0;
+
+	if (tenants == NULL)
+		return err_errno(err, "collect usage");
+	tenants_n = journal_tenants(journal, tenants);
+	samples = calloc(tenants_n + 1, sizeof(*samples));
+	if (samples == NULL)
+		return err_errno(err, "collect usage");
+	if (extra != NULL)
+		samples[n++] = *extra;
+	for (size_t i = 0; i < tenants_n; i++)
+		if (extra == NULL || !id_equal(&tenants[i], &extra->tenant))
+			journal->handlers->sample(journal->userdata, &tenants[i],
+			                          &samples[n++]);
+	*ret = samples;
+	*ret_n = n;
+	return 0;
+}
+
+static int journal_book(struct journal *journal, const struct ledger_sample *extra,
+                        struct tn_error *err)
+{
+	cleanup_free struct ledger_sample *samples = NULL;
+	struct store_batch batch = { .records = journal->pending,
+		                     .records_n = journal->pending_n };
+	int r = journal_samples(journal, extra, &samples, &batch.samples_n, err);
+
+	if (r < 0)
+		return r;
+	batch.samples = samples;
+	return journal->store->ops->book(journal->store, &batch, err);
+}
+
+/* Once per change between working and failing, not once per attempt. */
+static void journal_note(struct journal *journal, int r, const struct tn_error *err)
+{
+	if (r < 0 && !journal->failing)
+		log_event(LOG_ERR, "usage cannot be booked", LF_STR("error", err->msg), LF_END);
+	if (r == 0 && journal->failing)
+		log_event(LOG_NOTICE, "usage is booked again", LF_END);
+	journal->failing = r < 0;
+	if (r < 0)
+		journal->why = *err;
+}
+
+int journal_commit(struct journal *journal, const struct ledger_sample *sample,
+                   struct tn_error *err)
+{
+	size_t n = journal->pending_n;
+	int r;
+
+	if (n == 0 && sample == NULL)
+		return 0;
+	r = journal_book(journal, sample, err);
+	if (r < 0) {
+		journal_note(journal, r, err);
+		loop_disarm(journal->timer);
+		if (n > 0)
+			loop_arm(journal->timer, JOURNAL_RETRY_USEC);
+		return r;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (journal->pending[i].state == RECORD_EXITED)
+			journal->handlers->settled(journal->userdata, &journal->pending[i]);
+	journal->pending_n = 0;
+	/* A reading that was asked for is made durable in time like any other. */
+	loop_arm(journal->timer, JOURNAL_WINDOW_USEC);
+	return 0;
+}
+
+static void journal_on_window(void *userdata, uint32_t events)
+{
+	struct journal *journal = userdata;
+	struct tn_error err = { 0 };
+	int r = journal_commit(journal, NULL, &err);
+
+	(void)events;
+	if (r < 0)
+		return;
+	r = journal->store->ops->sync(journal->store, &err);
+	journal_note(journal, r, &err);
+}
+
+static int journal_grow(struct journal *journal, struct tn_error *err)
+{
+	size_t size = journal->pending_size == 0 ? 64 : 2 * journal->pending_size;
+	struct record *pending;
+
+	if (journal->pending_n < journal->pending_size)
+		return 0;
+	if (journal->pending_n >= JOURNAL_PENDING_MAX)
+		return err_set(err, TN_STATE, ENOBUFS, "too many records wait to be booked");
+	pending = reallocarray(journal->pending, size, sizeof(*pending));
+	if (pending == NULL)
+		return err_errno(err, "keep a record");
+	journal->pending = pending;
+	journal->pending_size = size;
+	return 0;
+}
+
+int journal_add(struct journal *journal, const struct record *record, struct tn_error *err)
+{
+	int r = journal_grow(journal, err);
+
+	if (r < 0)
+		return r;
+	journal->pending[journal->pending_n++] = *record;
+	loop_arm(journal->timer, JOURNAL_WINDOW_USEC);
+	return 0;
+}
+
+bool journal_failing(const struct journal *journal, const char **ret_why)
+{
+	if (journal->failing)
+		*ret_why = journal->why.msg;
+	return journal->failing;
+}
+
+int journal_new(struct journal **ret, struct loop *loop, struct store *store,
+                const struct journal_handlers *handlers, void *userdata, struct tn_error *err)
+{
+	struct journal *journal = calloc(1, sizeof(*journal));
+	int r;
+
+	if (journal == NULL)
+		return err_errno(err, "allocate the journal");
+	journal->store = store;
+	journal->handlers = handlers;
+	journal->userdata = userdata;
+	r = loop_timer(loop, (struct loop_handler){ journal_on_window, journal },
+	               &journal->timer, err);
+	if (r < 0) {
+		(void)journal_free(journal);
+		return r;
+	}
+	*ret = journal;
+	return 0;
+}
+
+struct journal *journal_free(struct journal *journal)
+{
+	if (journal == NULL)
+		return NULL;
+	journal->timer = loop_source_free(journal->timer);
+	free(journal->pending);
+	free(journal);
+	return NULL;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "db.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/fd.h>
+
+#define DB_BUSY_MSEC      5000
+#define DB_STATEMENTS_MAX 64
+
+struct db_statement {
+	struct db *db;
+	sqlite3_stmt *stmt;
+};
+
+struct db {
+	sqlite3 *handle;
+	struct db_statement statements[DB_STATEMENTS_MAX];
+	size_t statements_n;
+};
+
+/* SQLite's result as an errno; a broken constraint is for the caller to name. */
+static int db_errno(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_CONSTRAINT:
+		return EEXIST;
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return EBUSY;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_READONLY:
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+		return EACCES;
+	default:
+		return EIO;
+	}
+}
+
+static int db_failed(const struct db *db, int rc, const char *what, struct tn_error *err)
+{
+	return err_set(err, TN_SYSTEM, db_errno(rc), "%s: %s", what,
+	               db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc));
+}
+
+static int db_exec(struct db *db, const char *sql, struct tn_error *err)
+{
+	int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+
+	return rc != SQLITE_OK ? db_failed(db, rc, "store", err) : 0;
+}
+
+static int db_pragma_int(struct db *db, const char *sql, int64_t *ret, struct tn_error *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW)
+		*ret = sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_finalize(stmt);
+	return rc != SQLITE_ROW ? db_failed(db, rc, "store", err) : 0;
+}
+
+static int db_migrate_one(struct db *db, const char *script, int version, struct tn_error *err)
+{
+	char stamp[48];
+	int r = db_exec(db, script, err);
+
+	if (r < 0)
+		return err_wrap(err, r, "migration %d", version);
+	(void)snprintf(stamp, sizeof(stamp), "PRAGMA user_version = %d", version);
+	return db_exec(db, stamp, err);
+}
+
+/* All steps in one transaction: the store is at the old version or at the new one. */
+static int db_migrate(struct db *db, const char *const *migrations, int n, struct tn_error *err)
+{
+	int64_t version = 0;
+	int r;
+
+	r = db_begin(db, err);
+	if (r < 0)
+		return r;
+	r = db_pragma_int(db, "PRAGMA user_version", &version, err);
+	if (r == 0 && version > n)
+		r = err_refuse(err, TN_UNSUPPORTED,
+		               "its schema is version %lld, this program knows up to %d",
+		               (long long)version, n);
+	for (int i = (int)version; r == 0 && i < n; i++)
+		r = db_migrate_one(db, migrations[i], i + 1, err);
+	if (r == 0)
+		r = db_commit(db, err);
+	if (r < 0)
+		db_rollback(db);
+	return r;
+}
+
+static int db_settings(struct db *db, struct tn_error *err)
+{
+	(void)sqlite3_extended_result_codes(db->handle, 1);
+	(void)sqlite3_busy_timeout(db->handle, DB_BUSY_MSEC);
+	return db_exec(db,
+	               "PRAGMA journal_mode = WAL;"
+	               "PRAGMA synchronous = NORMAL;"
+	               "PRAGMA foreign_keys = ON;"
+	               "PRAGMA trusted_schema = OFF;",
+	               err);
+}
+
+int db_open(const char *path, const char *const *migrations, int migrations_n, struct db **ret,
+            struct tn_error *err)
+{
+	struct db *db = calloc(1, sizeof(*db));
+	int rc;
+	int r;
+
+	if (db == NULL)
+		return err_errno(err, "allocate the store");
+	rc = sqlite3_open_v2(path, &db->handle,
+	                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+	                             SQLITE_OPEN_NOFOLLOW,
+	                     NULL);
+	r = rc != SQLITE_OK ? db_failed(db, rc, "open", err) : 0;
+	if (r == 0)
+		r = db_settings(db, err);
+	if (r == 0)
+		r = db_migrate(db, migrations, migrations_n, err);
+	if (r == 0)
+		r = db_sync(db, err);
+	if (r < 0) {
+		(void)db_close(db);
+		return err_wrap(err, r, "store %s", path);
+	}
+	*ret = db;
+	return 0;
+}
+
+struct db *db_close(struct db *db)
+{
+	if (db == NULL)
+		return NULL;
+	for (size_t i = 0; i < db->statements_n; i++)
+		(void)sqlite3_finalize(db->statements[i].stmt);
+	(void)sqlite3_close(db->handle);
+	free(db);
+	return NULL;
+}
+
+int db_prepare(struct db *db, const char *const *sql, size_t n, struct db_statement **ret,
+               struct tn_error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct db_statement *statement = &db->statements[db->statements_n];
+		int rc;
+
+		assert(db->statements_n < DB_STATEMENTS_MAX);
+		rc = sqlite3_prepare_v3(db->handle, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+		                        &statement->stmt, NULL);
+		if (rc != SQLITE_OK)
+			return db_failed(db, rc, sql[i], err);
+		statement->db = db;
+		db->statements_n++;
+		ret[i] = statement;
+	}
+	return 0;
+}
+
+static int db_bind(struct db_statement *statement, const struct db_value *values)
+{
+	int rc = SQLITE_OK;
+
+	for (int i = 1; rc == SQLITE_OK && values->kind != DB_KIND_END; i++, values++) {
+		if (values->kind == DB_KIND_TEXT && values->text != NULL)
+			rc = sqlite3_bind_text(statement->stmt, i, values->text, -1,
+			                       SQLITE_STATIC);
+		else if (values->kind == DB_KIND_INT && values->number >= 0)
+			rc = sqlite3_bind_int64(statement->stmt, i, values->number);
+		else
+			rc = sqlite3_bind_null(statement->stmt, i);
+	}
+	return rc;
+}
+
+static int db_step(struct db_statement *statement, const struct db_value *values,
+                   struct tn_error *err)
+{
+	int rc = db_bind(statement, values);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(statement->stmt);
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc == SQLITE_DONE)
+		return 0;
+	return db_failed(statement->db, rc, "store", err);
+}
+
+void db_done(struct db_statement *statement)
+{
+	(void)sqlite3_reset(statement->stmt);
+	/* What was bound is the caller's and may be gone by the next use. */
+	(void)sqlite3_clear_bindings(statement->stmt);
+}
+
+int db_run(struct db_statement *statement, const struct db_value *values, struct tn_error *err)
+{
+	int r = db_step(statement, values, err);
+
+	db_done(statement);
+	return r < 0 ? r : 0;
+}
+
+int db_row(struct db_statement *statement, const struct db_value *values, struct tn_error *err)
+{
+	int r = db_step(statement, values, err);
+
+	if (r != 1)
+		db_done(statement);
+	return r;
+}
+
+int64_t db_changes(const struct db *db)
+{
+	return sqlite3_changes64(db->handle);
+}
+
+int64_t db_int(const struct db_statement *statement, int column)
+{
+	if (sqlite3_column_type(statement->stmt, column) != SQLITE_INTEGER)
+		return DB_NULL_INT;
+	return sqlite3_column_int64(statement->stmt, column);
+}
+
+const char *db_text_borrow(const struct db_statement *statement, int column)
+{
+	return (const char *)sqlite3_column_text(statement->stmt, column);
+}
+
+void db_text(const struct db_statement *statement, int column, char *text, size_t size)
+{
+	const char *value = db_text_borrow(statement, column);
+
+	(void)snprintf(text, size, "%s", value != NULL ? value : "");
+}
+
+int db_begin(struct db *db, struct tn_error *err)
+{
+	return db_exec(db, "BEGIN IMMEDIATE", err);
+}
+
+int db_commit(struct db *db, struct tn_error *err)
+{
+	return db_exec(db, "COMMIT", err);
+}
+
+void db_rollback(struct db *db)
+{
+	if (sqlite3_get_autocommit(db->handle) == 0)
+		(void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+int db_sync(struct db *db, struct tn_error *err)
+{
+	sqlite3_file *wal = NULL;
+	int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+	                              (void *)&wal);
+
+	/* Before the first read or write there is no WAL, hence nothing to wait for. */
+	if (rc == SQLITE_OK && wal != NULL && wal->pMethods != NULL)
+		rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+	return rc != SQLITE_OK ? db_failed(db, rc, "sync the store", err) : 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The one adapter to SQLite: a database in WAL mode, statements that are prepared once,
+ * and values that carry their type.
+ *
+ * A commit writes to the WAL and does not wait for the disk (synchronous=NORMAL);
+ * db_sync() waits, which is all that synchronous=FULL would do more. So one connection
+ * gives both promises of the store.
+ */
+#ifndef RUNTIME_STORE_DB_H
+#define RUNTIME_STORE_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <base/err.h>
+
+struct db;
+struct db_statement;
+
+enum db_kind {
+	DB_KIND_END,
+	DB_KIND_TEXT,
+	DB_KIND_INT,
+};
+
+struct db_value {
+	enum db_kind kind;
+	const char *text; /* borrowed until the statement is done; NULL is NULL */
+	int64_t number;   /* negative is NULL */
+};
+
+#define DB_TEXT(text)  ((struct db_value){ DB_KIND_TEXT, (text), 0 })
+#define DB_INT(number) ((struct db_value){ DB_KIND_INT, NULL, (number) })
+#define DB_END         ((struct db_value){ DB_KIND_END, NULL, 0 })
+#define DB_VALUES(...) ((const struct db_value[]){ __VA_ARGS__, DB_END })
+#define DB_NULL_INT    (-1)
+
+/* Open @path, or make it, bring it to the last of @migrations_n (each a script that takes
+ * user_version one up) or refuse it if it is newer. */
+int db_open(const char *path, const char *const *migrations, int migrations_n, struct db **ret,
+            struct tn_error *err);
+/* Accepts NULL. Always returns NULL. */
+struct db *db_close(struct db *db);
+
+/* Prepare @n statements of a table; they live as long as @db. */
+int db_prepare(struct db *db, const char *const *sql, size_t n, struct db_statement **ret,
+               struct tn_error *err);
+
+/* Bind @values (ended by DB_END) and run to the end. */
+int db_run(struct db_statement *statement, const struct db_value *values, struct tn_error *err);
+/* Rows that the last db_run() changed. */
+int64_t db_changes(const struct db *db);
+
+/* Bind and step to the first row: 1 if there is one, else 0. After 1 the columns can be
+ * read until db_done(). */
+int db_row(struct db_statement *statement, const struct db_value *values, struct tn_error *err);
+void db_done(struct db_statement *statement);
+
+int64_t db_int(const struct db_statement *statement, int column); /* DB_NULL_INT for NULL */
+/* Copy column @column into @text, cut to @size. NULL is "". */
+void db_text(const struct db_statement *statement, int column, char *text, size_t size);
+/* NULL for NULL; borrowed until db_done(). */
+const char *db_text_borrow(const struct db_statement *statement, int column);
+
+int db_begin(struct db *db, struct tn_error *err);
+int db_commit(struct db *db, struct tn_error *err);
+/* Ends a transaction that failed; harmless outside one. */
+void db_rollback(struct db *db);
+
+/* Wait until every commit so far is on the disk. */
+int db_sync(struct db *db, struct tn_error *err);
+
+#endif

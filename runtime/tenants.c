@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tenants.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <base/clock.h>
+#include <base/fd.h>
+#include <base/log.h>
+
+#include "identity.h"
+#include "plan.h"
+#include "tenant_cache.h"
+
+struct tenants {
+	struct tenants_config config;
+	struct tenant_cache cache;
+
+	/* Bringing all to a new policy: the tenant whose answer is awaited, by id. */
+	bool reapplying;
+	struct id reapply_place;
+	size_t reapply_failed_n;
+	tenants_reapplied_fn *reapply_done;
+	void *reapply_userdata;
+};
+
+/* A creation under way. */
+struct creation {
+	struct tenants *tenants;
+	struct tenant *tenant;
+	tenants_done_fn *done;
+	void *userdata;
+};
+
+int tenants_new(struct tenants **ret, const struct tenants_config *config, struct tn_error *err)
+{
+	struct tenants *tenants = calloc(1, sizeof(*tenants));
+
+	if (tenants == NULL)
+		return err_errno(err, "allocate the tenants");
+	tenants->config = *config;
+	*ret = tenants;
+	return 0;
+}
+
+struct tenants *tenants_free(struct tenants *tenants)
+{
+	if (tenants == NULL)
+		return NULL;
+	tenant_cache_done(&tenants->cache);
+	free(tenants);
+	return NULL;
+}
+
+int tenants_get_by_id(struct tenants *tenants, const struct id *id, struct tenant **ret,
+                      struct tn_error *err)
+{
+	struct tenant *found = tenant_cache_by_id(&tenants->cache, id);
+	struct tenant_row row = { 0 };
+	char text[ID_TEXT_BYTES];
+	int r;
+
+	if (found != NULL) {
+		*ret = found;
+		return 0;
+	}
+	r = tenants->config.store->ops->tenant_by_id(tenants->config.store, id, &row, err);
+	if (r < 0)
+		return r;
+	id_format(id, text);
+	if (r == 0)
+		return err_refuse(err, TN_NOT_FOUND, "there is no tenant %s", text);
+	r = tenant_cache_add(&tenants->cache, &row, ret, err);
+	tenant_row_done(&row);
+	return r;
+}
+
+static int tenants_get_by_name(struct tenants *tenants, const char *name, struct tenant **ret,
+                               struct tn_error *err)
+{
+	struct tenant *found;
+	struct tenant_row row = { 0 };
+	int r;
+
+	if (!name_valid(name))
+		return err_refuse(err, TN_INVALID, "'%s' is no tenant's name: " NAME_RULE,
+		                  name);
+	found = tenant_cache_by_name(&tenants->cache, name);
+	if (found != NULL) {
+		*ret = found;
+		return 0;
+	}
+	r = tenants->config.store->ops->tenant_by_name(tenants->config.store, name, &row, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return err_refuse(err, TN_NOT_FOUND, "there is no tenant '%s'", name);
+	r = tenant_cache_add(&tenants->cache, &row, ret, err);
+	tenant_row_done(&row);
+	return r;
+}
+
+int tenants_get(struct tenants *tenants, const char *name_or_id, struct tenant **ret,
+                struct tn_error *err)
+{
+	struct id id;
+
+	if (id_parse(name_or_id, &id) == 0)
+		return tenants_get_by_id(tenants, &id, ret, err);
+	return tenants_get_by_name(tenants, name_or_id, ret, err);
+}
+
+int tenants_tier(const struct tenants *tenants, const struct tenant *tenant,
+                 const struct policy_tier **ret, struct tn_error *err)
+{
+	*ret = policy_tier(tenants->config.policy, tenant->row.tier);
+	if (*ret == NULL)
+		return err_refuse(err, TN_NOT_FOUND,
+		                  "tenant '%s' has tier '%s', which policy lacks",
+		                  tenant->row.name, tenant->row.tier);
+	return 0;
+}
+
+/* What tenantd says, as an error of ours. */
+static int reply_check(const struct spec_reply *reply, struct tn_error *err)
+{
+	if (reply == NULL)
+		return err_refuse(err, TN_UNREACHABLE, "tenantd has gone away");
+	if (reply->error.code == TN_OK)
+		return 0;
+	*err = reply->error;
+	return err->sys_errno > 0 ? -err->sys_errno : -EIO;
+}
+
+static int tenants_send_apply(struct tenants *tenants, const struct tenant *tenant,
+                              supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
+{
+	struct spec_tenant_apply apply = { .tenant = tenant->row.id };
+	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_TENANT_APPLY, &apply);
+	const struct policy_tier *tier;
+	int r = tenants_tier(tenants, tenant, &tier, err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(apply.name, sizeof(apply.name), "%s", tenant->row.name);
+	plan_tenant_limits(tier, &apply.limits);
+	request.fds = &tenants->config.filter_fd;
+	request.fds_n = 1;
+	return supervisor_ask(tenants->config.link, &request, fn, userdata, err);
+}
+
+static int tenants_send_remove(struct tenants *tenants, const struct id *id,
+                               supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
+{
+	struct spec_tenant_remove remove = { .tenant = *id };
+	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_TENANT_REMOVE, &remove);
+
+	return supervisor_ask(tenants->config.link, &request, fn, userdata, err);
+}
+
+/* Where the tenant lives and which policy holds it now, as far as the row does not say so. */
+static int tenant_update(struct tenants *tenants, struct tenant *tenant,
+                         enum tenant_status status, const struct spec_slot *slot,
+                         struct tn_error *err)
+{
+	struct tenant_row row = tenant->row;
+	int r;
+
+	row.status = status;
+	row.uid_first = slot->uid_first;
+	row.uid_count = slot->uid_count;
+	(void)snprintf(row.cgroup, sizeof(row.cgroup), "%s", slot->cgroup);
+	(void)snprintf(row.storage_path, sizeof(row.storage_path), "%s", slot->storage_path);
+	(void)snprintf(row.policy_hash, sizeof(row.policy_hash), "%s",
+	               policy_hash_hex(tenants->config.policy));
+	if (memcmp(&row, &tenant->row, sizeof(row)) == 0)
+		return 0;
+	row.updated_at = clock_usec(CLOCK_REALTIME);
+	r = tenants->config.store->ops->tenant_update(tenants->config.store, &row, err);
+	if (r == 0)
+		tenant->row = row;
+	return r;
+}
+
+static void tenants_on_applied(void *userdata, const struct spec_reply *reply)
+{
+	struct tenants *tenants = userdata;
+	struct tenant *tenant = NULL;
+	struct tn_error err = { 0 };
+	int r = reply_check(reply, &err);
+
+	if (reply == NULL)
+		return;
+	if (tenants_get_by_id(tenants, &reply->tenant, &tenant, &(struct tn_error){ 0 }) < 0)
+		return;
+	if (r == 0)
+		r = tenant_update(tenants, tenant, tenant->row.status, &reply->slot, &err);
+	if (r < 0) {
+		/* Launches that went out behind it fail by themselves. */
+		tenant->applied = false;
+		log_event(LOG_ERR, "limits of a tenant could not be set",
+		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
+	}
+}
+
+int tenants_apply(struct tenants *tenants, struct tenant *tenant, struct tn_error *err)
+{
+	int r;
+
+	if (tenant->applied)
+		return 0;
+	r = tenants_send_apply(tenants, tenant, tenants_on_applied, tenants, err);
+	if (r < 0)
+		return err_wrap(err, r, "limits of tenant '%s'", tenant->row.name);
+	tenant->applied = true;
+	return 0;
+}
+
+/* The end of a creation: tell who wanted it. @err is NULL on success. */
+static void creation_end(struct creation *creation, const struct tn_error *err)
+{
+	if (err == NULL)
+		creation->done(creation->userdata, creation->tenant, NULL);
+	else
+		creation->done(creation->userdata, NULL, err);
+	free(creation);
+}
+
+static void tenants_on_removed(void *userdata, const struct spec_reply *reply)
+{
+	struct tn_error err = { 0 };
+
+	(void)userdata;
+	if (reply != NULL && reply_check(reply, &err) < 0)
+		log_event(LOG_WARNING, "a tenant's cgroup could not be removed",
+		          LF_STR("error", err.msg), LF_END);
+}
+
+/*
+ * Take back row and cgroup. If even that fails, the row stays "creating" and the next
+ * controller tries again.
+ */
+static void creation_undo(struct creation *creation, const struct tn_error *why)
+{
+	struct tenants *tenants = creation->tenants;
+	struct tenant *tenant = creation->tenant;
+	struct tn_error err = { 0 };
+	int r;
+
+	(void)tenants_send_remove(tenants, &tenant->row.id, tenants_on_removed, tenants, &err);
+	r = tenants->config.store->ops->tenant_delete(tenants->config.store, &tenant->row.id,
+	                                              &err);
+	if (r < 0)
+		log_event(LOG_ERR, "an unfinished tenant could not be deleted",
+		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
+	tenant_cache_drop(&tenants->cache, tenant);
+	creation->tenant = NULL;
+	creation_end(creation, why);
+}
+
+static void creation_on_applied(void *userdata, const struct spec_reply *reply)
+{
+	struct creation *creation = userdata;
+	struct tn_error err = { 0 };
+	int r = reply_check(reply, &err);
+
+	if (reply == NULL) {
+		/* We end: the intent row tells the next controller. */
+		creation_end(creation, &err);
+		return;
+	}
+	if (r == 0)
+		r = tenant_update(creation->tenants, creation->tenant, TENANT_ACTIVE,
+		                  &reply->slot, &err);
+	if (r < 0) {
+		creation_undo(creation, &err);
+		return;
+	}
+	creation->tenant->applied = true;
+	creation_end(creation, NULL);
+}
+
+static int creation_row(struct tenants *tenants, const struct tenant_row *wanted,
+                        struct tenant_row *ret, struct tn_error *err)
+{
+	struct tenant_row row = *wanted;
+
+	if (!name_valid(wanted->name))
+		return err_refuse(err, TN_INVALID, "'%s' is no tenant's name: " NAME_RULE,
+		                  wanted->name);
+	if (policy_tier(tenants->config.policy, wanted->tier) == NULL)
+		return err_refuse(err, TN_NOT_FOUND, "there is no tier '%s'", wanted->tier);
+	row.metadata = strdup(wanted->metadata);
+	if (row.metadata == NULL)
+		return err_errno(err, "create tenant '%s'", wanted->name);
+	row.id = identity_new();
+	row.status = TENANT_CREATING;
+	row.version = 1;
+	row.created_at = clock_usec(CLOCK_REALTIME);
+	row.updated_at = row.created_at;
+	(void)snprintf(row.policy_hash, sizeof(row.policy_hash), "%s",
+	               policy_hash_hex(tenants->config.policy));
+	*ret = row;
+	return 0;
+}
+
+int tenants_create(struct tenants *tenants, const struct tenant_row *wanted,
+                   tenants_done_fn *done, void *userdata, struct tn_error *err)
+{
+	struct store *store = tenants->config.store;
+	struct creation *creation = calloc(1, sizeof(*creation));
+	struct tenant_row row = { 0 };
+	struct id id;
+	int r;
+
+	if (creation == NULL)
+		return err_errno(err, "create tenant '%s'", wanted->name);
+	*creation = (struct creation){ tenants, NULL, done, userdata };
+	r = creation_row(tenants, wanted, &row, err);
+	if (r < 0)
+		goto out;
+	id = row.id;
+	r = store->ops->tenant_insert(store, &row, err);
+	if (r < 0)
+		goto out;
+	r = tenant_cache_add(&tenants->cache, &row, &creation->tenant, err);
+	if (r == 0)
+		r = tenants_send_apply(tenants, creation->tenant, creation_on_applied, creation,
+		                       err);
+	if (r < 0) {
+		(void)store->ops->tenant_delete(store, &id, &(struct tn_error){ 0 });
+		if (creation->tenant != NULL)
+			tenant_cache_drop(&tenants->cache, creation->tenant);
+	}
+out:
+	tenant_row_done(&row);
+	if (r < 0)
+		free(creation);
+	return r;
+}
+
+int tenants_recover(struct tenants *tenants, struct tn_error *err)
+{
+	struct store *store = tenants->config.store;
+	char after[NAME_BYTES_MAX] = "";
+
+	for (;;) {
+		struct tenant_row row = { 0 };
+		int r = store->ops->tenant_next(store, after, &row, err);
+
+		if (r <= 0)
+			return r;
+		(void)snprintf(after, sizeof(after), "%s", row.name);
+		r = 0;
+		if (row.status == TENANT_CREATING)
+			r = tenants_send_remove(tenants, &row.id, tenants_on_removed, tenants,
+			                        err);
+		if (r == 0 && row.status == TENANT_CREATING)
+			r = store->ops->tenant_delete(store, &row.id, err);
+		tenant_row_done(&row);
+		if (r < 0)
+			return err_wrap(err, r, "undo the creation of '%s'", after);
+	}
+}
+
+int tenants_check_policy(const struct tenants *tenants, const struct policy *policy,
+                         struct tn_error *err)
+{
+	struct store *store = tenants->config.store;
+	char tier[NAME_BYTES_MAX] = "";
+
+	for (;;) {
+		int r = store->ops->tier_next(store, tier, tier, err);
+
+		if (r <= 0)
+			return r;
+		if (policy_tier(policy, tier) == NULL)
+			return err_refuse(err, TN_STATE,
+			                  "tenants have tier '%s', which the new policy lacks",
+			                  tier);
+	}
+}
+
+static void reapply_next(struct tenants *tenants, bool from_start);
+
+static void reapply_end(struct tenants *tenants)
+{
+	tenants->reapplying = false;
+	if (tenants->reapply_done != NULL)
+		tenants->reapply_done(tenants->reapply_userdata, tenants->reapply_failed_n);
+}
+
+static void reapply_on_reply(void *userdata, const struct spec_reply *reply)
+{
+	struct tenants *tenants = userdata;
+	struct tenant *tenant;
+
+	if (reply == NULL) {
+		tenants->reapply_failed_n++;
+		reapply_end(tenants);
+		return;
+	}
+	tenants_on_applied(tenants, reply);
+	if (tenants_get_by_id(tenants, &reply->tenant, &tenant, &(struct tn_error){ 0 }) == 0 &&
+	    !tenant->applied)
+		tenants->reapply_failed_n++;
+	reapply_next(tenants, false);
+}
+
+static bool tenant_is_applied(const struct tenant *tenant)
+{
+	return tenant->applied;
+}
+
+static void reapply_next(struct tenants *tenants, bool from_start)
+{
+	struct tn_error err = { 0 };
+	struct tenant *tenant;
+
+	for (;; from_start = false) {
+		tenant = tenant_cache_next(&tenants->cache,
+		                           from_start ? NULL : &tenants->reapply_place,
+		                           tenant_is_applied);
+		if (tenant == NULL)
+			break;
+		tenants->reapply_place = tenant->row.id;
+		if (tenants_send_apply(tenants, tenant, reapply_on_reply, tenants, &err) == 0)
+			return;
+		tenant->applied = false;
+		tenants->reapply_failed_n++;
+		log_event(LOG_ERR, "limits of a tenant could not be set",
+		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
+	}
+	reapply_end(tenants);
+}
+
+int tenants_set_policy(struct tenants *tenants, const struct policy *policy,
+                       tenants_reapplied_fn *done, void *userdata, struct tn_error *err)
+{
+	if (tenants->reapplying)
+		return err_refuse(err, TN_STATE, "a policy reload is under way");
+	tenants->config.policy = policy;
+	tenants->reapplying = true;
+	tenants->reapply_failed_n = 0;
+	tenants->reapply_done = done;
+	tenants->reapply_userdata = userdata;
+	reapply_next(tenants, true);
+	return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tenants: rows of the store, read when first asked for and kept, and their limits
+ * in the kernel, which tenantd sets at our word.
+ *
+ * A creation is an intent row first, then tenantd's slot and cgroup, then active; what
+ * fails on the way undoes what was done. One that was interrupted by our own end is
+ * undone by the next controller. Limits are sent before a tenant's first launch on this
+ * channel and again when policy changes; requests to tenantd keep their order, so
+ * nobody waits for the answer.
+ *
+ * A struct tenant stays where it is as long as the tenants are.
+ */
+#ifndef RUNTIME_TENANTS_H
+#define RUNTIME_TENANTS_H
+
+#include <policy/policy.h>
+
+#include "store/store.h"
+#include "supervisor_link.h"
+
+struct tenants;
+
+struct tenant {
+	struct tenant_row row;
+	bool applied; /* tenantd has been sent its present limits on this channel */
+};
+
+/* @tenant is NULL on failure, and @err says why. */
+typedef void tenants_done_fn(void *userdata, struct tenant *tenant, const struct tn_error *err);
+
+struct tenants_config {
+	struct store *store;
+	struct supervisor_link *link;
+	const struct policy *policy;
+	int filter_fd; /* sealed; borrowed like the rest */
+};
+
+int tenants_new(struct tenants **ret, const struct tenants_config *config,
+                struct tn_error *err);
+/* Accepts NULL. Always returns NULL. */
+struct tenants *tenants_free(struct tenants *tenants);
+
+/* By name or UUID, whatever its status. TN_NOT_FOUND if there is none. */
+int tenants_get(struct tenants *tenants, const char *name_or_id, struct tenant **ret,
+                struct tn_error *err);
+int tenants_get_by_id(struct tenants *tenants, const struct id *id, struct tenant **ret,
+                      struct tn_error *err);
+
+/*
+ * Create a tenant from @wanted: name, display_name, tier, metadata (copied) and
+ * settings count, the rest is filled in. @done is called later, unless this fails.
+ */
+int tenants_create(struct tenants *tenants, const struct tenant_row *wanted,
+                   tenants_done_fn *done, void *userdata, struct tn_error *err);
+
+/* Undo creations that nobody will finish. Call once, before the first creation. */
+int tenants_recover(struct tenants *tenants, struct tn_error *err);
+
+/* The tier of @tenant in the present policy. */
+int tenants_tier(const struct tenants *tenants, const struct tenant *tenant,
+                 const struct policy_tier **ret, struct tn_error *err);
+
+/* Send the tenant's limits unless tenantd has them. */
+int tenants_apply(struct tenants *tenants, struct tenant *tenant, struct tn_error *err);
+
+/* TN_STATE if @policy lacks a tier that a tenant has. */
+int tenants_check_policy(const struct tenants *tenants, const struct policy *policy,
+                         struct tn_error *err);
+
+/*
+ * Make @policy (borrowed) the present one and bring every tenant that has been applied
+ * to its limits, one after the other. @done is called at the end with the number that
+ * failed; -EBUSY (TN_STATE) while this is under way already.
+ */
+typedef void tenants_reapplied_fn(void *userdata, size_t failed_n);
+int tenants_set_policy(struct tenants *tenants, const struct policy *policy,
+                       tenants_reapplied_fn *done, void *userdata, struct tn_error *err);
+
+#endif
