@@ -137,7 +137,7 @@ static void socket_ready(void *context, uint32_t events)
 	n = fdpass_recv(c->socket.fd, buf, sizeof(c->input), fds, SPEC_FDS_MAX, &fds_n, &err);
 	if (n == -EAGAIN)
 		return;
-	if (n == -EPIPE) {
+	if (n < 0 && n != -EBADMSG) {
 		/* Its process ends next; until then there is nothing to read. */
 		loop_remove(c->loop, &c->socket);
 		fd_closep(&c->socket.fd);

@@ -29,7 +29,6 @@
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
 #define CHILD_PTYS_MAX    64
-#define CHILD_TTY_GID     5
 
 enum child_stage {
 	CHILD_ARGS = 1,
@@ -161,6 +160,8 @@ static void process_limits(const struct child_request *request)
 	if (io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text) < 0)
 		fail(request, CHILD_OOM_SCORE);
 	limit(request, RLIMIT_NOFILE, limits->nofile_max);
+	/* The leaf's pids.max counts processes; a second count per uid would only confuse. */
+	limit(request, RLIMIT_NPROC, SPEC_UNLIMITED);
 	limit(request, RLIMIT_FSIZE, limits->fsize_bytes_max);
 	limit(request, RLIMIT_CORE, request->core_bytes_max);
 }
@@ -212,7 +213,7 @@ static void proc_mount(const struct child_request *request)
 static void private_mount(const struct child_request *request)
 {
 	const unsigned long flags = MS_NOSUID | MS_NODEV;
-	char options[64] = "mode=1777", pts[96];
+	char options[64] = "mode=1777", pts[64];
 
 	if (request->memory_max_bytes != SPEC_UNLIMITED)
 		(void)snprintf(options, sizeof(options), "mode=1777,size=%" PRId64,
@@ -221,8 +222,10 @@ static void private_mount(const struct child_request *request)
 	    mount("shm", "/dev/shm", "tmpfs", flags | MS_NOEXEC, options) < 0)
 		fail(request, CHILD_TMP);
 
-	(void)snprintf(pts, sizeof(pts), "newinstance,ptmxmode=0666,mode=620,gid=%" PRId64 ",max=%d",
-	               request->uid_first + CHILD_TTY_GID, CHILD_PTYS_MAX);
+	/* No gid=: Linux 6.1 reads it as a signed number, and our ids lie above 2^31. A
+	 * terminal then has the gid of who opened it, which is what grantpt(3) needs. */
+	(void)snprintf(pts, sizeof(pts), "newinstance,ptmxmode=0666,mode=620,max=%d",
+	               CHILD_PTYS_MAX);
 	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, pts) < 0)
 		fail(request, CHILD_PTS);
 }

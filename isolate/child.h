@@ -46,7 +46,6 @@ struct child_request {
 	int status_fd;
 	int report_fd;
 	int init_fd;             /* sealed memfd of tenant-init */
-	int64_t uid_first;
 	int64_t memory_max_bytes; /* the tightest of leaf and tenant: bounds /tmp */
 	int64_t core_bytes_max;
 	int oom_score_adj;

@@ -154,7 +154,6 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.args_fd = fds[3],
 		.status_fd = e->status_fd,
 		.init_fd = e->all->init_fd,
-		.uid_first = tenant->uid_first,
 		.memory_max_bytes = smaller(launch->limits.memory_max_bytes,
 		                            tenant->limits.memory_max_bytes),
 		.core_bytes_max = core_limit(launch->limits.core_bytes_max),
