@@ -213,6 +213,30 @@ ParameterizedTest(struct bad_call *row, server, names_what_is_wrong_with_a_call)
 	rig_done(&rig);
 }
 
+Test(server, answers_in_whole_characters_also_where_it_cuts)
+{
+	struct rig rig = { 0 };
+	struct varlink *link;
+	char name[128];
+	json_t *refused;
+
+	/* An odd offset, so that a cut at an even one falls into a character. */
+	name[0] = 'a';
+	for (size_t i = 1; i < 101; i += 2)
+		memcpy(name + i, "\xc3\xa9", 2);
+	name[101] = '\0';
+	rig_init(&rig);
+	link = rig_connect(&rig);
+	refused = rig_refused(&rig, link, "io.tenantd.GetTenant", json_pack("{s:i}", name, 1),
+	                      NULL, "org.varlink.service.InvalidParameter");
+	cr_expect(strncmp(rig_text(refused, "parameter"), "a?", 2) == 0);
+	json_decref(refused);
+	json_decref(rig_refused(&rig, link, "io.tenantd.CreateTenant",
+	                        json_pack("{s:s}", "name", name), NULL, "io.tenantd.Invalid"));
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
 static int fds_open(void)
 {
 	int n = 0;
