@@ -34,8 +34,6 @@ static const char *string_set(const struct param *row, const json_t *value, void
 		if (!json_is_string(value))
 			return "expected a string";
 		text = json_string_value(value);
-		if (strlen(text) != json_string_length(value))
-			return "a string with a NUL";
 		if (row->max > 0 && json_string_length(value) > (size_t)row->max)
 			return "too long";
 	}
