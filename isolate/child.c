@@ -23,6 +23,7 @@
 #include <base/io.h>
 #include <base/num.h>
 
+#include "bind.h"
 #include "init.h"
 #include "template.h"
 
@@ -42,7 +43,8 @@ enum child_stage {
 	CHILD_TMP,
 	CHILD_PTS,
 	CHILD_LEAF_ATTACH,
-	CHILD_BIND,
+	CHILD_BIND_CLONE,
+	CHILD_BIND_ATTACH,
 	CHILD_USERNS,
 	CHILD_BOUNDING,
 	CHILD_IDS,
@@ -66,7 +68,9 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_TMP] = "mount /tmp and /dev/shm",
 	[CHILD_PTS] = "mount /dev/pts",
 	[CHILD_LEAF_ATTACH] = "attach the leaf's size files",
-	[CHILD_BIND] = "bind a path",
+	[CHILD_BIND_CLONE] = "clone a path to bind (it must be mounted on the host itself, and to "
+	                     "be writable its file system must be able to map ids)",
+	[CHILD_BIND_ATTACH] = "attach a bound path",
 	[CHILD_USERNS] = "enter the user namespace",
 	[CHILD_BOUNDING] = "drop the bounding set",
 	[CHILD_IDS] = "take the tenant's ids",
@@ -164,6 +168,20 @@ static void process_limits(const struct child_request *request)
 	limit(request, RLIMIT_NPROC, SPEC_UNLIMITED);
 	limit(request, RLIMIT_FSIZE, limits->fsize_bytes_max);
 	limit(request, RLIMIT_CORE, request->core_bytes_max);
+}
+
+/*
+ * A mount can only be cloned in the namespace it belongs to, and tenantd's own is a
+ * private copy of the host's.
+ */
+static void binds_clone(const struct child_request *request, int *fds)
+{
+	memcpy(fds, request->bind_fds, sizeof(request->bind_fds));
+	if (request->launch->binds_n == 0)
+		return;
+	if (setns(request->host_mnt_fd, CLONE_NEWNS) < 0 ||
+	    bind_clone(request->launch, fds, request->context->fds[CONTEXT_USER]) < 0)
+		fail(request, CHILD_BIND_CLONE);
 }
 
 static void namespaces_enter(const struct child_request *request)
@@ -367,7 +385,7 @@ static void fds_arrange(const struct child_request *request)
 void child_enter(const struct child_request *request)
 {
 	struct child_request moved = *request;
-	int leaf_fds[TEMPLATE_CGROUP_FILES_N];
+	int leaf_fds[TEMPLATE_CGROUP_FILES_N], bind_fds[SPEC_BINDS_MAX];
 	struct tn_error ignored = { 0 };
 	struct vectors v;
 
@@ -376,10 +394,13 @@ void child_enter(const struct child_request *request)
 	process_limits(request);
 	if (template_cgroup_files_open(request->leaf_fd, leaf_fds, &ignored) < 0)
 		fail(request, CHILD_LEAF_FILES);
+	binds_clone(request, bind_fds);
 	namespaces_enter(request);
 	proc_mount(request);
 	private_mount(request);
 	leaf_files_attach(request, leaf_fds);
+	if (bind_attach(request->launch, bind_fds) < 0)
+		fail(request, CHILD_BIND_ATTACH);
 	v = vectors_make(request);
 	privileges_drop(request);
 

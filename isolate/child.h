@@ -47,6 +47,8 @@ struct child_request {
 	int report_fd;
 	int init_fd;             /* sealed memfd of tenant-init */
 	int64_t memory_max_bytes; /* the tightest of leaf and tenant: bounds /tmp */
+	int bind_fds[SPEC_BINDS_MAX]; /* O_PATH, opened in the host's mount namespace */
+	int host_mnt_fd;              /* that namespace */
 	int64_t core_bytes_max;
 	int oom_score_adj;
 };

@@ -52,6 +52,7 @@ struct executions {
 	uint32_t controllers;
 	int dir_fd;  /* of the records */
 	int init_fd; /* sealed memfd of tenant-init */
+	int host_mnt_fd; /* the host's mount namespace, where paths to bind come from */
 	/* Tell the controller; @message is a whole message of spec.h. */
 	void (*tell)(void *context, const void *message);
 	void *context;

@@ -77,20 +77,42 @@ static int check_kind(int fd, const struct stat *st, struct tn_error *err)
 	}
 }
 
-int fdcheck_stdio(int fd, struct tn_error *err)
+static int check_fs(int fd, struct tn_error *err)
 {
-	int flags = fcntl(fd, F_GETFL);
 	struct statfs fs;
-	struct stat st;
 
-	if (flags < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+	if (fstatfs(fd, &fs) < 0)
 		return err_errno(err, "examine the descriptor");
-	if ((flags & O_PATH) != 0)
-		return refuse(err, "an O_PATH descriptor");
 	for (size_t i = 0; i < ARRAY_LEN(refused_fs); i++)
 		if ((unsigned long)fs.f_type == refused_fs[i].magic)
 			return refuse(err, refused_fs[i].name);
-	return check_kind(fd, &st, err);
+	return 0;
+}
+
+int fdcheck_stdio(int fd, struct tn_error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+	int r;
+
+	if (flags < 0 || fstat(fd, &st) < 0)
+		return err_errno(err, "examine the descriptor");
+	if ((flags & O_PATH) != 0)
+		return refuse(err, "an O_PATH descriptor");
+	r = check_fs(fd, err);
+	return r < 0 ? r : check_kind(fd, &st, err);
+}
+
+int fdcheck_path(int fd, struct tn_error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	if (flags < 0 || fstat(fd, &st) < 0)
+		return err_errno(err, "examine the descriptor");
+	if ((flags & O_PATH) == 0 || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+		return err_refuse(err, TN_NOT_PERMITTED, "only a file or a directory can be bound");
+	return check_fs(fd, err);
 }
 
 int fdcheck_sealed(int fd, int64_t bytes, struct tn_error *err)

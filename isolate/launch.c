@@ -19,6 +19,7 @@
 #include <base/fd.h>
 #include <base/io.h>
 
+#include "bind.h"
 #include "cgroup.h"
 #include "execution_state.h"
 #include "fdcheck.h"
@@ -38,8 +39,9 @@ static int request_check(struct executions *all, const struct spec_launch *launc
 {
 	int r;
 
-	if (launch->binds_n != 0 || fds_n != LAUNCH_FDS_N)
-		return err_refuse(err, TN_INVALID, "a launch takes %d descriptors", LAUNCH_FDS_N);
+	if (launch->binds_n > SPEC_BINDS_MAX || fds_n != LAUNCH_FDS_N + launch->binds_n)
+		return err_refuse(err, TN_INVALID, "a launch takes %d descriptors and one per bind",
+		                  LAUNCH_FDS_N);
 	if (id_table_find(&all->table, &launch->execution) != NULL)
 		return err_refuse(err, TN_EXISTS, "the execution's id is taken");
 	if (all->unsettled_n >= EXECUTIONS_UNSETTLED_MAX)
@@ -51,7 +53,9 @@ static int request_check(struct executions *all, const struct spec_launch *launc
 		if (r < 0)
 			return err_wrap(err, r, "descriptor %d", i);
 	}
-	return r < 0 ? r : fdcheck_sealed(fds[3], launch->args_bytes, err);
+	if (r == 0)
+		r = fdcheck_sealed(fds[3], launch->args_bytes, err);
+	return r < 0 ? r : bind_check(launch, fds + LAUNCH_FDS_N, err);
 }
 
 static void record_begin(struct execution *e, const struct spec_launch *launch)
@@ -154,6 +158,7 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.args_fd = fds[3],
 		.status_fd = e->status_fd,
 		.init_fd = e->all->init_fd,
+		.host_mnt_fd = e->all->host_mnt_fd,
 		.memory_max_bytes = smaller(launch->limits.memory_max_bytes,
 		                            tenant->limits.memory_max_bytes),
 		.core_bytes_max = core_limit(launch->limits.core_bytes_max),
@@ -162,6 +167,7 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 	cleanup_fd int report_fd = FD_NONE;
 	int ends[2], pid_fd = FD_NONE, r;
 
+	memcpy(request.bind_fds, fds + LAUNCH_FDS_N, launch->binds_n * sizeof(*fds));
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_errno(err, "launch pipe");
 	e->report.fd = ends[0];

@@ -34,7 +34,7 @@
 #define SPEC_FDS_MAX        16
 #define SPEC_PATH_BYTES_MAX 256
 #define SPEC_ENV_BYTES_MAX  4096
-#define SPEC_BINDS_MAX      8
+#define SPEC_BINDS_MAX      12
 #define SPEC_HASH_BYTES     32
 #define SPEC_FILTER_INSNS_MAX 4096
 

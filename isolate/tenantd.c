@@ -387,6 +387,9 @@ static int kernel_objects(struct tenantd *d, struct tn_error *err)
 	d->executions.init_fd = init_load(d->options.libexec_dir, err);
 	if (d->executions.init_fd < 0)
 		return d->executions.init_fd;
+	d->executions.host_mnt_fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (d->executions.host_mnt_fd < 0)
+		return err_errno(err, "the host's mount namespace");
 	d->channel.listen_fd = control_listen(d->options.run_dir, err);
 	return d->channel.listen_fd < 0 ? d->channel.listen_fd : 0;
 }

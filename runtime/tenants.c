@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tenants.h"
 
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,11 +11,11 @@
 
 #include "identity.h"
 #include "plan.h"
+#include "tenant_cache.h"
 
 struct tenants {
 	struct tenants_config config;
-	void *by_id;   /* trees of struct tenant, see tsearch(3) */
-	void *by_name; /* the living */
+	struct tenant_cache cache;
 
 	/* Bringing all to a new policy: the tenant whose answer is awaited, by id. */
 	bool reapplying;
@@ -34,36 +33,6 @@ struct creation {
 	void *userdata;
 };
 
-static int compare_ids(const void *a, const void *b)
-{
-	const struct tenant *ta = a;
-	const struct tenant *tb = b;
-
-	return memcmp(&ta->row.id, &tb->row.id, sizeof(ta->row.id));
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	const struct tenant *ta = a;
-	const struct tenant *tb = b;
-
-	return strcmp(ta->row.name, tb->row.name);
-}
-
-static void tenant_free(void *p)
-{
-	struct tenant *tenant = p;
-
-	if (tenant != NULL)
-		tenant_row_done(&tenant->row);
-	free(tenant);
-}
-
-static void tenant_keep(void *p)
-{
-	(void)p;
-}
-
 int tenants_new(struct tenants **ret, const struct tenants_config *config, struct tn_error *err)
 {
 	struct tenants *tenants = calloc(1, sizeof(*tenants));
@@ -79,56 +48,15 @@ struct tenants *tenants_free(struct tenants *tenants)
 {
 	if (tenants == NULL)
 		return NULL;
-	tdestroy(tenants->by_name, tenant_keep);
-	tdestroy(tenants->by_id, tenant_free);
+	tenant_cache_done(&tenants->cache);
 	free(tenants);
 	return NULL;
-}
-
-/* Take over @row into the cache. */
-static int cache_add(struct tenants *tenants, struct tenant_row *row, struct tenant **ret,
-                     struct tn_error *err)
-{
-	struct tenant *tenant = calloc(1, sizeof(*tenant));
-
-	if (tenant == NULL)
-		return err_errno(err, "keep tenant '%s'", row->name);
-	tenant->row = *row;
-	*row = (struct tenant_row){ 0 };
-	if (tsearch(tenant, &tenants->by_id, compare_ids) == NULL) {
-		tenant_free(tenant);
-		return err_errno(err, "keep a tenant");
-	}
-	if (tsearch(tenant, &tenants->by_name, compare_names) == NULL) {
-		(void)tdelete(tenant, &tenants->by_id, compare_ids);
-		tenant_free(tenant);
-		return err_errno(err, "keep a tenant");
-	}
-	*ret = tenant;
-	return 0;
-}
-
-static void cache_drop(struct tenants *tenants, struct tenant *tenant)
-{
-	(void)tdelete(tenant, &tenants->by_name, compare_names);
-	(void)tdelete(tenant, &tenants->by_id, compare_ids);
-	tenant_free(tenant);
-}
-
-static struct tenant *cache_find(void *const *tree, const struct tenant *key,
-                                 int (*compare)(const void *, const void *))
-{
-	/* A node of tsearch(3) begins with a pointer to the element. */
-	struct tenant *const *found = tfind(key, tree, compare);
-
-	return found != NULL ? *found : NULL;
 }
 
 int tenants_get_by_id(struct tenants *tenants, const struct id *id, struct tenant **ret,
                       struct tn_error *err)
 {
-	struct tenant key = { .row.id = *id };
-	struct tenant *found = cache_find(&tenants->by_id, &key, compare_ids);
+	struct tenant *found = tenant_cache_by_id(&tenants->cache, id);
 	struct tenant_row row = { 0 };
 	char text[ID_TEXT_BYTES];
 	int r;
@@ -143,7 +71,7 @@ int tenants_get_by_id(struct tenants *tenants, const struct id *id, struct tenan
 	id_format(id, text);
 	if (r == 0)
 		return err_refuse(err, TN_NOT_FOUND, "there is no tenant %s", text);
-	r = cache_add(tenants, &row, ret, err);
+	r = tenant_cache_add(&tenants->cache, &row, ret, err);
 	tenant_row_done(&row);
 	return r;
 }
@@ -151,7 +79,6 @@ int tenants_get_by_id(struct tenants *tenants, const struct id *id, struct tenan
 static int tenants_get_by_name(struct tenants *tenants, const char *name, struct tenant **ret,
                                struct tn_error *err)
 {
-	struct tenant key = { 0 };
 	struct tenant *found;
 	struct tenant_row row = { 0 };
 	int r;
@@ -159,8 +86,7 @@ static int tenants_get_by_name(struct tenants *tenants, const char *name, struct
 	if (!name_valid(name))
 		return err_refuse(err, TN_INVALID, "'%s' is no tenant's name: " NAME_RULE,
 		                  name);
-	(void)snprintf(key.row.name, sizeof(key.row.name), "%s", name);
-	found = cache_find(&tenants->by_name, &key, compare_names);
+	found = tenant_cache_by_name(&tenants->cache, name);
 	if (found != NULL) {
 		*ret = found;
 		return 0;
@@ -170,7 +96,7 @@ static int tenants_get_by_name(struct tenants *tenants, const char *name, struct
 		return r;
 	if (r == 0)
 		return err_refuse(err, TN_NOT_FOUND, "there is no tenant '%s'", name);
-	r = cache_add(tenants, &row, ret, err);
+	r = tenant_cache_add(&tenants->cache, &row, ret, err);
 	tenant_row_done(&row);
 	return r;
 }
@@ -328,7 +254,7 @@ static void creation_undo(struct creation *creation, const struct tn_error *why)
 	if (r < 0)
 		log_event(LOG_ERR, "an unfinished tenant could not be deleted",
 		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
-	cache_drop(tenants, tenant);
+	tenant_cache_drop(&tenants->cache, tenant);
 	creation->tenant = NULL;
 	creation_end(creation, why);
 }
@@ -398,14 +324,14 @@ int tenants_create(struct tenants *tenants, const struct tenant_row *wanted,
 	r = store->ops->tenant_insert(store, &row, err);
 	if (r < 0)
 		goto out;
-	r = cache_add(tenants, &row, &creation->tenant, err);
+	r = tenant_cache_add(&tenants->cache, &row, &creation->tenant, err);
 	if (r == 0)
 		r = tenants_send_apply(tenants, creation->tenant, creation_on_applied, creation,
 		                       err);
 	if (r < 0) {
 		(void)store->ops->tenant_delete(store, &id, &(struct tn_error){ 0 });
 		if (creation->tenant != NULL)
-			cache_drop(tenants, creation->tenant);
+			tenant_cache_drop(&tenants->cache, creation->tenant);
 	}
 out:
 	tenant_row_done(&row);
@@ -456,26 +382,6 @@ int tenants_check_policy(const struct tenants *tenants, const struct policy *pol
 	}
 }
 
-/* The applied tenant with the next higher id. Policy changes are rare: a walk will do. */
-struct reapply_search {
-	struct id after;
-	bool from_start;
-	struct tenant *found;
-};
-
-static void reapply_visit(const void *node, VISIT visit, void *closure)
-{
-	struct tenant *tenant = *(struct tenant *const *)node;
-	struct reapply_search *search = closure;
-	bool first = visit == postorder || visit == leaf;
-
-	if (!first || search->found != NULL || !tenant->applied)
-		return;
-	if (search->from_start ||
-	    memcmp(&tenant->row.id, &search->after, sizeof(search->after)) > 0)
-		search->found = tenant;
-}
-
 static void reapply_next(struct tenants *tenants, bool from_start);
 
 static void reapply_end(struct tenants *tenants)
@@ -502,24 +408,29 @@ static void reapply_on_reply(void *userdata, const struct spec_reply *reply)
 	reapply_next(tenants, false);
 }
 
+static bool tenant_is_applied(const struct tenant *tenant)
+{
+	return tenant->applied;
+}
+
 static void reapply_next(struct tenants *tenants, bool from_start)
 {
-	struct reapply_search search = { tenants->reapply_place, from_start, NULL };
 	struct tn_error err = { 0 };
+	struct tenant *tenant;
 
-	for (;;) {
-		search.found = NULL;
-		twalk_r(tenants->by_id, reapply_visit, &search);
-		if (search.found == NULL)
+	for (;; from_start = false) {
+		tenant = tenant_cache_next(&tenants->cache,
+		                           from_start ? NULL : &tenants->reapply_place,
+		                           tenant_is_applied);
+		if (tenant == NULL)
 			break;
-		tenants->reapply_place = search.found->row.id;
-		if (tenants_send_apply(tenants, search.found, reapply_on_reply, tenants,
-		                       &err) == 0)
+		tenants->reapply_place = tenant->row.id;
+		if (tenants_send_apply(tenants, tenant, reapply_on_reply, tenants, &err) == 0)
 			return;
-		search.found->applied = false;
+		tenant->applied = false;
 		tenants->reapply_failed_n++;
-		search.after = search.found->row.id;
-		search.from_start = false;
+		log_event(LOG_ERR, "limits of a tenant could not be set",
+		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
 	}
 	reapply_end(tenants);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One process per connection: a call is answered before the next is read, but for a
- * run, while which signals are taken.
+ * One process per connection, which ends with the one that accepts them: a call is answered
+ * before the next is read, but for a run, while which signals are taken.
  */
 #include "fake.h"
 
@@ -274,6 +274,7 @@ static pid_t spawn(const struct call *call, const struct workload *workload, int
 	if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0)
 		_exit(1);
 	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (int i = 0; i < 3; i++)
 			(void)dup2(call->message->fds[i], i);
 		(void)setpgid(0, 0);
@@ -457,6 +458,7 @@ static _Noreturn void serve(int listen_fd)
 			_exit(1);
 		pid = fork();
 		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 			(void)close(listen_fd);
 			(void)signal(SIGCHLD, SIG_DFL);
 			serve_connection(fd);

@@ -446,10 +446,10 @@ void rig_run(struct rig *rig, struct varlink *link, const char *tenant, json_t *
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	cleanup_fd int args = args_memfd();
 	int fds[] = { null, null, null, args };
-	json_t *parameters =
-		json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:{}, s:[], s:b}", "tenant",
-	                  tenant, "stdin", 0, "stdout", 1, "stderr", 2, "args", 3, "argc", 1,
-	                  "envc", 0, "limits", "binds", "dry_run", 0);
+	json_t *parameters = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:{}, s:[], s:b}",
+	                               "tenant", tenant, "stdin", 0, "stdout", 1, "stderr", 2,
+	                               "args", 3, "argc", 1, "envc", 0, "limits", "binds",
+	                               "dry_run", 0);
 
 	(void)json_object_update_new(parameters, further != NULL ? further : json_object());
 	rig_call_fds(rig, link,

@@ -70,8 +70,8 @@ Test(controller, runs_a_command_and_accounts_for_it)
 	rig_take(&rig, SPEC_SETTLED, &settled);
 	cr_expect(id_equal(&settled.settled.execution, &launch.launch.execution));
 
-	answer = rig_ask(&rig, link, "io.tenantd.GetUsage", json_pack("{s:s}", "tenant", "acme"),
-	                 "more");
+	answer = rig_ask(&rig, link, "io.tenantd.GetUsage",
+	                 json_pack("{s:s}", "tenant", "acme"), "more");
 	cr_expect_eq(number(json_object_get(answer, "meters"), "cpu_time"), 1300);
 	cr_expect_eq(number(json_object_get(answer, "meters"), "throttled_time"), 7);
 	cr_expect_eq(number(json_object_get(answer, "meters"), "executions"), 1);

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon.h"
+
+#include <poll.h>
+#include <string.h>
+
+TestSuite(client, .timeout = 30, .init = set_up, .fini = tear_down);
+
+static void get(const char *name, struct tn_tenant *tenant)
+{
+	*tenant = (struct tn_tenant){ 0 };
+	cr_assert_eq(tn_tenant_get(client, name, tenant, &err), 0, "%s", err.msg);
+}
+
+/* What a call for @tenant fails with, and that the client works afterwards. */
+static void fails_with(const char *tenant, enum tn_error_code code, int r)
+{
+	struct tn_tenant untouched = { .version = 77 }, after;
+
+	cr_expect_eq(tn_tenant_get(client, tenant, &untouched, &err), r, "%s: %s", tenant,
+	             err.msg);
+	cr_expect_eq(err.code, (int32_t)code, "%s: %s", tenant, err.msg);
+	cr_expect_eq(untouched.version, 77);
+	cr_expect_null(untouched.owner);
+	get("acme", &after);
+	tn_tenant_done(&after);
+}
+
+Test(client, says_how_to_find_a_daemon_that_is_not_there)
+{
+	struct tn_client *other = NULL;
+
+	cr_expect_eq(tn_client_open("/tmp/there/is/none", &other, &err), -ENOENT);
+	cr_expect_eq(err.code, TN_UNREACHABLE);
+	cr_expect_neq(strstr(err.msg, "systemctl status tenantd"), NULL, "%s", err.msg);
+	cr_expect_null(other);
+
+	/* A socket that nobody listens on any more. */
+	(void)kill(daemon_pid, SIGKILL);
+	(void)waitpid(daemon_pid, NULL, 0);
+	cr_expect_eq(tn_client_open(socket_path, &other, &err), -ECONNREFUSED);
+	cr_expect_eq(err.code, TN_UNREACHABLE);
+}
+
+Test(client, refuses_a_path_that_is_no_socket_address)
+{
+	struct tn_client *other = NULL;
+	char path[200];
+
+	memset(path, 'x', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	cr_expect_eq(tn_client_open(path, &other, &err), -ENAMETOOLONG);
+	cr_expect_eq(err.code, TN_INVALID);
+}
+
+Test(client, gets_every_member_of_a_tenant)
+{
+	struct tn_tenant tenant;
+
+	get("acme", &tenant);
+	cr_expect_str_eq(tenant.id, "5f0c1d2e-3b4a-4958-8776-655443322110");
+	cr_expect_str_eq(tenant.name, "acme");
+	cr_expect_str_eq(tenant.display_name, "A \"quoted\" name");
+	cr_expect_eq(tenant.status, TN_TENANT_ACTIVE);
+	cr_expect_str_eq(tenant.tier, "free");
+	cr_assert_eq(tenant.metadata.n, 1u);
+	cr_expect_str_eq(tenant.metadata.items[0].key, "team");
+	cr_expect_str_eq(tenant.metadata.items[0].value, "blue");
+	cr_expect_eq(tenant.settings.billing_anchor_day, 1);
+	cr_expect_str_eq(tenant.settings.time_zone, "UTC");
+	cr_expect_str_eq(tenant.settings.currency, "EUR");
+	cr_expect_null(tenant.settings.customer_id);
+	cr_expect_eq(tenant.version, 3);
+	cr_expect_eq(tenant.created_at, 1700000000000000);
+	cr_expect_eq(tenant.updated_at, 1700000001000000);
+	cr_expect_str_eq(tenant.policy_hash, "abcdef0123456789");
+	cr_expect_str_eq(tenant.cgroup, "tenants.slice/tenantd-tenants.service/acme");
+	cr_expect_eq(tenant.uid_first, 2000000000);
+	cr_expect_eq(tenant.uid_count, 65536);
+	cr_expect_str_eq(tenant.storage_path, "/var/lib/tenantd/storage/acme");
+	tn_tenant_done(&tenant);
+	tn_tenant_done(&tenant); /* released twice is released once */
+}
+
+Test(client, sends_what_a_new_tenant_is_to_be)
+{
+	const struct tn_pair pairs[] = { { "team", "blue" }, { "cost", "7" } };
+	const struct tn_settings settings = { 28, "Europe/Berlin", "EUR", NULL };
+	const struct tn_tenant_spec spec = {
+		.name = "echo",
+		.tier = "free",
+		.metadata = pairs,
+		.metadata_n = ARRAY_LEN(pairs),
+		.settings = &settings,
+	};
+	struct tn_tenant tenant = { 0 };
+
+	cr_expect_eq(tn_tenant_create(client, &spec, &tenant, &err), -EINVAL);
+	cr_expect_str_eq(err.msg, "{\"name\":\"echo\",\"display_name\":null,\"tier\":\"free\","
+	                          "\"metadata\":{\"team\":\"blue\",\"cost\":\"7\"},"
+	                          "\"settings\":{\"billing_anchor_day\":28,"
+	                          "\"time_zone\":\"Europe/Berlin\",\"currency\":\"EUR\","
+	                          "\"customer_id\":null}}");
+}
+
+Test(client, maps_errors_by_their_names)
+{
+	fails_with("nobody", TN_NOT_FOUND, -ENOENT);
+	fails_with("forbidden", TN_NOT_PERMITTED, -EPERM);
+	fails_with("taken", TN_EXISTS, -EEXIST);
+	fails_with("full", TN_QUOTA, -EDQUOT);
+}
+
+Test(client, tells_which_quota_refused)
+{
+	struct tn_tenant tenant;
+	const struct tn_quota_error *quota;
+
+	cr_expect_null(tn_client_quota_error(client));
+	cr_expect_eq(tn_tenant_get(client, "full", &tenant, &err), -EDQUOT);
+	quota = tn_client_quota_error(client);
+	cr_assert_not_null(quota);
+	cr_expect_str_eq(quota->meter, "executions");
+	cr_expect_eq(quota->limit, 16);
+	cr_expect_eq(quota->used, 16);
+	cr_expect_eq(quota->requested, 1);
+	cr_expect_eq(quota->reset_at, TN_ABSENT);
+	cr_expect_eq(tn_tenant_get(client, "nobody", &tenant, &err), -ENOENT);
+	cr_expect_null(tn_client_quota_error(client));
+}
+
+Test(client, survives_a_daemon_that_breaks_off_or_talks_nonsense)
+{
+	fails_with("gone", TN_UNREACHABLE, -EPIPE);
+	fails_with("garbage", TN_PROTOCOL, -EPROTO);
+	fails_with("wrong", TN_PROTOCOL, -EPROTO);
+	fails_with("twice", TN_PROTOCOL, -EPROTO);
+}
+
+Test(client, gives_up_on_a_silent_daemon)
+{
+	tn_client_set_timeout(client, 100000);
+	fails_with("silent", TN_UNREACHABLE, -ETIMEDOUT);
+}
+
+Test(client, connects_again_when_the_daemon_was_restarted)
+{
+	struct tn_tenant tenant;
+
+	get("acme", &tenant);
+	tn_tenant_done(&tenant);
+	daemon_stop();
+	cr_expect_eq(tn_tenant_get(client, "acme", &tenant, &err), -ENOENT);
+	cr_expect_eq(err.code, TN_UNREACHABLE);
+	daemon_start();
+	get("acme", &tenant);
+	tn_tenant_done(&tenant);
+}
+
+Test(client, refuses_what_is_no_name_before_it_is_sent)
+{
+	static const char *const bad[] = { "",
+		                           "..",
+		                           "a/b",
+		                           "a\nb",
+		                           "-a",
+		                           "a-",
+		                           "A",
+		                           "a b",
+		                           "a.b",
+		                           "é",
+		                           "5f0c1d2e-3b4a-4958-8776-",
+		                           "a_b" };
+	char long_name[301];
+	struct tn_tenant tenant;
+
+	/* Without a daemon: were it sent, the error would be another. */
+	daemon_stop();
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		const struct tn_tenant_spec spec = { .name = bad[i] };
+
+		cr_expect_eq(tn_tenant_get(client, bad[i], &tenant, &err), -EINVAL, "%s",
+		             bad[i]);
+		cr_expect_eq(err.code, TN_INVALID);
+		cr_expect_eq(tn_tenant_create(client, &spec, &tenant, &err), -EINVAL);
+		cr_expect_neq(strstr(err.msg, "1 to 63 of a-z"), NULL, "%s", err.msg);
+	}
+	memset(long_name, 'a', sizeof(long_name));
+	long_name[300] = '\0';
+	cr_expect_eq(tn_tenant_get(client, long_name, &tenant, &err), -EINVAL);
+	long_name[64] = '\0';
+	cr_expect_eq(tn_tenant_get(client, long_name, &tenant, &err), -EINVAL);
+	cr_expect_eq(tn_tenant_get(client, NULL, &tenant, &err), -EINVAL);
+	cr_expect_eq(tn_kill(client, "acme", NULL, &(int64_t){ 0 }, &err), -EINVAL);
+	cr_expect_eq(tn_kill(client, NULL, NULL, &(int64_t){ 0 }, &err), -EINVAL);
+	cr_expect_eq(tn_kill(client, FAKE_EXECUTION_ID, "acme", &(int64_t){ 0 }, &err),
+	             -EINVAL);
+	daemon_start();
+}
+
+Test(client, refuses_text_that_is_not_utf_8)
+{
+	const struct tn_tenant_spec spec = { .name = "acme", .display_name = "\xff" };
+	struct tn_tenant tenant;
+
+	cr_expect_eq(tn_tenant_create(client, &spec, &tenant, &err), -EINVAL);
+	get("acme", &tenant);
+	tn_tenant_done(&tenant);
+}
+
+static int count_tenant(const struct tn_tenant *tenant, void *userdata)
+{
+	static const char *const names[] = { "acme", "globex" };
+	size_t *n = userdata;
+
+	cr_assert_lt(*n, ARRAY_LEN(names));
+	cr_expect_str_eq(tenant->name, names[*n]);
+	(*n)++;
+	return 0;
+}
+
+static int count_execution(const struct tn_execution *execution, void *userdata)
+{
+	size_t *n = userdata;
+
+	cr_expect_eq(execution->reason, TN_REASON_OOM);
+	cr_expect_eq(execution->exit_code, TN_ABSENT);
+	cr_expect_eq(execution->cpu_usec, 1000);
+	cr_expect_eq(execution->io_read_bytes, TN_ABSENT);
+	(*n)++;
+	return 0;
+}
+
+static int stop_after_three(const struct tn_execution *execution, void *userdata)
+{
+	size_t *n = userdata;
+
+	(void)execution;
+	return ++*n == 3;
+}
+
+Test(client, reads_lists_to_their_end_or_as_far_as_is_wanted)
+{
+	int before = fds_open();
+	size_t n = 0;
+
+	cr_expect_eq(tn_tenant_list(client, count_tenant, &n, &err), 0, "%s", err.msg);
+	cr_expect_eq(n, 2u);
+	n = 0;
+	cr_expect_eq(tn_execution_list(client, NULL, true, count_execution, &n, &err), 0, "%s",
+	             err.msg);
+	cr_expect_eq(n, 300u);
+	n = 0;
+	cr_expect_eq(tn_execution_list(client, "acme", false, count_execution, &n, &err), 0);
+	cr_expect_eq(n, 0u);
+	n = 0;
+	cr_expect_eq(tn_execution_list(client, "acme", true, stop_after_three, &n, &err), 0);
+	cr_expect_eq(n, 3u);
+	/* What was left of the list is not taken for the answer to the next call. */
+	n = 0;
+	cr_expect_eq(tn_tenant_list(client, count_tenant, &n, &err), 0, "%s", err.msg);
+	cr_expect_eq(n, 2u);
+	cr_expect_eq(fds_open(), before);
+}
+
+static int see_usage(const struct tn_execution *execution, void *userdata)
+{
+	struct tn_usage *usage = userdata;
+
+	cr_expect_str_eq(usage->tenant, "acme", "the totals come first");
+	usage->unattributed_usec += execution->cpu_usec;
+	return 0;
+}
+
+Test(client, reads_usage_totals_and_then_executions)
+{
+	struct tn_usage usage = { 0 };
+	const struct tn_usage_query query = { "acme", TN_ABSENT, TN_ABSENT, see_usage, &usage };
+
+	cr_assert_eq(tn_usage_get(client, &query, &usage, &err), 0, "%s", err.msg);
+	cr_expect_eq(usage.since, 1700000000000000);
+	cr_expect_eq(usage.meters.n, 2u);
+	cr_expect_str_eq(usage.meters.items[0].name, "cpu_time");
+	cr_expect_eq(usage.meters.items[0].amount, 987654321);
+	cr_expect_eq(usage.unattributed_usec, 17 + 2 * 1000);
+	tn_usage_done(&usage);
+}
+
+Test(client, kills_reloads_and_asks_how_the_daemon_is)
+{
+	struct tn_policy policy = { 0 };
+	struct tn_status status = { 0 };
+	int64_t killed = 0;
+
+	cr_expect_eq(tn_kill(client, FAKE_EXECUTION_ID, NULL, &killed, &err), 0);
+	cr_expect_eq(killed, 1);
+	cr_expect_eq(tn_kill(client, NULL, "acme", &killed, &err), 0);
+	cr_expect_eq(killed, 2);
+	cr_assert_eq(tn_policy_reload(client, &policy, &err), 0);
+	cr_expect_eq(policy.tiers.n, 2u);
+	cr_expect_str_eq(policy.tiers.items[1], "professional");
+	tn_policy_done(&policy);
+	cr_assert_eq(tn_status_get(client, &status, &err), 0);
+	cr_expect_eq(status.health, TN_HEALTH_DEGRADED);
+	cr_expect_eq(status.degraded.n, 1u);
+	cr_expect_eq(status.store_bytes, 40960);
+	tn_status_done(&status);
+}
+
+Test(client, makes_one_call_at_a_time_and_forgets_an_abandoned_one)
+{
+	struct tn_tenant tenant = { 0 };
+
+	cr_expect_eq(tn_client_process(client, &err), -EBUSY, "nothing was started");
+	cr_assert_eq(tn_tenant_get_start(client, "silent", &tenant, &err), 0);
+	cr_expect_eq(tn_tenant_get_start(client, "acme", &tenant, &err), -EBUSY);
+	cr_expect_eq(err.code, TN_STATE);
+	cr_expect_eq(tn_client_process(client, &err), 0);
+	tn_client_cancel(client);
+	tn_client_cancel(client);
+
+	cr_assert_eq(tn_tenant_get_start(client, "acme", &tenant, &err), 0);
+	for (int r = 0; r == 0;) {
+		struct pollfd pollfd = { .fd = tn_client_fd(client),
+			                 .events = tn_client_events(client) };
+
+		cr_assert_eq(poll(&pollfd, 1, 5000), 1);
+		r = tn_client_process(client, &err);
+		cr_assert_geq(r, 0, "%s", err.msg);
+	}
+	cr_expect_str_eq(tenant.name, "acme");
+	tn_tenant_done(&tenant);
+}
+
+Test(client, describes_its_records_by_the_names_of_the_socket)
+{
+	const struct tn_field *field = tn_execution_fields();
+	size_t n = 0;
+
+	for (; field[n].name != NULL; n++)
+		;
+	cr_expect_eq(n, 27u);
+	cr_expect_str_eq(field[0].name, "id");
+	cr_expect_str_eq(field[n - 1].name, "policy_hash");
+	cr_expect_str_eq(tn_reason_name(TN_REASON_OOM), "oom");
+	cr_expect_null(tn_reason_name(TN_REASON_NONE));
+	cr_expect_str_eq(tn_error_name(TN_NOT_FOUND), "io.tenantd.NotFound");
+	cr_expect_eq(tn_error_exit_status(TN_UNREACHABLE), 69);
+}

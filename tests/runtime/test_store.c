@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <criterion/criterion.h>
+#include <ftw.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/fd.h>
+
+#include "identity.h"
+#include "store/store.h"
+
+TestSuite(store, .timeout = 30);
+
+#define BOOT_A "11111111-1111-4111-8111-111111111111"
+#define BOOT_B "22222222-2222-4222-8222-222222222222"
+
+struct fixture {
+	char dir[32];
+	struct store *store;
+	struct id tenant;
+};
+
+static void fixture_open(struct fixture *fixture)
+{
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(store_sqlite_open(fixture->dir, &fixture->store, &err), 0, "%s", err.msg);
+}
+
+static struct tenant_row tenant_make(const char *name)
+{
+	struct tenant_row row = { .id = identity_new(),
+		                  .status = TENANT_ACTIVE,
+		                  .billing_anchor_day = 15,
+		                  .version = 1,
+		                  .created_at = 1000,
+		                  .updated_at = 2000,
+		                  .uid_first = 65536,
+		                  .uid_count = 65536 };
+
+	(void)snprintf(row.name, sizeof(row.name), "%s", name);
+	(void)snprintf(row.display_name, sizeof(row.display_name), "Acme & \"Söhne\"");
+	(void)snprintf(row.tier, sizeof(row.tier), "free");
+	(void)snprintf(row.time_zone, sizeof(row.time_zone), "Europe/Vienna");
+	(void)snprintf(row.currency, sizeof(row.currency), "EUR");
+	(void)snprintf(row.customer_id, sizeof(row.customer_id), "cus_1");
+	(void)snprintf(row.policy_hash, sizeof(row.policy_hash), "abc");
+	(void)snprintf(row.cgroup, sizeof(row.cgroup), "/sys/fs/cgroup/x");
+	(void)snprintf(row.storage_path, sizeof(row.storage_path), "/var/lib/x");
+	row.metadata = strdup("{\"team\":\"a\"}");
+	return row;
+}
+
+static void fixture_init(struct fixture *fixture)
+{
+	struct tenant_row row = tenant_make("acme");
+	struct tn_error err = { 0 };
+
+	(void)snprintf(fixture->dir, sizeof(fixture->dir), "/tmp/tenantd-st-XXXXXX");
+	cr_assert(mkdtemp(fixture->dir) != NULL);
+	fixture_open(fixture);
+	cr_assert_eq(fixture->store->ops->tenant_insert(fixture->store, &row, &err), 0, "%s",
+	             err.msg);
+	fixture->tenant = row.id;
+	tenant_row_done(&row);
+}
+
+static int unlink_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void fixture_done(struct fixture *fixture)
+{
+	fixture->store->ops->close(fixture->store);
+	(void)nftw(fixture->dir, unlink_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void fixture_sql(const struct fixture *fixture, const char *sql)
+{
+	char path[64];
+	sqlite3 *db;
+
+	(void)snprintf(path, sizeof(path), "%s/tenantd.db", fixture->dir);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s",
+	             sqlite3_errmsg(db));
+	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+Test(store, gives_a_tenant_back_as_it_was_also_after_a_restart)
+{
+	struct fixture fixture;
+	struct tenant_row row = { 0 };
+	struct tenant_row made;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	fixture.store->ops->close(fixture.store);
+	fixture_open(&fixture);
+	cr_assert_eq(fixture.store->ops->tenant_by_name(fixture.store, "acme", &row, &err), 1);
+	made = tenant_make("acme");
+	cr_expect(id_equal(&row.id, &fixture.tenant));
+	cr_expect_str_eq(row.display_name, made.display_name);
+	cr_expect_str_eq(row.metadata, made.metadata);
+	cr_expect_eq(row.status, TENANT_ACTIVE);
+	cr_expect_str_eq(row.tier, "free");
+	cr_expect_eq(row.billing_anchor_day, 15);
+	cr_expect_str_eq(row.time_zone, made.time_zone);
+	cr_expect_str_eq(row.currency, "EUR");
+	cr_expect_str_eq(row.customer_id, "cus_1");
+	cr_expect_eq(row.created_at, 1000);
+	cr_expect_eq(row.updated_at, 2000);
+	cr_expect_eq(row.uid_first, 65536);
+	cr_expect_str_eq(row.storage_path, "/var/lib/x");
+	tenant_row_done(&made);
+	tenant_row_done(&row);
+	cr_expect_eq(fixture.store->ops->tenant_by_name(fixture.store, "none", &row, &err), 0);
+	fixture_done(&fixture);
+}
+
+Test(store, keeps_names_unique_among_the_living)
+{
+	struct fixture fixture;
+	struct tenant_row row;
+	struct tenant_row old = { 0 };
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	row = tenant_make("acme");
+	cr_expect_eq(fixture.store->ops->tenant_insert(fixture.store, &row, &err), -EEXIST);
+	cr_expect_eq(err.code, TN_EXISTS);
+	cr_assert_eq(
+		fixture.store->ops->tenant_by_id(fixture.store, &fixture.tenant, &old, &err),
+		1);
+	old.status = TENANT_DELETED;
+	cr_assert_eq(fixture.store->ops->tenant_update(fixture.store, &old, &err), 0, "%s",
+	             err.msg);
+	cr_expect_eq(fixture.store->ops->tenant_insert(fixture.store, &row, &err), 0, "%s",
+	             err.msg);
+	tenant_row_done(&row);
+	tenant_row_done(&old);
+	fixture_done(&fixture);
+}
+
+Test(store, loses_no_update)
+{
+	struct fixture fixture;
+	struct tenant_row a = { 0 };
+	struct tenant_row b = { 0 };
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	cr_assert_eq(fixture.store->ops->tenant_by_name(fixture.store, "acme", &a, &err), 1);
+	cr_assert_eq(fixture.store->ops->tenant_by_name(fixture.store, "acme", &b, &err), 1);
+	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &a, &err), 0);
+	cr_expect_eq(a.version, 2);
+	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &b, &err), -ESTALE);
+	cr_expect_eq(err.code, TN_CONFLICT);
+	cr_expect_eq(b.version, 1);
+	tenant_row_done(&a);
+	tenant_row_done(&b);
+	fixture_done(&fixture);
+}
+
+Test(store, lists_tenants_and_tiers_in_order)
+{
+	static const char *const names[] = { "zeta", "beta", "alpha" };
+	static const char *const expected[] = { "acme", "alpha", "beta", "zeta" };
+	struct fixture fixture;
+	struct tn_error err = { 0 };
+	char after[NAME_BYTES_MAX] = "";
+	char tier[NAME_BYTES_MAX] = "";
+	struct tenant_row row;
+
+	fixture_init(&fixture);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		row = tenant_make(names[i]);
+		(void)snprintf(row.tier, sizeof(row.tier), "%s", i == 0 ? "large" : "free");
+		cr_assert_eq(fixture.store->ops->tenant_insert(fixture.store, &row, &err), 0);
+		tenant_row_done(&row);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+		cr_assert_eq(fixture.store->ops->tenant_next(fixture.store, after, &row, &err),
+		             1);
+		cr_expect_str_eq(row.name, expected[i]);
+		(void)snprintf(after, sizeof(after), "%s", row.name);
+		tenant_row_done(&row);
+	}
+	cr_expect_eq(fixture.store->ops->tenant_next(fixture.store, after, &row, &err), 0);
+	cr_expect_eq(fixture.store->ops->tier_next(fixture.store, tier, tier, &err), 1);
+	cr_expect_str_eq(tier, "free");
+	cr_expect_eq(fixture.store->ops->tier_next(fixture.store, tier, tier, &err), 1);
+	cr_expect_str_eq(tier, "large");
+	cr_expect_eq(fixture.store->ops->tier_next(fixture.store, tier, tier, &err), 0);
+	fixture_done(&fixture);
+}
+
+Test(store, refuses_a_newer_schema_and_leaves_it_alone)
+{
+	struct fixture fixture;
+	struct store *store = NULL;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	fixture_sql(&fixture, "PRAGMA user_version = 99");
+	cr_expect_lt(store_sqlite_open(fixture.dir, &store, &err), 0);
+	cr_expect_eq(err.code, TN_UNSUPPORTED);
+	cr_expect(strstr(err.msg, "version 99") != NULL, "%s", err.msg);
+	fixture_done(&fixture);
+}
+
+Test(store, undoes_a_migration_that_fails_halfway)
+{
+	struct fixture fixture;
+	struct store *store = NULL;
+	struct tn_error err = { 0 };
+
+	(void)snprintf(fixture.dir, sizeof(fixture.dir), "/tmp/tenantd-st-XXXXXX");
+	cr_assert(mkdtemp(fixture.dir) != NULL);
+	/* In the way of the first migration's last table. */
+	fixture_sql(&fixture, "CREATE TABLE totals (x)");
+	cr_expect_lt(store_sqlite_open(fixture.dir, &store, &err), 0);
+	fixture_sql(&fixture, "DROP TABLE totals");
+	fixture_open(&fixture);
+	fixture_done(&fixture);
+}
+
+static struct record record_make(const struct fixture *fixture, enum record_state state,
+                                 int64_t started_at)
+{
+	struct record record;
+
+	record_init(&record);
+	record.id = identity_new();
+	record.tenant = fixture->tenant;
+	record.state = state;
+	record.started_at = started_at;
+	(void)snprintf(record.policy_hash, sizeof(record.policy_hash), "abc");
+	if (state == RECORD_EXITED) {
+		record.reason = REASON_EXITED;
+		record.exit_code = 0;
+		record.ended_at = started_at + 10;
+		record.wall_usec = 10;
+		record.cpu_usec = 5;
+	}
+	return record;
+}
+
+static struct ledger_sample sample_make(const struct fixture *fixture, const char *boot,
+                                        int64_t cgroup_id, int64_t cpu)
+{
+	struct ledger_sample sample = { .tenant = fixture->tenant,
+		                        .node = LEDGER_NODE_READ,
+		                        .cgroup_id = cgroup_id,
+		                        .at = 5000,
+		                        .raw = { cpu, LEDGER_ABSENT, 100, 200 } };
+
+	(void)snprintf(sample.boot_id, sizeof(sample.boot_id), "%s", boot);
+	return sample;
+}
+
+static void book(struct fixture *fixture, const struct record *record,
+                 const struct ledger_sample *sample)
+{
+	struct store_batch batch = { record, record != NULL, sample, sample != NULL };
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(fixture->store->ops->book(fixture->store, &batch, &err), 0, "%s", err.msg);
+}
+
+static struct store_totals totals_of(struct fixture *fixture)
+{
+	struct store_totals totals;
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(fixture->store->ops->totals(fixture->store, &fixture->tenant,
+	                                         LEDGER_ABSENT, LEDGER_ABSENT, &totals, &err),
+	             0, "%s", err.msg);
+	return totals;
+}
+
+/* What the ledger's invariant says of what is stored. */
+static void expect_closed(struct fixture *fixture, int64_t cpu, int64_t attributed)
+{
+	struct store_totals totals = totals_of(fixture);
+
+	cr_expect_eq(totals.meters[METER_CPU_TIME], cpu, "cpu_time %lld",
+	             (long long)totals.meters[METER_CPU_TIME]);
+	cr_expect_eq(totals.meters[METER_CPU_ATTRIBUTED], attributed, "attributed %lld",
+	             (long long)totals.meters[METER_CPU_ATTRIBUTED]);
+	cr_expect_eq(totals.meters[METER_CPU_UNATTRIBUTED], cpu - attributed,
+	             "unattributed %lld", (long long)totals.meters[METER_CPU_UNATTRIBUTED]);
+}
+
+Test(store, gives_a_record_back_with_what_is_absent)
+{
+	struct fixture fixture;
+	struct record record;
+	struct record back;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	record = record_make(&fixture, RECORD_EXITED, 100);
+	record.memory_peak_bytes = INT64_MAX;
+	book(&fixture, &record, NULL);
+	cr_assert_eq(
+		fixture.store->ops->execution_by_id(fixture.store, &record.id, &back, &err), 1);
+	for (size_t i = 0; i < RECORD_INTS_N; i++)
+		cr_expect_eq(record_int_get(&back, i), record_int_get(&record, i), "%s",
+		             record_int_name(i));
+	cr_expect_str_eq(back.tenant_name, "acme");
+	cr_expect_eq(back.reason, REASON_EXITED);
+	cr_expect_eq(back.signal, RECORD_ABSENT);
+	fixture_done(&fixture);
+}
+
+Test(store, books_a_record_once_however_often_it_comes)
+{
+	struct fixture fixture;
+	struct record running;
+	struct record record;
+	struct record forged;
+	struct record back;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	running = record_make(&fixture, RECORD_RUNNING, 100);
+	record = record_make(&fixture, RECORD_EXITED, 100);
+	record.id = running.id;
+	book(&fixture, &running, NULL);
+	book(&fixture, &record, NULL);
+	book(&fixture, &record, NULL);
+	book(&fixture, &running, NULL);
+	forged = record;
+	forged.cpu_usec = 99;
+	book(&fixture, &forged, NULL);
+	cr_assert_eq(
+		fixture.store->ops->execution_by_id(fixture.store, &record.id, &back, &err), 1);
+	cr_expect_eq(back.state, RECORD_EXITED);
+	cr_expect_eq(back.cpu_usec, 5);
+	cr_expect_eq(totals_of(&fixture).meters[METER_EXECUTIONS], 1);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_ATTRIBUTED], 5);
+	fixture_done(&fixture);
+}
+
+Test(store, books_all_of_a_batch_or_nothing)
+{
+	struct fixture fixture;
+	struct record records[2];
+	struct store_batch batch = { .records = records, .records_n = 2 };
+	struct record back;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	records[0] = record_make(&fixture, RECORD_EXITED, 100);
+	records[1] = record_make(&fixture, RECORD_EXITED, 200);
+	records[1].tenant = identity_new();
+	cr_expect_lt(fixture.store->ops->book(fixture.store, &batch, &err), 0);
+	cr_expect_eq(
+		fixture.store->ops->execution_by_id(fixture.store, &records[0].id, &back, &err),
+		0);
+	cr_expect_eq(totals_of(&fixture).meters[METER_EXECUTIONS], LEDGER_ABSENT);
+	fixture_done(&fixture);
+}
+
+Test(store, begins_an_epoch_with_every_boot_cgroup_and_reset)
+{
+	struct fixture fixture;
+	struct ledger_sample sample;
+
+	fixture_init(&fixture);
+	sample = sample_make(&fixture, BOOT_A, 7, 1000);
+	book(&fixture, NULL, &sample);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 1000, "the first reading");
+	book(&fixture, NULL, &sample);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 1000,
+	             "the same reading twice");
+	sample.raw[METER_CPU_TIME] = 1500;
+	book(&fixture, NULL, &sample);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 1500);
+	sample = sample_make(&fixture, BOOT_A, 8, 1600);
+	book(&fixture, NULL, &sample);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 3100, "another cgroup");
+	sample = sample_make(&fixture, BOOT_B, 8, 1700);
+	book(&fixture, NULL, &sample);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 4800, "another boot");
+	sample.raw[METER_CPU_TIME] = 10;
+	book(&fixture, NULL, &sample);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 4810, "below the cursor");
+	cr_expect_eq(totals_of(&fixture).meters[METER_THROTTLED_TIME], LEDGER_ABSENT);
+	cr_expect_eq(totals_of(&fixture).meters[METER_IO_READ_BYTES], 300, "three epochs");
+	fixture_done(&fixture);
+}
+
+Test(store, closes_the_sum_of_whole_and_parts)
+{
+	struct fixture fixture;
+	struct record record;
+	struct ledger_sample sample;
+
+	fixture_init(&fixture);
+	record = record_make(&fixture, RECORD_EXITED, 100);
+	record.cpu_usec = 600;
+	sample = sample_make(&fixture, BOOT_A, 7, 1000);
+	book(&fixture, &record, &sample);
+	expect_closed(&fixture, 1000, 600);
+
+	/* What runs has its share, which is neither attributed nor unattributed. */
+	sample.raw[METER_CPU_TIME] = 1200;
+	sample.running_cpu_usec = 150;
+	book(&fixture, NULL, &sample);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_UNATTRIBUTED], 450);
+	fixture_done(&fixture);
+}
+
+Test(store, trusts_records_when_their_cgroup_is_gone)
+{
+	struct fixture fixture;
+	struct record record;
+	struct ledger_sample sample;
+
+	fixture_init(&fixture);
+	sample = sample_make(&fixture, BOOT_A, 7, 1000);
+	book(&fixture, NULL, &sample);
+	record = record_make(&fixture, RECORD_EXITED, 100);
+	record.cpu_usec = 1700;
+	sample.node = LEDGER_NODE_UNREADABLE;
+	book(&fixture, &record, &sample);
+	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 1000,
+	             "what cannot be read now may be read later");
+	sample.node = LEDGER_NODE_GONE;
+	book(&fixture, NULL, &sample);
+	expect_closed(&fixture, 1700, 1700);
+	sample = sample_make(&fixture, BOOT_A, 9, 50);
+	book(&fixture, NULL, &sample);
+	expect_closed(&fixture, 1750, 1700);
+	fixture_done(&fixture);
+}
+
+Test(store, sums_what_lies_in_a_range)
+{
+	struct fixture fixture;
+	struct ledger_sample sample;
+	struct record record;
+	struct store_totals totals;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	for (int64_t i = 1; i <= 3; i++) {
+		sample = sample_make(&fixture, BOOT_A, 7, i * 100);
+		sample.at = i * 1000;
+		record = record_make(&fixture, RECORD_EXITED, i * 1000 - 10);
+		book(&fixture, &record, &sample);
+	}
+	cr_assert_eq(fixture.store->ops->totals(fixture.store, &fixture.tenant, 2000, 3000,
+	                                        &totals, &err),
+	             0, "%s", err.msg);
+	cr_expect_eq(totals.meters[METER_CPU_TIME], 100);
+	cr_expect_eq(totals.meters[METER_EXECUTIONS], 1);
+	cr_expect_eq(totals.meters[METER_EXECUTION_TIME], 10);
+	cr_expect_eq(totals.meters[METER_CPU_UNATTRIBUTED], LEDGER_ABSENT);
+	cr_assert_eq(fixture.store->ops->totals(fixture.store, &fixture.tenant, LEDGER_ABSENT,
+	                                        3000, &totals, &err),
+	             0);
+	cr_expect_eq(totals.meters[METER_CPU_TIME], 200);
+	fixture_done(&fixture);
+}
+
+static size_t count(struct fixture *fixture, const struct store_selection *selection,
+                    int64_t *ret_first)
+{
+	struct store_place place = { 0 };
+	struct record record;
+	struct tn_error err = { 0 };
+	int64_t last = INT64_MAX;
+	size_t n = 0;
+
+	while (fixture->store->ops->execution_next(fixture->store, selection, &place, &record,
+	                                           &err) == 1) {
+		cr_expect_leq(record.started_at, last, "newest first");
+		last = record.started_at;
+		if (n++ == 0)
+			*ret_first = record.started_at;
+	}
+	cr_expect_eq(err.code, TN_OK, "%s", err.msg);
+	return n;
+}
+
+Test(store, lists_executions_newest_first_by_what_is_asked)
+{
+	struct fixture fixture;
+	struct store_selection all = { NULL, RECORD_STATES_N, LEDGER_ABSENT, LEDGER_ABSENT };
+	struct store_selection selection = all;
+	struct id stranger = identity_new();
+	struct record record;
+	int64_t first = 0;
+
+	fixture_init(&fixture);
+	for (int64_t i = 1; i <= 5; i++) {
+		/* Two at the same instant. */
+		record = record_make(&fixture, i == 5 ? RECORD_RUNNING : RECORD_EXITED,
+		                     (i == 2 ? 1 : i) * 100);
+		book(&fixture, &record, NULL);
+	}
+	cr_expect_eq(count(&fixture, &all, &first), 5);
+	cr_expect_eq(first, 500);
+	selection.tenant = &fixture.tenant;
+	cr_expect_eq(count(&fixture, &selection, &first), 5);
+	selection.since = 310;
+	cr_expect_eq(count(&fixture, &selection, &first), 3, "ended then or later, or running");
+	selection.until = 400;
+	cr_expect_eq(count(&fixture, &selection, &first), 1);
+	selection = all;
+	selection.state = RECORD_RUNNING;
+	cr_expect_eq(count(&fixture, &selection, &first), 1);
+	cr_expect_eq(first, 500);
+	selection.tenant = &stranger;
+	cr_expect_eq(count(&fixture, &selection, &first), 0);
+	fixture_done(&fixture);
+}
