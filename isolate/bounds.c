@@ -259,7 +259,7 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 		{ "fsize_max", l->fsize_bytes_max, 1, SPEC_UNLIMITED },
 		{ "argc", launch->argc, 1, UINT16_MAX },
 		{ "envc", launch->envc, 0, UINT16_MAX },
-		{ "args_bytes", launch->args_bytes, 3, INT32_MAX },
+		{ "args_bytes", launch->args_bytes, 2, INT32_MAX },
 		{ "binds_n", launch->binds_n, 0, SPEC_BINDS_MAX },
 	};
 	int r = fields_check(fields, ARRAY_LEN(fields), err);

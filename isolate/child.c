@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -139,6 +140,18 @@ static void fail(const struct child_request *request, enum child_stage stage)
 
 	(void)!write(request->report_fd, &report, sizeof(report));
 	_exit(CHILD_EXIT_FAILED);
+}
+
+/*
+ * exec keeps what is ignored, and systemd ignores SIGPIPE for its services: a workload
+ * finds every signal at its default. By system call, since libc keeps two for itself.
+ */
+static void signals_default(void)
+{
+	const unsigned long action[4] = { 0 }; /* SIG_DFL, no flags, no restorer, no mask */
+
+	for (int signal = 1; signal < _NSIG; signal++)
+		(void)syscall(SYS_rt_sigaction, signal, action, NULL, sizeof(action[0]));
 }
 
 static void limit(const struct child_request *request, int resource, int64_t value)
@@ -391,6 +404,7 @@ void child_enter(const struct child_request *request)
 
 	(void)setsid();
 	(void)umask(022);
+	signals_default();
 	process_limits(request);
 	if (template_cgroup_files_open(request->leaf_fd, leaf_fds, &ignored) < 0)
 		fail(request, CHILD_LEAF_FILES);
