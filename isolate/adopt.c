@@ -65,8 +65,8 @@ static void adopt_running(struct execution *e)
 	e->all->running_n++;
 	pid_fd = e->leaf_fd < 0 ? FD_NONE : running_pid_fd(e);
 	if (execution_watch(e, pid_fd, &err) < 0 && pid_fd >= 0) {
-		log_event(LOG_ERR, "cannot watch an adopted execution", LF_STR("execution", name),
-		          LF_STR("error", err.msg), LF_END);
+		log_event(LOG_ERR, "cannot watch an adopted execution",
+		          LF_STR("execution", name), LF_STR("error", err.msg), LF_END);
 		return;
 	}
 	if (pid_fd < 0)

@@ -40,7 +40,8 @@ static int request_check(struct executions *all, const struct spec_launch *launc
 	int r;
 
 	if (launch->binds_n > SPEC_BINDS_MAX || fds_n != LAUNCH_FDS_N + launch->binds_n)
-		return err_refuse(err, TN_INVALID, "a launch takes %d descriptors and one per bind",
+		return err_refuse(err, TN_INVALID,
+		                  "a launch takes %d descriptors and one per bind",
 		                  LAUNCH_FDS_N);
 	if (id_table_find(&all->table, &launch->execution) != NULL)
 		return err_refuse(err, TN_EXISTS, "the execution's id is taken");
@@ -90,8 +91,9 @@ static uint32_t leaf_files(const struct spec_execution_limits *leaf,
 
 	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++)
 		for (size_t row = 0; row < ARRAY_LEN(rows); row++)
-			if (rows[row].tighter && strncmp(template_cgroup_file(i), rows[row].prefix,
-			                                 strlen(rows[row].prefix)) == 0)
+			if (rows[row].tighter &&
+			    strncmp(template_cgroup_file(i), rows[row].prefix,
+			            strlen(rows[row].prefix)) == 0)
 				files |= 1u << i;
 	return files;
 }

@@ -35,7 +35,7 @@ struct log_field {
 #define LF_END               ((struct log_field){ NULL, NULL, 0 })
 
 /* log_event(LOG_INFO, "execution started", LF_STR("tenant", name), LF_END) */
-#define log_event(level, message, ...)                                                           \
+#define log_event(level, message, ...)                                                         \
 	log_write((level), (message), (const struct log_field[]){ __VA_ARGS__ })
 
 struct log_line {
@@ -106,7 +106,8 @@ static inline int log_to_journal(int level, const char *message, const struct lo
 	log_put_journal(&line, "message", message);
 	for (; fields->name != NULL; fields++) {
 		(void)snprintf(number, sizeof(number), "%" PRId64, fields->number);
-		log_put_journal(&line, fields->name, fields->text != NULL ? fields->text : number);
+		log_put_journal(&line, fields->name,
+		                fields->text != NULL ? fields->text : number);
 	}
 	line.text[line.n] = '\n';
 
