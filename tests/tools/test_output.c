@@ -181,6 +181,6 @@ Test(output, shows_every_kind_of_member)
 		"{\"billing_anchor_day\": 1, \"time_zone\": \"UTC\", \"currency\": \"EUR\", "
 		"\"customer_id\": null}, \"version\": 2, \"created_at\": 3, \"updated_at\": 4, "
 		"\"policy_hash\": \"p\", \"cgroup\": \"c\", \"uid_first\": 5, \"uid_count\": "
-	        "6, "
+		"6, "
 		"\"storage_path\": \"s\"}\n");
 }
