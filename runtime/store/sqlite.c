@@ -51,7 +51,7 @@ static const char schema_1[] =
 	"CREATE INDEX executions_by_start ON executions (started_at, id);"
 	"CREATE INDEX executions_by_tenant ON executions (tenant, started_at, id);"
 	"CREATE INDEX executions_running ON executions (started_at, id) WHERE state = "
-        "'running';"
+	"'running';"
 
 	"CREATE TABLE ledger ("
 	"  seq INTEGER PRIMARY KEY,"
