@@ -58,6 +58,7 @@ static struct execution *execution_find(struct executions *executions, const str
 	return id_table_find(&executions->table, id);
 }
 
+/* 0 and *ret, or -errno. */
 static int execution_add(struct executions *executions, const struct id *id,
                          struct tenant *tenant, struct execution **ret, struct tn_error *err)
 {
@@ -117,7 +118,7 @@ int executions_launch(struct executions *executions, const struct execution_requ
 	if (r < 0)
 		return r;
 	r = execution_add(executions, &launch.execution, request->tenant, &execution, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	execution->plan = *request->plan;
 	execution->planned = true;

@@ -24,7 +24,7 @@ json_t *encode_message(const char *text)
 	if (json != NULL)
 		return json;
 	for (; text[n] != '\0' && n < sizeof(ascii) - 1; n++)
-		ascii[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
+		ascii[n] = (char)((unsigned char)text[n] < 0x80 ? text[n] : '?');
 	ascii[n] = '\0';
 	return json_string(ascii);
 }
