@@ -114,7 +114,7 @@ static void adopt_one(const struct record *record, void *context)
 	adopt_running(e);
 }
 
-int executions_adopt(struct executions *all, struct tn_error *err)
+int executions_adopt(struct executions *executions, struct tn_error *err)
 {
-	return record_each(all->dir_fd, adopt_one, all, err);
+	return record_each(executions->dir_fd, adopt_one, executions, err);
 }

@@ -70,8 +70,7 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_PTS] = "mount /dev/pts",
 	[CHILD_LEAF_ATTACH] = "attach the leaf's size files",
 	[CHILD_BIND_CLONE] =
-		"clone a path to bind (it must be mounted on the host itself, and to "
-		"be writable its file system must be able to map ids)",
+		"clone a path of the host to bind (writable: one that can map ids)",
 	[CHILD_BIND_ATTACH] = "attach a bound path",
 	[CHILD_USERNS] = "enter the user namespace",
 	[CHILD_BOUNDING] = "drop the bounding set",

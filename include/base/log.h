@@ -11,6 +11,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -85,10 +86,13 @@ static inline void log_put_json(struct log_line *line, const char *text)
 static inline void log_put_journal(struct log_line *line, const char *name, const char *value)
 {
 	for (; *name != '\0'; name++)
-		log_put(line, *name >= 'a' && *name <= 'z' ? (char)(*name - 'a' + 'A') : *name);
+		log_put(line, (char)toupper((unsigned char)*name));
 	log_put(line, '=');
 	for (; *value != '\0'; value++)
-		log_put(line, *value == '\n' ? ' ' : *value);
+		if (*value == '\n')
+			log_put(line, ' ');
+		else
+			log_put(line, *value);
 	log_put(line, '\n');
 }
 
