@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +24,7 @@
 #include <base/io.h>
 #include <base/num.h>
 
+#include "bind.h"
 #include "init.h"
 #include "template.h"
 
@@ -42,7 +44,8 @@ enum child_stage {
 	CHILD_TMP,
 	CHILD_PTS,
 	CHILD_LEAF_ATTACH,
-	CHILD_BIND,
+	CHILD_BIND_CLONE,
+	CHILD_BIND_ATTACH,
 	CHILD_USERNS,
 	CHILD_BOUNDING,
 	CHILD_IDS,
@@ -66,7 +69,9 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_TMP] = "mount /tmp and /dev/shm",
 	[CHILD_PTS] = "mount /dev/pts",
 	[CHILD_LEAF_ATTACH] = "attach the leaf's size files",
-	[CHILD_BIND] = "bind a path",
+	[CHILD_BIND_CLONE] =
+		"clone a path of the host to bind (writable: one that can map ids)",
+	[CHILD_BIND_ATTACH] = "attach a bound path",
 	[CHILD_USERNS] = "enter the user namespace",
 	[CHILD_BOUNDING] = "drop the bounding set",
 	[CHILD_IDS] = "take the tenant's ids",
@@ -92,9 +97,9 @@ int child_error(uint32_t stage, int32_t error, struct tn_error *err)
 }
 
 static const char *const hidden_paths[] = {
-	"/proc/acpi/",     "/proc/asound/",       "/proc/scsi/",    "/proc/kcore",
-	"/proc/keys",      "/proc/key-users",     "/proc/kallsyms", "/proc/kmsg",
-	"/proc/loadavg",   "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+	"/proc/acpi/",      "/proc/asound/",       "/proc/scsi/",      "/proc/kcore",
+	"/proc/keys",       "/proc/key-users",     "/proc/kallsyms",   "/proc/kmsg",
+	"/proc/loadavg",    "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
 	"/proc/interrupts", "/proc/sched_debug",
 };
 
@@ -118,9 +123,10 @@ void child_masks_probe(struct child_masks *masks)
 	int64_t last = CAP_LAST_CAP;
 
 	masks->hidden_n = existing(hidden_paths, ARRAY_LEN(hidden_paths), masks->hidden);
-	masks->read_only_n =
-	        existing(read_only_paths, ARRAY_LEN(read_only_paths), masks->read_only);
-	if (io_read_file_at(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", text, sizeof(text)) > 0) {
+	masks->read_only_n = existing(read_only_paths, ARRAY_LEN(read_only_paths),
+	                              masks->read_only);
+	if (io_read_file_at(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", text, sizeof(text)) >
+	    0) {
 		text[strcspn(text, "\n")] = '\0';
 		(void)num_parse(text, 63, &last);
 	}
@@ -128,13 +134,25 @@ void child_masks_probe(struct child_masks *masks)
 }
 
 static void fail(const struct child_request *request, enum child_stage stage)
-        __attribute__((noreturn));
+	__attribute__((noreturn));
 static void fail(const struct child_request *request, enum child_stage stage)
 {
 	struct init_report report = { .stage = stage, .error = errno };
 
 	(void)!write(request->report_fd, &report, sizeof(report));
 	_exit(CHILD_EXIT_FAILED);
+}
+
+/*
+ * exec keeps what is ignored, and systemd ignores SIGPIPE for its services: a workload
+ * finds every signal at its default. By system call, since libc keeps two for itself.
+ */
+static void signals_default(void)
+{
+	const unsigned long action[4] = { 0 }; /* SIG_DFL, no flags, no restorer, no mask */
+
+	for (int signal = 1; signal < _NSIG; signal++)
+		(void)syscall(SYS_rt_sigaction, signal, action, NULL, sizeof(action[0]));
 }
 
 static void limit(const struct child_request *request, int resource, int64_t value)
@@ -164,6 +182,20 @@ static void process_limits(const struct child_request *request)
 	limit(request, RLIMIT_NPROC, SPEC_UNLIMITED);
 	limit(request, RLIMIT_FSIZE, limits->fsize_bytes_max);
 	limit(request, RLIMIT_CORE, request->core_bytes_max);
+}
+
+/*
+ * A mount can only be cloned in the namespace it belongs to, and tenantd's own is a
+ * private copy of the host's.
+ */
+static void binds_clone(const struct child_request *request, int *fds)
+{
+	memcpy(fds, request->bind_fds, sizeof(request->bind_fds));
+	if (request->launch->binds_n == 0)
+		return;
+	if (setns(request->host_mnt_fd, CLONE_NEWNS) < 0 ||
+	    bind_clone(request->launch, fds, request->context->fds[CONTEXT_USER]) < 0)
+		fail(request, CHILD_BIND_CLONE);
 }
 
 static void namespaces_enter(const struct child_request *request)
@@ -198,7 +230,8 @@ static void proc_mount(const struct child_request *request)
 		bool directory = path[strlen(path) - 1] == '/';
 
 		/* The skeleton's own /dev/null: nobody but root has written there. */
-		if (mount(directory ? "/run/empty" : "/dev/null", path, NULL, MS_BIND, NULL) < 0)
+		if (mount(directory ? "/run/empty" : "/dev/null", path, NULL, MS_BIND, NULL) <
+		    0)
 			fail(request, CHILD_PROC_MASK);
 	}
 	for (size_t i = 0; i < masks->read_only_n; i++) {
@@ -237,7 +270,8 @@ static void leaf_files_attach(const struct child_request *request, const int *fd
 
 		if (fds[i] < 0 || (request->leaf_files & 1u << i) == 0)
 			continue;
-		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", template_cgroup_file(i));
+		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s",
+		               template_cgroup_file(i));
 		if (move_mount(fds[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 			fail(request, CHILD_LEAF_ATTACH);
 	}
@@ -246,9 +280,10 @@ static void leaf_files_attach(const struct child_request *request, const int *fd
 /* From root of nothing to the tenant's uid: the order is the kernel's, see capabilities(7). */
 static void privileges_drop(const struct child_request *request)
 {
-	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-	                           SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-	                           SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+	                           SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_SETUID_FIXUP |
+	                           SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+	                           SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
 	const uid_t id = SPEC_WORKLOAD_UID;
@@ -367,19 +402,23 @@ static void fds_arrange(const struct child_request *request)
 void child_enter(const struct child_request *request)
 {
 	struct child_request moved = *request;
-	int leaf_fds[TEMPLATE_CGROUP_FILES_N];
+	int leaf_fds[TEMPLATE_CGROUP_FILES_N], bind_fds[SPEC_BINDS_MAX];
 	struct tn_error ignored = { 0 };
 	struct vectors v;
 
 	(void)setsid();
 	(void)umask(022);
+	signals_default();
 	process_limits(request);
 	if (template_cgroup_files_open(request->leaf_fd, leaf_fds, &ignored) < 0)
 		fail(request, CHILD_LEAF_FILES);
+	binds_clone(request, bind_fds);
 	namespaces_enter(request);
 	proc_mount(request);
 	private_mount(request);
 	leaf_files_attach(request, leaf_fds);
+	if (bind_attach(request->launch, bind_fds) < 0)
+		fail(request, CHILD_BIND_ATTACH);
 	v = vectors_make(request);
 	privileges_drop(request);
 

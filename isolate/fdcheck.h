@@ -15,6 +15,9 @@
  */
 int fdcheck_stdio(int fd, struct tn_error *err);
 
+/* 0 for an O_PATH descriptor of a regular file or directory on a file system of files. */
+int fdcheck_path(int fd, struct tn_error *err);
+
 /* 0 for a fully sealed memfd of exactly @bytes. */
 int fdcheck_sealed(int fd, int64_t bytes, struct tn_error *err);
 

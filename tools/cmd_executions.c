@@ -149,10 +149,9 @@ static const char *meter_text(const struct tn_count *meter, char *cell)
 		const char *ending;
 		const char *(*format)(int64_t amount, char *cell);
 	} units[] = {
-		{ "cpu_time", output_duration },
+		{ "_time", output_duration },
 		{ "_usec", output_duration },
 		{ "_bytes", output_bytes },
-		{ "memory_time", output_memory_integral },
 		{ "_mib_msec", output_memory_integral },
 		{ "", format_count },
 	};

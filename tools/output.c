@@ -129,7 +129,8 @@ void output_error(const char *program, bool json, const struct tn_error *err)
 
 static const char *absent(char *cell)
 {
-	return strcpy(cell, "-");
+	memcpy(cell, "-", sizeof("-"));
+	return cell;
 }
 
 const char *output_int(int64_t number, char *cell)
@@ -186,7 +187,7 @@ const char *output_duration(int64_t usec, char *cell)
 
 const char *output_memory_integral(int64_t mib_msec, char *cell)
 {
-	const int64_t gib_sec = 1024 * 1000;
+	const int64_t gib_sec = INT64_C(1024) * 1000;
 
 	if (mib_msec == TN_ABSENT)
 		return absent(cell);
@@ -213,7 +214,7 @@ const char *output_ending(const struct tn_execution *execution, char *cell)
 	const char *reason = tn_reason_name(execution->reason);
 
 	if (reason == NULL)
-		return strcpy(cell, "running");
+		return memcpy(cell, "running", sizeof("running"));
 	if (execution->reason == TN_REASON_EXITED)
 		(void)snprintf(cell, OUTPUT_CELL_BYTES_MAX, "exit %" PRId64,
 		               execution->exit_code);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "output.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,12 +86,13 @@ int table_print(const struct table *table, FILE *file)
 {
 	size_t widths[TABLE_COLUMNS_MAX];
 
+	assert(table->columns_n > 0 && table->columns_n <= TABLE_COLUMNS_MAX);
 	if (table->failed)
 		return -ENOMEM;
 	for (size_t i = 0; i < table->columns_n; i++)
 		widths[i] = width_of(table->columns[i].title);
 	for (size_t i = 0; i < table->cells_n; i++) {
-		size_t width = width_of(table->cells[i]), column = i % table->columns_n;
+		size_t column = i % table->columns_n, width = width_of(table->cells[i]);
 
 		widths[column] = width > widths[column] ? width : widths[column];
 	}

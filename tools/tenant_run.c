@@ -45,7 +45,7 @@ struct running {
 static int open_stdio(struct tn_error *err)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
 			return err_errno(err, "open /dev/null: %s", strerror(errno));
 	return 0;
 }

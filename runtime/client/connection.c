@@ -45,11 +45,12 @@ int connection_open(const char *path, struct varlink **ret, struct tn_error *err
 	/* The only wait in here is for a place in the daemon's backlog. */
 	const struct timeval wait = { .tv_sec = CONNECT_SEC_MAX };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t n = strlen(path) + 1;
 	cleanup_fd int fd = FD_NONE;
 
-	if (strlen(path) >= sizeof(address.sun_path))
+	if (n > sizeof(address.sun_path))
 		return err_set(err, TN_INVALID, ENAMETOOLONG, "the socket's path is too long");
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, n);
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)

@@ -163,7 +163,7 @@ static int on_started(struct tn_run *run, const json_t *parameters, struct tn_er
 
 	if (run->state != RUN_ASKED || id == NULL || id_parse(id, &ignored) < 0)
 		return err_refuse(err, TN_PROTOCOL, "the daemon's reply does not name the run");
-	strcpy(run->id, id);
+	memcpy(run->id, id, sizeof(run->id)); /* as long as every UUID */
 	run->state = RUN_STARTED;
 	for (size_t i = 0; r == 0 && i < run->signals_n; i++)
 		r = send_signal(run, run->signals[i], err);

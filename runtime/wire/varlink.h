@@ -47,7 +47,8 @@ int varlink_fd(const struct varlink *link); /* borrowed */
 /* POLLIN and POLLOUT as the connection needs them now; 0 from input when it is full. */
 short varlink_events(const struct varlink *link);
 
-/* Read and write what the socket takes. 0, or -EPIPE once the peer has closed and all
+/* Read and write what the socket takes; both, so that messages may have arrived whenever
+ * this was called, and polling would not tell of them any more. 0, or -EPIPE once the peer has closed and all
  * that had arrived was taken, or another -errno. */
 int varlink_process(struct varlink *link, struct tn_error *err);
 

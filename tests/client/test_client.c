@@ -29,13 +29,16 @@ static void fails_with(const char *tenant, enum tn_error_code code, int r)
 Test(client, says_how_to_find_a_daemon_that_is_not_there)
 {
 	struct tn_client *other = NULL;
+	struct tn_tenant tenant;
 
 	cr_expect_eq(tn_client_open("/tmp/there/is/none", &other, &err), -ENOENT);
 	cr_expect_eq(err.code, TN_UNREACHABLE);
 	cr_expect_neq(strstr(err.msg, "systemctl status tenantd"), NULL, "%s", err.msg);
 	cr_expect_null(other);
 
-	/* A socket that nobody listens on any more. */
+	/* A socket that nobody listens on any more, once whoever serves us has let go of it. */
+	get("acme", &tenant);
+	tn_tenant_done(&tenant);
 	(void)kill(daemon_pid, SIGKILL);
 	(void)waitpid(daemon_pid, NULL, 0);
 	cr_expect_eq(tn_client_open(socket_path, &other, &err), -ECONNREFUSED);
@@ -146,10 +149,12 @@ Test(client, gives_up_on_a_silent_daemon)
 Test(client, connects_again_when_the_daemon_was_restarted)
 {
 	struct tn_tenant tenant;
+	struct pollfd pollfd = { .fd = tn_client_fd(client), .events = POLLIN };
 
 	get("acme", &tenant);
 	tn_tenant_done(&tenant);
 	daemon_stop();
+	cr_assert_eq(poll(&pollfd, 1, 10000), 1, "the idle connection ends");
 	cr_expect_eq(tn_tenant_get(client, "acme", &tenant, &err), -ENOENT);
 	cr_expect_eq(err.code, TN_UNREACHABLE);
 	daemon_start();

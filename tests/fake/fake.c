@@ -309,15 +309,11 @@ static void send_exit(const struct call *call, const char *tenant, int status,
 	      false);
 }
 
-/* Signals for the workload, and the end of the connection, which ends it. */
-static void serve_running(const struct call *call, pid_t pid)
+/* Take the signals that have been read, be it while an answer was written. */
+static void take_signals(const struct call *call, pid_t pid)
 {
 	struct varlink_message message = { 0 };
 
-	if (varlink_process(call->link, &ignored) < 0) {
-		(void)kill(-pid, SIGKILL);
-		_exit(0);
-	}
 	while (varlink_next(call->link, &message, &ignored) == 1) {
 		const json_t *signal = json_object_get(
 			json_object_get(message.json, "parameters"), "signal");
@@ -325,6 +321,16 @@ static void serve_running(const struct call *call, pid_t pid)
 		(void)kill(-pid, (int)json_integer_value(signal));
 		varlink_message_done(&message);
 	}
+}
+
+/* The end of the connection ends the workload. */
+static void serve_running(const struct call *call, pid_t pid)
+{
+	if (varlink_process(call->link, &ignored) < 0) {
+		(void)kill(-pid, SIGKILL);
+		_exit(0);
+	}
+	take_signals(call, pid);
 }
 
 static void wait_for(const struct call *call, pid_t pid, const char *tenant)
@@ -340,6 +346,7 @@ static void wait_for(const struct call *call, pid_t pid, const char *tenant)
 
 	if (json_is_integer(timeout))
 		left = json_integer_value(timeout) / CLOCK_USEC_PER_MSEC;
+	take_signals(call, pid);
 	while (fds[0].revents == 0) {
 		if (poll(fds, 2, (int)left) == 0) {
 			reason = "timeout";
