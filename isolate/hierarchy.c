@@ -52,7 +52,7 @@ static void value_format(const struct attribute *attribute,
 {
 	bool bandwidth = strcmp(attribute->file, "cpu.max") == 0;
 	char number[24] = "max";
-	int64_t value;
+	int64_t value = 0;
 
 	memcpy(&value, (const char *)limits + attribute->offset, sizeof(value));
 	if (value != SPEC_UNLIMITED)

@@ -33,7 +33,7 @@ static struct tenant *tenant_new(const struct id *id, const char *name, int64_t 
 	if (tenant == NULL)
 		return NULL;
 	tenant->node.id = *id;
-	memcpy(tenant->name, name, strlen(name));
+	(void)snprintf(tenant->name, sizeof(tenant->name), "%s", name);
 	tenant->slot = slot;
 	tenant->uid_first = bounds->uid_base + slot * SPEC_UIDS_PER_TENANT;
 	tenant->cgroup_fd = FD_NONE;

@@ -6,4 +6,4 @@ build=$(readlink -f "$1")
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
 mapfile -t files < <(git ls-files 'policy/*.c' 'isolate/*.c' 'runtime/*.c' 'tools/*.c' ':!tools/demo' ':!isolate/init.c')
 [ ${#files[@]} -gt 0 ]
-printf '%s\0' "${files[@]}" | xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet -p "$build"
+printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" clang-tidy --quiet -p "$build"
