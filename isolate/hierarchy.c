@@ -121,7 +121,7 @@ static int missing_error(const struct hierarchy *hierarchy, struct tn_error *err
 static int enable_controllers(struct hierarchy *hierarchy, bool allow_missing,
                               struct tn_error *err)
 {
-	char available[512], text[VALUE_BYTES_MAX];
+	char available[512] = "", text[VALUE_BYTES_MAX];
 	ssize_t n = io_read_file_at(hierarchy->root_fd, "cgroup.controllers", available,
 	                            sizeof(available));
 

@@ -32,7 +32,7 @@ struct create_arguments {
 #define SETTING_AT(field)                                                                      \
 	(offsetof(struct create_arguments, settings.field) -                                   \
 	 offsetof(struct create_arguments, settings))
-#define TEXT_MAX .max = STORE_TEXT_BYTES_MAX - 1
+#define TEXT_MAX .max = (STORE_TEXT_BYTES_MAX - 1)
 
 static const struct param settings_params[] = {
 	{ .name = "billing_anchor_day",
