@@ -25,8 +25,8 @@ static int64_t usage_of(struct rig *rig, const char *meter)
 Test(controller, runs_a_command_and_accounts_for_it)
 {
 	struct rig rig = { 0 };
-	union rig_message launch;
-	union rig_message settled;
+	static union rig_message launch;
+	static union rig_message settled;
 	struct spec_exited exited;
 	struct varlink *link;
 	json_t *answer;
@@ -79,8 +79,8 @@ Test(controller, undoes_a_creation_that_tenantd_refuses)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message apply;
-	union rig_message remove;
+	static union rig_message apply;
+	static union rig_message remove;
 	json_t *answer;
 
 	rig_init(&rig);
@@ -111,8 +111,8 @@ Test(controller, undoes_a_creation_that_its_own_end_interrupted)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message apply;
-	union rig_message remove;
+	static union rig_message apply;
+	static union rig_message remove;
 
 	rig_init(&rig);
 	link = rig_connect(&rig);
@@ -172,8 +172,8 @@ Test(controller, books_once_what_tenantd_repeats_after_a_restart)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message launch;
-	union rig_message settled;
+	static union rig_message launch;
+	static union rig_message settled;
 	struct spec_exited exited;
 
 	rig_init(&rig);
@@ -201,8 +201,8 @@ Test(controller, takes_over_what_runs_after_a_restart)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message launch;
-	union rig_message message;
+	static union rig_message launch;
+	static union rig_message message;
 	struct spec_exited exited;
 	json_t *answer;
 
@@ -240,7 +240,7 @@ Test(controller, commits_what_waits_when_tenantd_goes)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message launch;
+	static union rig_message launch;
 	struct spec_exited exited;
 	struct tn_error err = { 0 };
 
@@ -264,7 +264,7 @@ Test(controller, closes_the_sum_while_something_runs)
 	struct rig rig = { 0 };
 	struct varlink *link;
 	struct varlink *asking;
-	union rig_message launch;
+	static union rig_message launch;
 	char leaf[64] = "acme/";
 	json_t *answer;
 	json_t *record;
@@ -298,7 +298,7 @@ Test(controller, brings_live_tenants_to_a_new_policy_or_keeps_the_old)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message apply;
+	static union rig_message apply;
 	json_t *answer;
 	json_t *refused;
 	char hash[RECORD_HASH_BYTES];
@@ -381,7 +381,7 @@ Test(controller, gives_up_executions_that_a_reboot_took, .timeout = 60)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message launch;
+	static union rig_message launch;
 	json_t *answer = NULL;
 
 	rig_init(&rig);

@@ -14,8 +14,8 @@ Test(runs, kills_what_a_client_leaves_behind)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message launch;
-	union rig_message kill;
+	static union rig_message launch;
+	static union rig_message kill;
 
 	rig_init(&rig);
 	rig_tenant(&rig, "acme");
@@ -42,7 +42,7 @@ Test(runs, says_which_quota_refused_a_launch)
 	struct rig rig = { 0 };
 	struct varlink *link;
 	struct varlink *other;
-	union rig_message launch;
+	static union rig_message launch;
 	struct spec_started started = { 0 };
 	json_t *answer;
 	json_t *parameters;
@@ -77,7 +77,7 @@ Test(runs, tells_of_a_command_that_cannot_be_executed)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message launch;
+	static union rig_message launch;
 	struct spec_started started = { .not_executed = 1 };
 	struct spec_exited exited;
 	json_t *record;
@@ -108,8 +108,8 @@ Test(runs, names_the_limit_that_ended_an_execution)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message launch;
-	union rig_message settled;
+	static union rig_message launch;
+	static union rig_message settled;
 	struct spec_exited exited;
 	char why[256];
 
@@ -142,8 +142,8 @@ Test(runs, lets_a_signal_overtake_and_everything_else_wait)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message launch;
-	union rig_message signal;
+	static union rig_message launch;
+	static union rig_message signal;
 	struct spec_exited exited;
 	char id[ID_TEXT_BYTES];
 	json_t *answer;
@@ -176,8 +176,8 @@ Test(runs, kills_one_or_all_of_a_tenant)
 	struct rig rig = { 0 };
 	struct varlink *runs[2];
 	struct varlink *link;
-	union rig_message launch;
-	union rig_message kill;
+	static union rig_message launch;
+	static union rig_message kill;
 	char id[ID_TEXT_BYTES];
 	json_t *answer;
 
@@ -251,8 +251,8 @@ Test(runs, applies_limits_before_the_first_launch_on_a_channel_and_only_then)
 {
 	struct rig rig = { 0 };
 	struct varlink *link;
-	union rig_message message;
-	union rig_message launch;
+	static union rig_message message;
+	static union rig_message launch;
 
 	rig_init(&rig);
 	rig_tenant(&rig, "acme");

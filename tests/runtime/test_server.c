@@ -426,7 +426,7 @@ static int stranger(const char *dir)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct timeval patience = { .tv_sec = 10 };
 	char answer[1024] = "";
-	int fd;
+	int fd = FD_NONE;
 
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/control.sock", dir);
 	if (geteuid() == 0 &&

@@ -253,7 +253,7 @@ Test(supervisor_link, refuses_an_answer_out_of_order)
 /* Take one message and return its serial, 0 if there is none. */
 static uint64_t take(struct fixture *fixture, size_t *ret_fds_n)
 {
-	struct spec_launch launch;
+	static struct spec_launch launch;
 	int fds[SPEC_FDS_MAX];
 	struct tn_error err = { 0 };
 
@@ -268,7 +268,7 @@ static uint64_t take(struct fixture *fixture, size_t *ret_fds_n)
 Test(supervisor_link, queues_what_the_socket_does_not_take_in_order_and_within_bounds)
 {
 	static const int fds[4] = { 0, 1, 2, 2 };
-	struct spec_launch launch = { 0 };
+	static struct spec_launch launch;
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_LAUNCH, &launch);
 	struct fixture fixture;
 	struct tn_error err = { 0 };
