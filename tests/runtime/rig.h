@@ -49,6 +49,7 @@ void rig_write(const struct rig *rig, const char *path, const char *text);
 void rig_cgroup(const struct rig *rig, const char *path, int64_t cpu_usec);
 void rig_cgroup_remove(const struct rig *rig, const char *path);
 
+/* Large: tests keep theirs off the stack. */
 union rig_message {
 	struct spec_head head;
 	struct spec_tenant_apply apply;

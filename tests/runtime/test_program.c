@@ -2,6 +2,7 @@
 /* tenant-controller as a program: how it begins and how it ends. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,14 @@ static void program_listen(struct program *program, const char *text)
 	cr_assert(text == NULL, "%s", program->log);
 }
 
+static int unlink_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
 /* Its exit status, when it has ended by itself. */
 static int program_end(struct program *program)
 {
@@ -125,6 +134,7 @@ static int program_end(struct program *program)
 	cr_assert(WIFEXITED(status), "%s", program->log);
 	fd_closep(&program->channel);
 	fd_closep(&program->log_fd);
+	(void)nftw(program->dir, unlink_one, 8, FTW_DEPTH | FTW_PHYS);
 	return WEXITSTATUS(status);
 }
 

@@ -253,7 +253,7 @@ Test(supervisor_link, refuses_an_answer_out_of_order)
 /* Take one message and return its serial, 0 if there is none. */
 static uint64_t take(struct fixture *fixture, size_t *ret_fds_n)
 {
-	struct spec_launch launch;
+	static struct spec_launch launch;
 	int fds[SPEC_FDS_MAX];
 	struct tn_error err = { 0 };
 
