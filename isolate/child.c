@@ -96,11 +96,12 @@ int child_error(uint32_t stage, int32_t error, struct tn_error *err)
 	return err_errno(err, "%s: %s", what, strerror(errno));
 }
 
+/* What tells of the host, its kernel or the work of others. */
 static const char *const hidden_paths[] = {
 	"/proc/acpi/",      "/proc/asound/",       "/proc/scsi/",      "/proc/kcore",
 	"/proc/keys",       "/proc/key-users",     "/proc/kallsyms",   "/proc/kmsg",
 	"/proc/loadavg",    "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-	"/proc/interrupts", "/proc/sched_debug",
+	"/proc/interrupts", "/proc/sched_debug",  "/proc/pressure/",
 };
 
 static const char *const read_only_paths[] = {
