@@ -65,8 +65,8 @@ static void adopt_running(struct execution *e)
 	e->all->running_n++;
 	pid_fd = e->leaf_fd < 0 ? FD_NONE : running_pid_fd(e);
 	if (execution_watch(e, pid_fd, &err) < 0 && pid_fd >= 0) {
-		log_event(LOG_ERR, "cannot watch an adopted execution", LF_STR("execution", name),
-		          LF_STR("error", err.msg), LF_END);
+		log_event(LOG_ERR, "cannot watch an adopted execution",
+		          LF_STR("execution", name), LF_STR("error", err.msg), LF_END);
 		return;
 	}
 	if (pid_fd < 0)
@@ -114,7 +114,7 @@ static void adopt_one(const struct record *record, void *context)
 	adopt_running(e);
 }
 
-int executions_adopt(struct executions *all, struct tn_error *err)
+int executions_adopt(struct executions *executions, struct tn_error *err)
 {
-	return record_each(all->dir_fd, adopt_one, all, err);
+	return record_each(executions->dir_fd, adopt_one, executions, err);
 }

@@ -44,13 +44,15 @@ int bind_check(const struct spec_launch *launch, const int *fds, struct tn_error
 		int r;
 
 		if (top_of(target) == ARRAY_LEN(tops))
-			return err_refuse(err, TN_INVALID,
-			                  "cannot bind to %s: a path below /home, /media, /mnt, /opt, "
-			                  "/srv or /tmp was expected",
-			                  target);
+			return err_refuse(
+				err, TN_INVALID,
+				"cannot bind to %s: a path below /home, /media, /mnt, /opt, "
+				"/srv or /tmp was expected",
+				target);
 		for (uint32_t j = 0; j < launch->binds_n; j++)
 			if (i != j && covers(launch->binds[j].target, target))
-				return err_refuse(err, TN_INVALID, "binds to %s and %s lie one in the other",
+				return err_refuse(err, TN_INVALID,
+				                  "binds to %s and %s lie one in the other",
 				                  launch->binds[j].target, target);
 		r = fdcheck_path(fds[i], err);
 		if (r < 0)
@@ -95,7 +97,8 @@ static int parents_make(const char *path)
 	char part[PATH_MAX];
 
 	(void)snprintf(part, sizeof(part), "%s", path);
-	for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+	for (char *slash = strchr(part + 1, '/'); slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		if (mkdir(part, 0755) < 0 && errno != EEXIST)
 			return -1;
@@ -136,7 +139,8 @@ int bind_attach(const struct spec_launch *launch, const int *fds)
 	}
 	for (size_t top = 0; top < ARRAY_LEN(tops); top++)
 		if (mounted[top] && strcmp(tops[top], "/tmp") != 0 &&
-		    mount(NULL, tops[top], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) < 0)
+		    mount(NULL, tops[top], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags,
+		          NULL) < 0)
 			return -1;
 	return 0;
 }

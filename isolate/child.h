@@ -40,13 +40,13 @@ struct child_request {
 	const struct spec_launch *launch;
 	const struct sock_fprog *filter;
 	int leaf_fd;
-	uint32_t leaf_files;     /* bit i: show the leaf's own template_cgroup_file(i) */
+	uint32_t leaf_files; /* bit i: show the leaf's own template_cgroup_file(i) */
 	int stdio_fds[3];
 	int args_fd;
 	int status_fd;
 	int report_fd;
-	int init_fd;             /* sealed memfd of tenant-init */
-	int64_t memory_max_bytes; /* the tightest of leaf and tenant: bounds /tmp */
+	int init_fd;                  /* sealed memfd of tenant-init */
+	int64_t memory_max_bytes;     /* the tightest of leaf and tenant: bounds /tmp */
 	int bind_fds[SPEC_BINDS_MAX]; /* O_PATH, opened in the host's mount namespace */
 	int host_mnt_fd;              /* that namespace */
 	int64_t core_bytes_max;

@@ -101,7 +101,8 @@ static int userns_make(int64_t uid_first, struct tn_error *err)
 	(void)close(release[1]);
 	if (waitpid(pid, &status, 0) < 0 || status != 0) {
 		fd_closep(&fd);
-		return err_refuse(err, TN_SYSTEM, "seal the user namespace: max_user_namespaces");
+		return err_refuse(err, TN_SYSTEM,
+		                  "seal the user namespace: max_user_namespaces");
 	}
 	return fd;
 }

@@ -71,8 +71,9 @@ static void send_signal(struct dispatch *d, const void *message, const int *fds,
 
 	(void)fds;
 	(void)fds_n;
-	log_failure(executions_signal(d->executions, &request->execution, request->signal, &err),
-	            "cannot forward a signal", &err);
+	log_failure(
+		executions_signal(d->executions, &request->execution, request->signal, &err),
+		"cannot forward a signal", &err);
 }
 
 static void kill_now(struct dispatch *d, const void *message, const int *fds, size_t fds_n)

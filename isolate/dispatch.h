@@ -15,7 +15,7 @@ struct dispatch {
 };
 
 /* Handle one message; descriptors stay the caller's to close. */
-void dispatch_message(struct dispatch *dispatch, const struct spec_head *message, const int *fds,
-                      size_t fds_n);
+void dispatch_message(struct dispatch *dispatch, const struct spec_head *message,
+                      const int *fds, size_t fds_n);
 
 #endif

@@ -94,7 +94,8 @@ static void kill_leaf(struct execution *e)
 	struct tn_error err = { 0 };
 
 	if (e->leaf_fd >= 0 && cg_kill(e->leaf_fd, &err) < 0)
-		log_event(LOG_ERR, "cannot kill an execution", LF_STR("error", err.msg), LF_END);
+		log_event(LOG_ERR, "cannot kill an execution", LF_STR("error", err.msg),
+		          LF_END);
 }
 
 static int pid_signal(const struct execution *e, int signal)

@@ -33,8 +33,8 @@ struct execution {
 	uint64_t serial;       /* of the launch request; 0 after a restart */
 	int leaf_fd;
 	int status_fd;
-	bool child; /* ours to wait for; after a restart it is not */
-	bool terminated; /* SIGTERM was sent at the deadline */
+	bool child;                 /* ours to wait for; after a restart it is not */
+	bool terminated;            /* SIGTERM was sent at the deadline */
 	struct init_report failure; /* error != 0: what failed before the workload ran */
 	enum spec_kill_why killed;
 	struct executions *all;
@@ -50,8 +50,8 @@ struct executions {
 	const struct bounds *bounds;
 	const struct child_masks *masks;
 	uint32_t controllers;
-	int dir_fd;  /* of the records */
-	int init_fd; /* sealed memfd of tenant-init */
+	int dir_fd;      /* of the records */
+	int init_fd;     /* sealed memfd of tenant-init */
 	int host_mnt_fd; /* the host's mount namespace, where paths to bind come from */
 	/* Tell the controller; @message is a whole message of spec.h. */
 	void (*tell)(void *context, const void *message);

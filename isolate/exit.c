@@ -131,14 +131,13 @@ static void exited_fill(struct execution *e)
 
 	cg_counters_read(e->leaf_fd, counters);
 	throttled = cg_throttled_usec(e->tenant->cgroup_fd);
-	counters->tenant_throttled_usec =
-	        throttled < 0 || record->tenant_throttled_usec < 0
-	                ? SPEC_ABSENT
-	                : throttled - record->tenant_throttled_usec;
-	counters->overhead_usec =
-	        init_cpu_nsec == 0 ? SPEC_ABSENT
-	                           : ((int64_t)init_cpu_nsec + record->child_cpu_nsec) /
-	                                     CLOCK_NSEC_PER_USEC;
+	counters->tenant_throttled_usec = throttled < 0 || record->tenant_throttled_usec < 0
+	                                          ? SPEC_ABSENT
+	                                          : throttled - record->tenant_throttled_usec;
+	counters->overhead_usec = init_cpu_nsec == 0
+	                                  ? SPEC_ABSENT
+	                                  : ((int64_t)init_cpu_nsec + record->child_cpu_nsec) /
+	                                            CLOCK_NSEC_PER_USEC;
 }
 
 /* Come back: something in the leaf still ends, or its last page is still written. */
@@ -183,8 +182,8 @@ void execution_end(struct execution *e)
 		exited_fill(e);
 		e->record.final = !failed;
 		if (!failed && record_write(all->dir_fd, &e->record, &err) < 0)
-			log_event(LOG_ERR, "cannot write final counters", LF_STR("execution", name),
-			          LF_STR("error", err.msg), LF_END);
+			log_event(LOG_ERR, "cannot write final counters",
+			          LF_STR("execution", name), LF_STR("error", err.msg), LF_END);
 	}
 	r = cg_leaf_remove(e->tenant->cgroup_fd, name, &err);
 	if (r == -EBUSY) {

@@ -18,10 +18,14 @@ static const struct refused_fs {
 	unsigned long magic;
 	const char *name;
 } refused_fs[] = {
-	{ PROC_SUPER_MAGIC, "procfs" },       { SYSFS_MAGIC, "sysfs" },
-	{ CGROUP2_SUPER_MAGIC, "cgroup2" },   { CGROUP_SUPER_MAGIC, "cgroup" },
-	{ NSFS_MAGIC, "nsfs" },               { DEBUGFS_MAGIC, "debugfs" },
-	{ TRACEFS_MAGIC, "tracefs" },         { SECURITYFS_MAGIC, "securityfs" },
+	{ PROC_SUPER_MAGIC, "procfs" },
+	{ SYSFS_MAGIC, "sysfs" },
+	{ CGROUP2_SUPER_MAGIC, "cgroup2" },
+	{ CGROUP_SUPER_MAGIC, "cgroup" },
+	{ NSFS_MAGIC, "nsfs" },
+	{ DEBUGFS_MAGIC, "debugfs" },
+	{ TRACEFS_MAGIC, "tracefs" },
+	{ SECURITYFS_MAGIC, "securityfs" },
 	{ BPF_FS_MAGIC, "bpffs" },
 };
 
@@ -53,10 +57,11 @@ static bool is_eventfd(int fd)
 
 static int refuse(struct tn_error *err, const char *what)
 {
-	return err_refuse(err, TN_NOT_PERMITTED,
-	                  "%s may not be passed into a sandbox; a file, pipe, socket, terminal, "
-	                  "eventfd or /dev/null was expected",
-	                  what);
+	return err_refuse(
+		err, TN_NOT_PERMITTED,
+		"%s may not be passed into a sandbox; a file, pipe, socket, terminal, "
+		"eventfd or /dev/null was expected",
+		what);
 }
 
 static int check_kind(int fd, const struct stat *st, struct tn_error *err)
@@ -71,7 +76,8 @@ static int check_kind(int fd, const struct stat *st, struct tn_error *err)
 	case S_IFBLK:
 		return refuse(err, "a block device");
 	case S_IFCHR:
-		return character_device_allowed(fd, st->st_rdev) ? 0 : refuse(err, "this device");
+		return character_device_allowed(fd, st->st_rdev) ? 0
+		                                                 : refuse(err, "this device");
 	default:
 		return is_eventfd(fd) ? 0 : refuse(err, "a descriptor of this kind");
 	}
@@ -111,7 +117,8 @@ int fdcheck_path(int fd, struct tn_error *err)
 	if (flags < 0 || fstat(fd, &st) < 0)
 		return err_errno(err, "examine the descriptor");
 	if ((flags & O_PATH) == 0 || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
-		return err_refuse(err, TN_NOT_PERMITTED, "only a file or a directory can be bound");
+		return err_refuse(err, TN_NOT_PERMITTED,
+		                  "only a file or a directory can be bound");
 	return check_fs(fd, err);
 }
 
@@ -125,7 +132,8 @@ int fdcheck_sealed(int fd, int64_t bytes, struct tn_error *err)
 	if (fstat(fd, &st) < 0)
 		return err_errno(err, "stat a memfd");
 	if (st.st_size != bytes)
-		return err_refuse(err, TN_INVALID, "%" PRId64 " bytes where %" PRId64 " were announced",
+		return err_refuse(err, TN_INVALID,
+		                  "%" PRId64 " bytes where %" PRId64 " were announced",
 		                  (int64_t)st.st_size, bytes);
 	return 0;
 }

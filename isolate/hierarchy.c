@@ -38,7 +38,8 @@ static const struct attribute {
 	{ "cpu", "cpu.weight", offsetof(struct spec_tenant_limits, cpu_weight) },
 	{ "memory", "memory.max", offsetof(struct spec_tenant_limits, memory_max_bytes) },
 	{ "memory", "memory.high", offsetof(struct spec_tenant_limits, memory_high_bytes) },
-	{ "memory", "memory.swap.max", offsetof(struct spec_tenant_limits, memory_swap_max_bytes) },
+	{ "memory", "memory.swap.max",
+	  offsetof(struct spec_tenant_limits, memory_swap_max_bytes) },
 	{ "pids", "pids.max", offsetof(struct spec_tenant_limits, tasks_max) },
 	{ NULL, "cgroup.max.descendants", offsetof(struct spec_tenant_limits, executions_max) },
 };
@@ -51,7 +52,7 @@ static void value_format(const struct attribute *attribute,
 {
 	bool bandwidth = strcmp(attribute->file, "cpu.max") == 0;
 	char number[24] = "max";
-	int64_t value;
+	int64_t value = 0;
 
 	memcpy(&value, (const char *)limits + attribute->offset, sizeof(value));
 	if (value != SPEC_UNLIMITED)
@@ -107,18 +108,20 @@ static int missing_error(const struct hierarchy *hierarchy, struct tn_error *err
 	for (size_t i = 0; i < ARRAY_LEN(controllers); i++)
 		if ((hierarchy->controllers & controllers[i].bit) == 0) {
 			(void)strncat(names, " ", sizeof(names) - strlen(names) - 1);
-			(void)strncat(names, controllers[i].name, sizeof(names) - strlen(names) - 1);
+			(void)strncat(names, controllers[i].name,
+			              sizeof(names) - strlen(names) - 1);
 		}
-	return err_refuse(err, TN_UNSUPPORTED,
-	                  "%s: not in cgroup.controllers:%s (bound to a cgroup v1 hierarchy, or not "
-	                  "enabled in the parent's cgroup.subtree_control)",
-	                  hierarchy->path, names);
+	return err_refuse(
+		err, TN_UNSUPPORTED,
+		"%s: not in cgroup.controllers:%s (bound to a cgroup v1 hierarchy, or not "
+		"enabled in the parent's cgroup.subtree_control)",
+		hierarchy->path, names);
 }
 
 static int enable_controllers(struct hierarchy *hierarchy, bool allow_missing,
                               struct tn_error *err)
 {
-	char available[512], text[VALUE_BYTES_MAX];
+	char available[512] = "", text[VALUE_BYTES_MAX];
 	ssize_t n = io_read_file_at(hierarchy->root_fd, "cgroup.controllers", available,
 	                            sizeof(available));
 
@@ -141,7 +144,8 @@ static int enable_controllers(struct hierarchy *hierarchy, bool allow_missing,
 		(void)snprintf(text, sizeof(text), "+%s", controllers[i].name);
 		r = io_write_file_at(hierarchy->root_fd, "cgroup.subtree_control", text);
 		if (r < 0)
-			return err_set(err, TN_SYSTEM, -r, "%s: write '%s' to cgroup.subtree_control",
+			return err_set(err, TN_SYSTEM, -r,
+			               "%s: write '%s' to cgroup.subtree_control",
 			               hierarchy->path, text);
 	}
 	return 0;
@@ -157,7 +161,8 @@ static int check_versions(uint32_t wanted, struct tn_error *err)
 	for (r = cgroup_get_controller_begin(&handle, &info); r == 0;
 	     r = cgroup_get_controller_next(&handle, &info))
 		for (size_t i = 0; i < ARRAY_LEN(controllers); i++)
-			if (strcmp(info.name, controllers[i].name) == 0 && is_cgroup2(info.path))
+			if (strcmp(info.name, controllers[i].name) == 0 &&
+			    is_cgroup2(info.path))
 				wanted &= ~(uint32_t)controllers[i].bit;
 	(void)cgroup_get_controller_end(&handle);
 
@@ -241,7 +246,8 @@ static int group_fill(struct cgroup *group, uint32_t enabled,
 				continue;
 			value_format(&attributes[j], limits, text);
 			if (cgroup_add_value_string(controller, attributes[j].file, text) != 0)
-				return err_refuse(err, TN_SYSTEM, "libcgroup: add %s", attributes[j].file);
+				return err_refuse(err, TN_SYSTEM, "libcgroup: add %s",
+				                  attributes[j].file);
 		}
 	}
 	return 0;
@@ -260,12 +266,13 @@ static int group_write(const struct hierarchy *hierarchy, const char *name, bool
 		return r;
 	r = create ? cgroup_create_cgroup(group, 1) : cgroup_modify_cgroup(group);
 	if (r == ECGOTHER)
-		return err_set(err, TN_SYSTEM, cgroup_get_last_errno() != 0 ? cgroup_get_last_errno() : EIO,
+		return err_set(err, TN_SYSTEM,
+		               cgroup_get_last_errno() != 0 ? cgroup_get_last_errno() : EIO,
 		               "libcgroup: %s: %s", create ? "create" : "modify",
 		               strerror(cgroup_get_last_errno()));
 	if (r != 0)
-		return err_refuse(err, TN_SYSTEM, "libcgroup: %s: %s", create ? "create" : "modify",
-		                  cgroup_strerror(r));
+		return err_refuse(err, TN_SYSTEM, "libcgroup: %s: %s",
+		                  create ? "create" : "modify", cgroup_strerror(r));
 	return 0;
 }
 
@@ -282,7 +289,8 @@ static int core_write(int node_fd, const struct hierarchy *hierarchy,
 		value_format(&attributes[i], limits, text);
 		r = io_write_file_at(node_fd, attributes[i].file, text);
 		if (r < 0)
-			return err_set(err, TN_SYSTEM, -r, "write '%s' to %s", text, attributes[i].file);
+			return err_set(err, TN_SYSTEM, -r, "write '%s' to %s", text,
+			               attributes[i].file);
 	}
 	r = io_write_file_at(node_fd, "cgroup.max.depth", "1");
 	if (r < 0)
@@ -293,7 +301,8 @@ static int core_write(int node_fd, const struct hierarchy *hierarchy,
 		(void)snprintf(text, sizeof(text), "+%s", controllers[i].name);
 		r = io_write_file_at(node_fd, "cgroup.subtree_control", text);
 		if (r < 0)
-			return err_set(err, TN_SYSTEM, -r, "write '%s' to cgroup.subtree_control", text);
+			return err_set(err, TN_SYSTEM, -r,
+			               "write '%s' to cgroup.subtree_control", text);
 	}
 	return 0;
 }
@@ -310,7 +319,8 @@ static int node_apply(const struct hierarchy *hierarchy, const char *name, bool 
 		r = err_errno(err, "mkdir");
 	if (r < 0)
 		return r;
-	node_fd = openat(hierarchy->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	node_fd = openat(hierarchy->root_fd, name,
+	                 O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (node_fd < 0)
 		return err_errno(err, "open");
 	return core_write(node_fd, hierarchy, limits, err);

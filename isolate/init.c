@@ -25,12 +25,12 @@
 #include "init.h"
 
 /* Freestanding: <signal.h> would bring a libc's idea of these. */
-#define INIT_SIGCHLD  17
-#define INIT_SIG_SETMASK 2
-#define INIT_SIGSET_BYTES 8
-#define INIT_CPUTIME_CLOCK 2 /* CLOCK_PROCESS_CPUTIME_ID */
-#define INIT_PATH_BYTES_MAX 4096
-#define INIT_EXIT_FAILED 125
+#define INIT_SIGCHLD           17
+#define INIT_SIG_SETMASK       2
+#define INIT_SIGSET_BYTES      8
+#define INIT_CPUTIME_CLOCK     2 /* CLOCK_PROCESS_CPUTIME_ID */
+#define INIT_PATH_BYTES_MAX    4096
+#define INIT_EXIT_FAILED       125
 #define INIT_EXIT_NOT_EXECUTED 127
 
 #if defined(__x86_64__)
@@ -121,7 +121,8 @@ static void report_write(enum init_stage stage, int error)
 
 static bool is_path_entry(const char *env)
 {
-	return env[0] == 'P' && env[1] == 'A' && env[2] == 'T' && env[3] == 'H' && env[4] == '=';
+	return env[0] == 'P' && env[1] == 'A' && env[2] == 'T' && env[3] == 'H' &&
+	       env[4] == '=';
 }
 
 static const char *path_of(char **envp)

@@ -3,6 +3,7 @@
  * From a request to a running workload. Everything that can fail for reasons of ours is
  * done before clone3; what the child could not do comes back through the launch pipe.
  */
+#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/sched.h>
@@ -40,7 +41,8 @@ static int request_check(struct executions *all, const struct spec_launch *launc
 	int r;
 
 	if (launch->binds_n > SPEC_BINDS_MAX || fds_n != LAUNCH_FDS_N + launch->binds_n)
-		return err_refuse(err, TN_INVALID, "a launch takes %d descriptors and one per bind",
+		return err_refuse(err, TN_INVALID,
+		                  "a launch takes %d descriptors and one per bind",
 		                  LAUNCH_FDS_N);
 	if (id_table_find(&all->table, &launch->execution) != NULL)
 		return err_refuse(err, TN_EXISTS, "the execution's id is taken");
@@ -90,8 +92,9 @@ static uint32_t leaf_files(const struct spec_execution_limits *leaf,
 
 	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++)
 		for (size_t row = 0; row < ARRAY_LEN(rows); row++)
-			if (rows[row].tighter && strncmp(template_cgroup_file(i), rows[row].prefix,
-			                                 strlen(rows[row].prefix)) == 0)
+			if (rows[row].tighter &&
+			    strncmp(template_cgroup_file(i), rows[row].prefix,
+			            strlen(rows[row].prefix)) == 0)
 				files |= 1u << i;
 	return files;
 }
@@ -103,7 +106,7 @@ static uint32_t leaf_files(const struct spec_execution_limits *leaf,
  */
 static int64_t core_limit(int64_t wanted)
 {
-	char pattern[256];
+	char pattern[256] = "";
 
 	if (wanted <= 1 ||
 	    io_read_file_at(AT_FDCWD, "/proc/sys/kernel/core_pattern", pattern,
@@ -121,11 +124,12 @@ static int64_t core_limit(int64_t wanted)
 static int clone_child(struct execution *e, const struct child_request *request,
                        int *ret_pid_fd, struct tn_error *err)
 {
+	int pid_fd = FD_NONE;
 	struct clone_args args = {
 		.flags = CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_NEWPID | CLONE_CLEAR_SIGHAND,
 		.exit_signal = SIGCHLD,
 		.cgroup = (uint64_t)e->leaf_fd,
-		.pidfd = (uint64_t)(uintptr_t)ret_pid_fd,
+		.pidfd = (uint64_t)(uintptr_t)&pid_fd,
 	};
 	sigset_t all, before;
 	long pid;
@@ -138,6 +142,7 @@ static int clone_child(struct execution *e, const struct child_request *request,
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
 		return err_errno(err, "clone into the leaf");
+	*ret_pid_fd = pid_fd;
 	e->record.pid = (int32_t)pid;
 	e->child = true;
 	return 0;
@@ -171,7 +176,8 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_errno(err, "launch pipe");
 	e->report.fd = ends[0];
-	request.report_fd = report_fd = ends[1];
+	report_fd = ends[1];
+	request.report_fd = report_fd;
 	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
 		return err_errno(err, "launch pipe");
 
@@ -223,31 +229,32 @@ static int launch_into(struct execution *e, const struct spec_launch *launch, co
 	return r;
 }
 
-int executions_launch(struct executions *all, const struct spec_launch *launch, const int *fds,
-                      size_t fds_n, struct tn_error *err)
+int executions_launch(struct executions *executions, const struct spec_launch *launch,
+                      const int *fds, size_t fds_n, struct tn_error *err)
 {
 	struct tenant *tenant = NULL;
 	struct execution *e;
-	int r = request_check(all, launch, fds, fds_n, err);
+	int r = request_check(executions, launch, fds, fds_n, err);
 
 	if (r == 0)
-		r = tenants_prepare(all->tenants, &launch->tenant, &tenant, err);
+		r = tenants_prepare(executions->tenants, &launch->tenant, &tenant, err);
 	if (r < 0)
 		return r;
+	assert(tenant != NULL);
 	if (cg_frozen(tenant->cgroup_fd))
 		return err_refuse(err, TN_STATE, "'%s' is suspended", tenant->name);
 
-	e = execution_new(all, &launch->execution);
+	e = execution_new(executions, &launch->execution);
 	if (e == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "execution");
 	e->serial = launch->head.serial;
 	e->tenant = tenant;
 	tenant->executions_n++;
-	id_table_add(&all->table, &e->node);
+	id_table_add(&executions->table, &e->node);
 	r = launch_into(e, launch, fds, err);
 	if (r < 0)
 		execution_free(e);
 	else
-		all->running_n++;
+		executions->running_n++;
 	return r;
 }

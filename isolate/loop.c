@@ -29,7 +29,8 @@ static int loop_control(struct loop *loop, int op, struct loop_source *source, u
 	return 0;
 }
 
-int loop_add(struct loop *loop, struct loop_source *source, uint32_t events, struct tn_error *err)
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events,
+             struct tn_error *err)
 {
 	return loop_control(loop, EPOLL_CTL_ADD, source, events, err);
 }

@@ -29,7 +29,8 @@ int loop_init(struct loop *loop, struct tn_error *err);
 void loop_done(struct loop *loop);
 
 /* @source must stay where it is until it is removed. */
-int loop_add(struct loop *loop, struct loop_source *source, uint32_t events, struct tn_error *err);
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events,
+             struct tn_error *err);
 int loop_change(struct loop *loop, struct loop_source *source, uint32_t events,
                 struct tn_error *err);
 

@@ -29,8 +29,8 @@ struct record {
 	int64_t kill_after_usec;
 	int64_t tenant_throttled_usec; /* of the node, at the start */
 	int64_t child_cpu_nsec;        /* spent before the workload's exec by its process */
-	int32_t pid;                   /* of tenant-init, in the host's pid namespace; 0: none yet */
-	uint32_t started;              /* the workload has been executed */
+	int32_t pid;      /* of tenant-init, in the host's pid namespace; 0: none yet */
+	uint32_t started; /* the workload has been executed */
 	struct spec_exited exited;
 };
 

@@ -16,19 +16,24 @@
 #define COPY_DEPTH_MAX      6
 
 static const char *const directories[] = {
-	"usr", "etc",  "proc",  "sys",      "sys/fs", "sys/fs/cgroup", "dev",        "dev/shm",
-	"dev/pts",     "tmp",   "data",     "cache",  "run",           "run/tenant", "run/empty",
-	"var", "home", "media", "mnt",      "opt",    "root",          "srv",
+	"usr",     "etc",   "proc", "sys",   "sys/fs", "sys/fs/cgroup", "dev",       "dev/shm",
+	"dev/pts", "tmp",   "data", "cache", "run",    "run/tenant",    "run/empty", "var",
+	"home",    "media", "mnt",  "opt",   "root",   "srv",
 };
 
 static const struct link {
 	const char *path, *target;
 } links[] = {
-	{ "var/tmp", "../tmp" },          { "var/run", "../run" },
-	{ "dev/fd", "/proc/self/fd" },    { "dev/stdin", "/proc/self/fd/0" },
-	{ "dev/stdout", "/proc/self/fd/1" }, { "dev/stderr", "/proc/self/fd/2" },
-	{ "dev/ptmx", "pts/ptmx" },       { "etc/mtab", "/proc/self/mounts" },
-	{ "etc/hosts", "../run/tenant/hosts" }, { "etc/hostname", "../run/tenant/hostname" },
+	{ "var/tmp", "../tmp" },
+	{ "var/run", "../run" },
+	{ "dev/fd", "/proc/self/fd" },
+	{ "dev/stdin", "/proc/self/fd/0" },
+	{ "dev/stdout", "/proc/self/fd/1" },
+	{ "dev/stderr", "/proc/self/fd/2" },
+	{ "dev/ptmx", "pts/ptmx" },
+	{ "etc/mtab", "/proc/self/mounts" },
+	{ "etc/hosts", "../run/tenant/hosts" },
+	{ "etc/hostname", "../run/tenant/hostname" },
 };
 
 static const struct device {
@@ -57,12 +62,42 @@ static const char *const cgroup_files[] = {
 };
 
 static const char *const etc_copied[] = {
-	"alternatives", "bash.bashrc", "ca-certificates", "ca-certificates.conf", "debian_version",
-	"fonts", "gai.conf", "host.conf", "inputrc", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-	"locale.alias", "localtime", "lsb-release", "magic", "mime.types", "networks",
-	"openssl", "os-release", "perl", "profile", "profile.d", "protocols", "python3",
-	"python3.11", "python3.12", "python3.13", "rpc", "services", "shells", "skel",
-	"ssh", "ssl", "terminfo", "timezone",
+	"alternatives",
+	"bash.bashrc",
+	"ca-certificates",
+	"ca-certificates.conf",
+	"debian_version",
+	"fonts",
+	"gai.conf",
+	"host.conf",
+	"inputrc",
+	"ld.so.cache",
+	"ld.so.conf",
+	"ld.so.conf.d",
+	"locale.alias",
+	"localtime",
+	"lsb-release",
+	"magic",
+	"mime.types",
+	"networks",
+	"openssl",
+	"os-release",
+	"perl",
+	"profile",
+	"profile.d",
+	"protocols",
+	"python3",
+	"python3.11",
+	"python3.12",
+	"python3.13",
+	"rpc",
+	"services",
+	"shells",
+	"skel",
+	"ssh",
+	"ssl",
+	"terminfo",
+	"timezone",
 };
 
 /* What the host's /usr is usually reached by. */
@@ -70,7 +105,8 @@ static const char *const usr_links[] = { "bin", "sbin", "lib", "lib32", "lib64",
 
 static int text_write(int root_fd, const char *path, const char *content, struct tn_error *err)
 {
-	cleanup_fd int fd = openat(root_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	cleanup_fd int fd = openat(root_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	                           0644);
 	int r;
 
 	if (fd < 0)
@@ -147,8 +183,9 @@ static int tree_copy(int from_dir, int to_dir, const char *name, int depth)
 	if ((st.st_mode & S_IROTH) == 0)
 		return 0;
 	if (S_ISDIR(st.st_mode))
-		return (st.st_mode & S_IXOTH) != 0 ? directory_copy(from_dir, to_dir, name, depth)
-		                                   : 0;
+		return (st.st_mode & S_IXOTH) != 0
+		               ? directory_copy(from_dir, to_dir, name, depth)
+		               : 0;
 	if (S_ISREG(st.st_mode) && st.st_size <= COPY_FILE_BYTES_MAX) {
 		cleanup_fd int from = openat(from_dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
@@ -250,7 +287,8 @@ int skeleton_make(const char *path, struct tn_error *err)
 	r = fill(root_fd, err);
 	if (r < 0)
 		return err_wrap(err, r, "skeleton");
-	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC,
+	          NULL) < 0)
 		return err_errno(err, "seal the skeleton on %s", path);
 	return 0;
 }

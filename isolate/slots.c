@@ -38,7 +38,8 @@ static int table_check(const struct slots *slots, struct tn_error *err)
 		if (slot->magic == 0)
 			continue;
 		if (slot->magic != SLOT_MAGIC ||
-		    memchr(slot->name, '\0', sizeof(slot->name)) == NULL || !name_valid(slot->name))
+		    memchr(slot->name, '\0', sizeof(slot->name)) == NULL ||
+		    !name_valid(slot->name))
 			return err_refuse(err, TN_SYSTEM, "slot %" PRId64 " is damaged", i);
 	}
 	return 0;
@@ -55,9 +56,11 @@ static int table_read(struct slots *slots, const char *path, struct tn_error *er
 	if (fstat(slots->fd, &st) < 0)
 		return err_errno(err, "stat");
 	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return err_refuse(err, TN_NOT_PERMITTED, "must be root's, writable by root alone");
+		return err_refuse(err, TN_NOT_PERMITTED,
+		                  "must be root's, writable by root alone");
 	if (st.st_size > slots->n * (int64_t)sizeof(struct slot))
-		return err_refuse(err, TN_INVALID, "holds more slots than slots_max in bounds.conf");
+		return err_refuse(err, TN_INVALID,
+		                  "holds more slots than slots_max in bounds.conf");
 	n = io_read_all(slots->fd, slots->table, (size_t)slots->n * sizeof(struct slot));
 	if (n < 0)
 		return err_set(err, TN_SYSTEM, (int)-n, "read");
@@ -66,8 +69,8 @@ static int table_read(struct slots *slots, const char *path, struct tn_error *er
 
 int slots_open(const char *path, int64_t slots_max, struct slots **ret, struct tn_error *err)
 {
-	struct slots *slots =
-	        calloc(1, sizeof(*slots) + (size_t)slots_max * sizeof(struct slot));
+	struct slots *slots = calloc(1,
+	                             sizeof(*slots) + (size_t)slots_max * sizeof(struct slot));
 	int r;
 
 	if (slots == NULL)
@@ -140,13 +143,15 @@ int64_t slots_take(struct slots *slots, const struct id *tenant, const char *nam
 		if (same_id && same_name)
 			return i;
 		if (same_id)
-			return err_refuse(err, TN_INVALID, "the tenant's slot is named '%s'", slot->name);
+			return err_refuse(err, TN_INVALID, "the tenant's slot is named '%s'",
+			                  slot->name);
 		if (same_name)
-			return err_refuse(err, TN_EXISTS, "another tenant's slot is named '%s'", name);
+			return err_refuse(err, TN_EXISTS, "another tenant's slot is named '%s'",
+			                  name);
 	}
 	if (unused < 0)
-		return err_refuse(err, TN_QUOTA, "all %" PRId64 " slots of bounds.conf are taken",
-		                  slots->n);
+		return err_refuse(err, TN_QUOTA,
+		                  "all %" PRId64 " slots of bounds.conf are taken", slots->n);
 
 	memcpy(record.name, name, strlen(name));
 	r = slot_write(slots, unused, &record, err);

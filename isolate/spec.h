@@ -29,13 +29,13 @@
 #include <base/name.h>
 #include <tenant/error.h>
 
-#define SPEC_VERSION        1
-#define SPEC_MSG_BYTES_MAX  16384
-#define SPEC_FDS_MAX        16
-#define SPEC_PATH_BYTES_MAX 256
-#define SPEC_ENV_BYTES_MAX  4096
-#define SPEC_BINDS_MAX      12
-#define SPEC_HASH_BYTES     32
+#define SPEC_VERSION          1
+#define SPEC_MSG_BYTES_MAX    16384
+#define SPEC_FDS_MAX          16
+#define SPEC_PATH_BYTES_MAX   256
+#define SPEC_ENV_BYTES_MAX    4096
+#define SPEC_BINDS_MAX        12
+#define SPEC_HASH_BYTES       32
 #define SPEC_FILTER_INSNS_MAX 4096
 
 #define SPEC_UNLIMITED INT64_MAX
@@ -49,7 +49,7 @@
 #define SPEC_CONTROLLER_LISTEN_FD  4 /* the listening control socket */
 
 /* Ids inside the sandbox: the workload runs as the first ordinary user. */
-#define SPEC_WORKLOAD_UID 1000
+#define SPEC_WORKLOAD_UID    1000
 #define SPEC_UIDS_PER_TENANT 65536
 
 enum spec_op {
@@ -127,8 +127,8 @@ struct spec_slot {
 struct spec_reply {
 	struct spec_head head;
 	struct id tenant;
-	struct spec_slot slot;  /* answers SPEC_TENANT_APPLY */
-	struct tn_error error;  /* code TN_OK: done */
+	struct spec_slot slot; /* answers SPEC_TENANT_APPLY */
+	struct tn_error error; /* code TN_OK: done */
 };
 
 /* Held by the leaf and by resource limits, for one execution. */
@@ -136,8 +136,8 @@ struct spec_execution_limits {
 	int64_t cpu_quota_usec; /* per SPEC_CPU_PERIOD_USEC */
 	int64_t memory_max_bytes;
 	int64_t tasks_max;
-	int64_t runtime_usec_max;    /* then SIGTERM */
-	int64_t kill_after_usec;     /* after SIGTERM, then cgroup.kill */
+	int64_t runtime_usec_max; /* then SIGTERM */
+	int64_t kill_after_usec;  /* after SIGTERM, then cgroup.kill */
 	int64_t nofile_max;
 	int64_t core_bytes_max;
 	int64_t fsize_bytes_max;
@@ -251,11 +251,11 @@ struct spec_exited {
 	uint8_t policy_hash[SPEC_HASH_BYTES];
 	int64_t started_unix_usec;
 	int64_t ended_unix_usec;
-	int64_t wall_usec;     /* CLOCK_BOOTTIME */
-	uint32_t kind;         /* enum spec_exit_kind */
-	uint32_t killed;       /* enum spec_kill_why */
-	int32_t wait_status;   /* as waitpid(2) gives it */
-	int32_t exec_errno;    /* positive */
+	int64_t wall_usec;   /* CLOCK_BOOTTIME */
+	uint32_t kind;       /* enum spec_exit_kind */
+	uint32_t killed;     /* enum spec_kill_why */
+	int32_t wait_status; /* as waitpid(2) gives it */
+	int32_t exec_errno;  /* positive */
 	struct spec_counters counters;
 	struct tn_error error; /* SPEC_EXIT_SETUP_FAILED */
 };

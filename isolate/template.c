@@ -37,10 +37,12 @@ int template_cgroup_files_open(int cgroup_fd, int fds[TEMPLATE_CGROUP_FILES_N],
 		                               MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 
 	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++) {
-		fds[i] = open_tree(cgroup_fd, cgroup_files[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		fds[i] = open_tree(cgroup_fd, cgroup_files[i],
+		                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 		if (fds[i] < 0 && errno == ENOENT)
 			continue;
-		if (fds[i] < 0 || mount_setattr(fds[i], "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		if (fds[i] < 0 ||
+		    mount_setattr(fds[i], "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 			return err_errno(err, "clone the mount of %s", cgroup_files[i]);
 	}
 	return 0;
@@ -73,7 +75,8 @@ static int bind_host_directories(const struct context_request *request, struct t
 	return 0;
 }
 
-static int text_put(const char *dir, const char *name, const char *content, struct tn_error *err)
+static int text_put(const char *dir, const char *name, const char *content,
+                    struct tn_error *err)
 {
 	char path[PATH_MAX];
 	cleanup_fd int fd = FD_NONE;
@@ -123,8 +126,8 @@ static int storage_mount(const struct context_request *request, struct tn_error 
 
 	if (request->memory_max_bytes != SPEC_UNLIMITED)
 		(void)snprintf(size, sizeof(size), "%" PRId64, request->memory_max_bytes);
-	(void)snprintf(options, sizeof(options), "mode=700,uid=%" PRId64 ",gid=%" PRId64 ",size=%s",
-	               uid, uid, size);
+	(void)snprintf(options, sizeof(options),
+	               "mode=700,uid=%" PRId64 ",gid=%" PRId64 ",size=%s", uid, uid, size);
 	inside(request, "/cache", target);
 	if (mount("cache", target, "tmpfs", flags, options) < 0)
 		return err_errno(err, "mount /cache");

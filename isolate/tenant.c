@@ -33,7 +33,7 @@ static struct tenant *tenant_new(const struct id *id, const char *name, int64_t 
 	if (tenant == NULL)
 		return NULL;
 	tenant->node.id = *id;
-	memcpy(tenant->name, name, strlen(name));
+	(void)snprintf(tenant->name, sizeof(tenant->name), "%s", name);
 	tenant->slot = slot;
 	tenant->uid_first = bounds->uid_base + slot * SPEC_UIDS_PER_TENANT;
 	tenant->cgroup_fd = FD_NONE;
@@ -73,7 +73,8 @@ static int filter_load(int fd, struct sock_fprog *ret, struct tn_error *err)
 
 static int node_open(const struct hierarchy *hierarchy, const char *name, struct tn_error *err)
 {
-	int fd = openat(hierarchy->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(hierarchy->root_fd, name,
+	                O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	return fd < 0 ? err_errno(err, "open cgroup '%s'", name) : fd;
 }
@@ -100,10 +101,11 @@ static int tenant_bring(struct tenants *tenants, struct tenant *tenant,
 	int r = filter_load(filter_fd, &tenant->filter, err);
 
 	if (r == 0)
-		r = storage_make(tenants->bounds->storage_root, &apply->tenant, tenant->uid_first,
-		                 err);
+		r = storage_make(tenants->bounds->storage_root, &apply->tenant,
+		                 tenant->uid_first, err);
 	if (r == 0)
-		r = hierarchy_tenant_apply(tenants->hierarchy, tenant->name, &apply->limits, err);
+		r = hierarchy_tenant_apply(tenants->hierarchy, tenant->name, &apply->limits,
+		                           err);
 	if (r == 0 && tenant->cgroup_fd < 0) {
 		tenant->cgroup_fd = node_open(tenants->hierarchy, tenant->name, err);
 		r = tenant->cgroup_fd < 0 ? tenant->cgroup_fd : 0;
@@ -153,7 +155,8 @@ int tenants_apply(struct tenants *tenants, const struct spec_tenant_apply *apply
 	if (tenant == NULL)
 		r = tenant_create(tenants, apply, filter_fd, &tenant, err);
 	else if (strcmp(tenant->name, apply->name) != 0)
-		r = err_refuse(err, TN_INVALID, "the tenant's slot is named '%s'", tenant->name);
+		r = err_refuse(err, TN_INVALID, "the tenant's slot is named '%s'",
+		               tenant->name);
 	else
 		r = tenant_bring(tenants, tenant, apply, filter_fd, err);
 	if (r == 0)

@@ -88,9 +88,10 @@ static int options_parse(struct options *o, int argc, char **argv)
 		{ "allow-missing-controllers", no_argument, NULL, 'm' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char **texts[] = { ['c'] = &o->config_dir, ['s'] = &o->state_dir,
-		                 ['r'] = &o->run_dir,    ['l'] = &o->libexec_dir,
-		                 ['g'] = &o->cgroup_root, ['u'] = &o->user };
+	const char **texts[] = {
+		['c'] = &o->config_dir,  ['s'] = &o->state_dir,   ['r'] = &o->run_dir,
+		['l'] = &o->libexec_dir, ['g'] = &o->cgroup_root, ['u'] = &o->user
+	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
@@ -175,7 +176,8 @@ static int init_load(const char *libexec_dir, struct tn_error *err)
 		if (io_write_all(to, block, (size_t)n) < 0)
 			return err_errno(err, "copy %s", path);
 	if (n < 0 || fchmod(to, 0555) < 0 ||
-	    fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+	    fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) <
+	            0)
 		return err_errno(err, "seal %s", path);
 	return fd_take(&to);
 }
@@ -185,8 +187,7 @@ static int control_listen(const char *run_dir, struct tn_error *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char path[300];
-	cleanup_fd int fd =
-	        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return err_errno(err, "control socket");
@@ -301,9 +302,10 @@ static int user_find(struct tenantd *d, struct tn_error *err)
 	const struct passwd *user = getpwnam(d->options.user);
 
 	if (user == NULL || user->pw_uid == 0)
-		return err_refuse(err, TN_NOT_FOUND,
-		                  "user '%s', which the controller runs as, is not there (or is root)",
-		                  d->options.user);
+		return err_refuse(
+			err, TN_NOT_FOUND,
+			"user '%s', which the controller runs as, is not there (or is root)",
+			d->options.user);
 	d->channel.uid = user->pw_uid;
 	d->channel.gid = user->pw_gid;
 	return 0;
@@ -317,7 +319,8 @@ static void controller_describe(struct tenantd *d)
 	(void)snprintf(d->controller_path, sizeof(d->controller_path), "%s/tenant-controller",
 	               o->libexec_dir);
 	(void)snprintf(d->policy_arg, sizeof(d->policy_arg), "--policy-dir=%s", o->config_dir);
-	(void)snprintf(d->store_arg, sizeof(d->store_arg), "--store-dir=%s/store", o->state_dir);
+	(void)snprintf(d->store_arg, sizeof(d->store_arg), "--store-dir=%s/store",
+	               o->state_dir);
 	d->controller_argv[0] = d->controller_path;
 	d->controller_argv[1] = d->policy_arg;
 	d->controller_argv[2] = d->store_arg;
@@ -359,8 +362,9 @@ static int configure(struct tenantd *d, struct tn_error *err)
 	if (d->options.cgroup_root == NULL)
 		d->options.cgroup_root = d->bounds.cgroup_root;
 	if (r == 0 && d->options.allow_missing_controllers && getenv("NOTIFY_SOCKET") != NULL)
-		r = err_refuse(err, TN_INVALID,
-		               "--allow-missing-controllers is for benchmarks, not under systemd");
+		r = err_refuse(
+			err, TN_INVALID,
+			"--allow-missing-controllers is for benchmarks, not under systemd");
 	return r;
 }
 
@@ -421,8 +425,10 @@ static int start(struct tenantd *d, struct tn_error *err)
 int main(int argc, char **argv)
 {
 	static struct tenantd d = {
-		.options = { .config_dir = "/etc/tenantd", .state_dir = "/var/lib/tenantd",
-		             .run_dir = "/run/tenantd", .libexec_dir = TENANTD_LIBEXECDIR,
+		.options = { .config_dir = "/etc/tenantd",
+		             .state_dir = "/var/lib/tenantd",
+		             .run_dir = "/run/tenantd",
+		             .libexec_dir = TENANTD_LIBEXECDIR,
 		             .user = "tenantd" },
 		.watchdog = { .fd = FD_NONE },
 	};

@@ -136,6 +136,7 @@ static void counters_read(int dir_fd, struct spec_counters *ret)
 
 		if (strcmp(rows[i].file, file) != 0) {
 			file = rows[i].file;
+			content[0] = '\0';
 			present = io_read_file_at(dir_fd, file, content, sizeof(content)) >= 0;
 		}
 		value = present ? file_value(&rows[i], content) : SPEC_ABSENT;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "executions.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ static struct execution *execution_find(struct executions *executions, const str
 	return id_table_find(&executions->table, id);
 }
 
+/* 0 and *ret, or -errno. */
 static int execution_add(struct executions *executions, const struct id *id,
                          struct tenant *tenant, struct execution **ret, struct tn_error *err)
 {
@@ -108,7 +110,7 @@ int executions_launch(struct executions *executions, const struct execution_requ
 {
 	struct spec_launch launch = { 0 };
 	struct supervisor_request out = SUPERVISOR_REQUEST(SPEC_LAUNCH, &launch);
-	struct execution *execution;
+	struct execution *execution = NULL;
 	int r = launch_fill(request, &launch, err);
 
 	if (r < 0)
@@ -117,8 +119,9 @@ int executions_launch(struct executions *executions, const struct execution_requ
 	if (r < 0)
 		return r;
 	r = execution_add(executions, &launch.execution, request->tenant, &execution, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
+	assert(execution != NULL);
 	execution->plan = *request->plan;
 	execution->planned = true;
 	execution->client = client;

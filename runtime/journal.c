@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include <base/fd.h>
 #include <base/log.h>
@@ -12,6 +13,10 @@ struct journal {
 	const struct journal_handlers *handlers;
 	void *userdata;
 	struct loop_source *timer;
+	struct loop_source *idle;   /* no window for a while */
+	struct loop_source *synced; /* the end of a sync */
+	bool syncing;
+	bool sync_again; /* more was booked meanwhile */
 	struct record *pending;
 	size_t pending_n;
 	size_t pending_size;
@@ -117,6 +122,36 @@ int journal_commit(struct journal *journal, const struct ledger_sample *sample,
 	return 0;
 }
 
+static void journal_sync(struct journal *journal)
+{
+	struct tn_error err = { 0 };
+	int r;
+
+	if (journal->syncing) {
+		journal->sync_again = true;
+		return;
+	}
+	r = journal->store->ops->sync_begin(journal->store, &err);
+	journal->syncing = r == 0;
+	if (r != 0)
+		journal_note(journal, r < 0 ? r : 0, &err);
+}
+
+static void journal_on_synced(void *userdata, uint32_t events)
+{
+	struct journal *journal = userdata;
+	struct tn_error err = { 0 };
+	int r = journal->store->ops->sync_end(journal->store, &err);
+
+	(void)events;
+	journal->syncing = false;
+	journal_note(journal, r, &err);
+	if (journal->sync_again) {
+		journal->sync_again = false;
+		journal_sync(journal);
+	}
+}
+
 static void journal_on_window(void *userdata, uint32_t events)
 {
 	struct journal *journal = userdata;
@@ -126,8 +161,18 @@ static void journal_on_window(void *userdata, uint32_t events)
 	(void)events;
 	if (r < 0)
 		return;
-	r = journal->store->ops->sync(journal->store, &err);
-	journal_note(journal, r, &err);
+	journal_sync(journal);
+	journal->store->ops->tidy(journal->store, false);
+	loop_disarm(journal->idle);
+	loop_arm(journal->idle, JOURNAL_IDLE_USEC);
+}
+
+static void journal_on_idle(void *userdata, uint32_t events)
+{
+	struct journal *journal = userdata;
+
+	(void)events;
+	journal->store->ops->tidy(journal->store, true);
 }
 
 static int journal_grow(struct journal *journal, struct tn_error *err)
@@ -178,6 +223,13 @@ int journal_new(struct journal **ret, struct loop *loop, struct store *store,
 	journal->userdata = userdata;
 	r = loop_timer(loop, (struct loop_handler){ journal_on_window, journal },
 	               &journal->timer, err);
+	if (r == 0)
+		r = loop_timer(loop, (struct loop_handler){ journal_on_idle, journal },
+		               &journal->idle, err);
+	if (r == 0)
+		r = loop_watch(loop, store->ops->sync_fd(store), EPOLLIN,
+		               (struct loop_handler){ journal_on_synced, journal },
+		               &journal->synced, err);
 	if (r < 0) {
 		(void)journal_free(journal);
 		return r;
@@ -191,6 +243,8 @@ struct journal *journal_free(struct journal *journal)
 	if (journal == NULL)
 		return NULL;
 	journal->timer = loop_source_free(journal->timer);
+	journal->idle = loop_source_free(journal->idle);
+	journal->synced = loop_source_free(journal->synced);
 	free(journal->pending);
 	free(journal);
 	return NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Group commit: records of executions are collected for a commit window and then booked
- * in one transaction, together with a reading of each tenant whose execution ended, and
- * synced. So a thousand short executions cost a few writes and not a thousand.
+ * in one transaction, together with a reading of each tenant whose execution ended; then
+ * the disk is asked to keep it, and nobody waits for its answer. So a thousand short executions
+ * cost a few writes and not a thousand.
  *
  * What waits here is not lost with us: until a record is settled, tenantd keeps it and
  * repeats it to the next controller. Power loss can take the last window, always in the
@@ -15,6 +16,7 @@
 #include "store/store.h"
 
 #define JOURNAL_WINDOW_USEC 20000
+#define JOURNAL_IDLE_USEC   1000000 /* without a window: time to tidy up */
 #define JOURNAL_RETRY_USEC  1000000
 #define JOURNAL_PENDING_MAX 16384 /* more than tenantd leaves unsettled */
 

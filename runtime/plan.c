@@ -217,6 +217,7 @@ __attribute__((format(printf, 3, 4))) static int env_add(struct spec_launch *lau
 	int n;
 
 	va_start(ap, fmt);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is started a line above */
 	n = vsnprintf(launch->env + launch->env_bytes, room, fmt, ap);
 	va_end(ap);
 	if (n < 0 || (size_t)n >= room)

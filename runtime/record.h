@@ -87,8 +87,11 @@ struct record {
 #undef RECORD_FIELD
 };
 
-#define RECORD_COUNT(name) +1
-#define RECORD_INTS_N      (0 RECORD_INTS(RECORD_COUNT))
+#define RECORD_INDEX(name) RECORD_INT_##name,
+enum record_int_index {
+	RECORD_INTS(RECORD_INDEX) RECORD_INTS_N
+};
+#undef RECORD_INDEX
 
 /* All numbers absent, no reason, running. */
 void record_init(struct record *record);

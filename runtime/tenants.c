@@ -159,6 +159,14 @@ static int tenants_send_remove(struct tenants *tenants, const struct id *id,
 	return supervisor_ask(tenants->config.link, &request, fn, userdata, err);
 }
 
+static bool tenant_changes(const struct tenant_row *a, const struct tenant_row *b)
+{
+	return a->status != b->status || a->uid_first != b->uid_first ||
+	       a->uid_count != b->uid_count || strcmp(a->cgroup, b->cgroup) != 0 ||
+	       strcmp(a->storage_path, b->storage_path) != 0 ||
+	       strcmp(a->policy_hash, b->policy_hash) != 0;
+}
+
 /* Where the tenant lives and which policy holds it now, as far as the row does not say so. */
 static int tenant_update(struct tenants *tenants, struct tenant *tenant,
                          enum tenant_status status, const struct spec_slot *slot,
@@ -174,7 +182,7 @@ static int tenant_update(struct tenants *tenants, struct tenant *tenant,
 	(void)snprintf(row.storage_path, sizeof(row.storage_path), "%s", slot->storage_path);
 	(void)snprintf(row.policy_hash, sizeof(row.policy_hash), "%s",
 	               policy_hash_hex(tenants->config.policy));
-	if (memcmp(&row, &tenant->row, sizeof(row)) == 0)
+	if (!tenant_changes(&row, &tenant->row))
 		return 0;
 	row.updated_at = clock_usec(CLOCK_REALTIME);
 	r = tenants->config.store->ops->tenant_update(tenants->config.store, &row, err);
@@ -192,7 +200,7 @@ static void tenants_on_applied(void *userdata, const struct spec_reply *reply)
 
 	if (reply == NULL)
 		return;
-	if (tenants_get_by_id(tenants, &reply->tenant, &tenant, &(struct tn_error){ 0 }) < 0)
+	if (tenants_get_by_id(tenants, &reply->tenant, &tenant, &(struct tn_error){ 0 }) != 0)
 		return;
 	if (r == 0)
 		r = tenant_update(tenants, tenant, tenant->row.status, &reply->slot, &err);
@@ -394,7 +402,7 @@ static void reapply_end(struct tenants *tenants)
 static void reapply_on_reply(void *userdata, const struct spec_reply *reply)
 {
 	struct tenants *tenants = userdata;
-	struct tenant *tenant;
+	struct tenant *tenant = NULL;
 
 	if (reply == NULL) {
 		tenants->reapply_failed_n++;

@@ -37,11 +37,15 @@ static int64_t bounds_value(const char *text, const char *key, int64_t fallback)
 
 	for (const char *line = text; line != NULL && *line != '\0';) {
 		const char *value = line + strspn(line, " \t");
-		long long number;
 
-		if (strncmp(value, key, n) == 0 && strspn(value + n, " \t=") > 0 &&
-		    sscanf(value + n, " = %lld", &number) == 1 && number >= 0)
-			return number;
+		if (strncmp(value, key, n) == 0 && strspn(value + n, " \t=") > 0) {
+			const char *digits = value + n + strspn(value + n, " \t=");
+			char *end;
+			long long number = strtoll(digits, &end, 10);
+
+			if (end != digits && number >= 0)
+				return number;
+		}
 		line = strchr(line, '\n');
 		line = line != NULL ? line + 1 : NULL;
 	}

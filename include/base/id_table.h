@@ -49,7 +49,8 @@ static inline void id_table_add(struct id_table *table, struct id_node *node)
 
 static inline void id_table_remove(struct id_table *table, struct id_node *node)
 {
-	for (struct id_node **at = id_table_chain(table, &node->id); *at != NULL; at = &(*at)->next)
+	for (struct id_node **at = id_table_chain(table, &node->id); *at != NULL;
+	     at = &(*at)->next)
 		if (*at == node) {
 			*at = node->next;
 			table->n--;
@@ -58,8 +59,8 @@ static inline void id_table_remove(struct id_table *table, struct id_node *node)
 }
 
 /* Call @visit for every member, which may remove and free it. */
-static inline void id_table_each(struct id_table *table, void (*visit)(void *member, void *context),
-                                 void *context)
+static inline void id_table_each(struct id_table *table,
+                                 void (*visit)(void *member, void *context), void *context)
 {
 	for (size_t i = 0; i < ID_TABLE_CHAINS; i++) {
 		struct id_node *node = table->chains[i];

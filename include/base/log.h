@@ -11,6 +11,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ struct log_field {
 #define LF_END               ((struct log_field){ NULL, NULL, 0 })
 
 /* log_event(LOG_INFO, "execution started", LF_STR("tenant", name), LF_END) */
-#define log_event(level, message, ...)                                                           \
+#define log_event(level, message, ...)                                                         \
 	log_write((level), (message), (const struct log_field[]){ __VA_ARGS__ })
 
 struct log_line {
@@ -85,10 +86,13 @@ static inline void log_put_json(struct log_line *line, const char *text)
 static inline void log_put_journal(struct log_line *line, const char *name, const char *value)
 {
 	for (; *name != '\0'; name++)
-		log_put(line, *name >= 'a' && *name <= 'z' ? (char)(*name - 'a' + 'A') : *name);
+		log_put(line, (char)toupper((unsigned char)*name));
 	log_put(line, '=');
 	for (; *value != '\0'; value++)
-		log_put(line, *value == '\n' ? ' ' : *value);
+		if (*value == '\n')
+			log_put(line, ' ');
+		else
+			log_put(line, *value);
 	log_put(line, '\n');
 }
 
@@ -106,7 +110,8 @@ static inline int log_to_journal(int level, const char *message, const struct lo
 	log_put_journal(&line, "message", message);
 	for (; fields->name != NULL; fields++) {
 		(void)snprintf(number, sizeof(number), "%" PRId64, fields->number);
-		log_put_journal(&line, fields->name, fields->text != NULL ? fields->text : number);
+		log_put_journal(&line, fields->name,
+		                fields->text != NULL ? fields->text : number);
 	}
 	line.text[line.n] = '\n';
 

@@ -22,7 +22,8 @@ static inline int num_parse(const char *text, int64_t max, int64_t *ret)
 	for (; *text != '\0'; text++) {
 		if (*text < '0' || *text > '9')
 			return -EINVAL;
-		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *text - '0', &n))
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, *text - '0', &n))
 			return -ERANGE;
 	}
 	if (n > max)

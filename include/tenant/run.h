@@ -38,8 +38,8 @@ struct tn_run_limits {
 
 /** A file or directory, opened by the caller (O_PATH will do), shown at target. */
 struct tn_run_bind {
-	int fd;             /**< borrowed */
 	const char *target; /**< absolute */
+	int fd;             /**< borrowed */
 	bool writable;
 };
 

@@ -144,6 +144,7 @@ static const struct tn_field status_fields[] = {
 };
 
 /* Each record is described, and released, by its table alone. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): names of types cannot stand in any */
 #define RECORD(type)                                                                           \
 	const struct tn_field *tn_##type##_fields(void)                                        \
 	{                                                                                      \
@@ -154,6 +155,7 @@ static const struct tn_field status_fields[] = {
 		record_done(type##_fields, type, sizeof(*type));                               \
 	}
 
+/* NOLINTEND(bugprone-macro-parentheses) */
 RECORD(tenant)
 RECORD(execution)
 RECORD(usage)

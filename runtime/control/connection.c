@@ -10,6 +10,7 @@
 #include <base/fd.h>
 #include <base/log.h>
 
+#include "encode.h"
 #include "methods.h"
 #include "server.h"
 
@@ -118,7 +119,7 @@ void call_fail_service(struct call *call, const char *error, json_t *parameters)
 
 void call_fail(struct call *call, const struct tn_error *err)
 {
-	json_t *parameters = json_pack("{s:s}", "message", err->msg);
+	json_t *parameters = json_pack("{s:o}", "message", encode_message(err->msg));
 	const struct call_quota *quota = &call->quota;
 
 	if (err->code == TN_QUOTA && parameters != NULL)
@@ -229,9 +230,9 @@ static int call_admit(struct call *call, const char *name)
 		return -EPERM;
 	}
 	if (call_parse(call, bad, &err) < 0) {
-		call_fail_service(
-			call, "InvalidParameter",
-			json_pack("{s:s, s:s}", "parameter", bad, "message", err.msg));
+		call_fail_service(call, "InvalidParameter",
+		                  json_pack("{s:o, s:o}", "parameter", encode_message(bad),
+		                            "message", encode_message(err.msg)));
 		return -EINVAL;
 	}
 	if ((call->method->flags & METHOD_STREAMS) != 0 && !call->more) {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define ENCODE_MESSAGE_BYTES_MAX 1024
+
 json_t *encode_int(int64_t number)
 {
 	return number < 0 ? json_null() : json_integer(number);
@@ -11,6 +13,20 @@ json_t *encode_int(int64_t number)
 json_t *encode_text(const char *text)
 {
 	return text == NULL || text[0] == '\0' ? json_null() : json_string(text);
+}
+
+json_t *encode_message(const char *text)
+{
+	char ascii[ENCODE_MESSAGE_BYTES_MAX];
+	json_t *json = json_string(text);
+	size_t n = 0;
+
+	if (json != NULL)
+		return json;
+	for (; text[n] != '\0' && n < sizeof(ascii) - 1; n++)
+		ascii[n] = (char)((unsigned char)text[n] < 0x80 ? text[n] : '?');
+	ascii[n] = '\0';
+	return json_string(ascii);
 }
 
 json_t *encode_tenant(const struct tenant_row *row)

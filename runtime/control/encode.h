@@ -22,5 +22,7 @@ json_t *encode_meters(const struct store_totals *totals);
 json_t *encode_int(int64_t number);
 /* null for "" and NULL. */
 json_t *encode_text(const char *text);
+/* Words for people that may hold anything, cut anywhere: what is not UTF-8 becomes "?". */
+json_t *encode_message(const char *text);
 
 #endif

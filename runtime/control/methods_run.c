@@ -35,7 +35,7 @@ struct run_arguments {
 	int64_t argc;
 	int64_t envc;
 	struct plan_narrowing limits;
-	const json_t *binds;
+	json_t *binds;
 	bool dry_run;
 };
 
@@ -154,8 +154,7 @@ static int run_check_args(struct run *run, const struct run_arguments *arguments
 	return 0;
 }
 
-static int run_take_bind(struct call *call, struct run *run, const json_t *json,
-                         struct tn_error *err)
+static int run_take_bind(struct call *call, struct run *run, json_t *json, struct tn_error *err)
 {
 	struct spec_bind *bind = &run->binds[run->binds_n];
 	struct bind_arguments arguments;

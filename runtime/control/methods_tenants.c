@@ -19,7 +19,7 @@ struct create_arguments {
 	const char *name;
 	const char *display_name;
 	const char *tier;
-	const json_t *metadata;
+	json_t *metadata;
 	struct {
 		int64_t billing_anchor_day;
 		const char *time_zone;
@@ -30,21 +30,27 @@ struct create_arguments {
 
 #define CREATE_AT(field) .offset = offsetof(struct create_arguments, field)
 #define SETTING_AT(field)                                                                      \
-	.offset = offsetof(struct create_arguments, settings.field) -                          \
-	          offsetof(struct create_arguments, settings)
-#define TEXT_MAX .max = STORE_TEXT_BYTES_MAX - 1
+	(offsetof(struct create_arguments, settings.field) -                                   \
+	 offsetof(struct create_arguments, settings))
+#define TEXT_MAX .max = (STORE_TEXT_BYTES_MAX - 1)
 
 static const struct param settings_params[] = {
 	{ .name = "billing_anchor_day",
 	  .kind = PARAM_INT,
 	  .max = ANCHOR_DAY_MAX,
-	  SETTING_AT(billing_anchor_day) },
-	{ .name = "time_zone", .kind = PARAM_STRING, TEXT_MAX, SETTING_AT(time_zone) },
+	  .offset = SETTING_AT(billing_anchor_day) },
+	{ .name = "time_zone",
+	  .kind = PARAM_STRING,
+	  TEXT_MAX,
+	  .offset = SETTING_AT(time_zone) },
 	{ .name = "currency",
 	  .kind = PARAM_STRING,
 	  .max = STORE_CURRENCY_BYTES - 1,
-	  SETTING_AT(currency) },
-	{ .name = "customer_id", .kind = PARAM_STRING, TEXT_MAX, SETTING_AT(customer_id) },
+	  .offset = SETTING_AT(currency) },
+	{ .name = "customer_id",
+	  .kind = PARAM_STRING,
+	  TEXT_MAX,
+	  .offset = SETTING_AT(customer_id) },
 	{ .name = NULL },
 };
 
@@ -118,14 +124,12 @@ static int settings_fill(const struct create_arguments *arguments, struct tenant
 }
 
 /* A JSON text of @metadata, for the caller to free. */
-static int metadata_dump(const json_t *metadata, char **ret, struct tn_error *err)
+static int metadata_dump(json_t *metadata, char **ret, struct tn_error *err)
 {
-	json_t *given;
 	char *text;
 
-	/* jansson's iteration takes a pointer that is not const, and changes nothing. */
-	memcpy(&given, &metadata, sizeof(given));
-	for (void *i = json_object_iter(given); i != NULL; i = json_object_iter_next(given, i))
+	for (void *i = json_object_iter(metadata); i != NULL;
+	     i = json_object_iter_next(metadata, i))
 		if (!json_is_string(json_object_iter_value(i)))
 			return err_refuse(err, TN_INVALID,
 			                  "metadata '%.64s': expected a string",

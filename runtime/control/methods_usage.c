@@ -155,7 +155,7 @@ static int usage_totals(struct call *call, struct list *list, const struct tenan
 {
 	const struct usage_arguments *arguments = call->arguments;
 	struct store *store = call->context->store;
-	struct store_totals totals;
+	struct store_totals totals = { { 0 } };
 	struct ledger_sample sample;
 	int r;
 

@@ -26,7 +26,7 @@ static void *param_at(const struct param *row, void *ret)
 	return (char *)ret + row->offset;
 }
 
-static const char *string_set(const struct param *row, const json_t *value, void *ret)
+static const char *string_set(const struct param *row, json_t *value, void *ret)
 {
 	const char *text = NULL;
 
@@ -34,16 +34,14 @@ static const char *string_set(const struct param *row, const json_t *value, void
 		if (!json_is_string(value))
 			return "expected a string";
 		text = json_string_value(value);
-		if (strlen(text) != json_string_length(value))
-			return "a string with a NUL";
 		if (row->max > 0 && json_string_length(value) > (size_t)row->max)
 			return "too long";
 	}
-	memcpy(param_at(row, ret), &text, sizeof(text));
+	*(const char **)param_at(row, ret) = text;
 	return NULL;
 }
 
-static const char *int_set(const struct param *row, const json_t *value, void *ret)
+static const char *int_set(const struct param *row, json_t *value, void *ret)
 {
 	int64_t number = PARAMS_ABSENT;
 
@@ -54,30 +52,30 @@ static const char *int_set(const struct param *row, const json_t *value, void *r
 		if (row->max > 0 && number > row->max)
 			return "too large";
 	}
-	memcpy(param_at(row, ret), &number, sizeof(number));
+	*(int64_t *)param_at(row, ret) = number;
 	return NULL;
 }
 
-static const char *bool_set(const struct param *row, const json_t *value, void *ret)
+static const char *bool_set(const struct param *row, json_t *value, void *ret)
 {
 	bool truth = json_is_true(value);
 
 	if (value != NULL && !json_is_boolean(value))
 		return "expected true or false";
-	memcpy(param_at(row, ret), &truth, sizeof(truth));
+	*(bool *)param_at(row, ret) = truth;
 	return NULL;
 }
 
-static const char *json_set(const struct param *row, const json_t *value, void *ret)
+static const char *json_set(const struct param *row, json_t *value, void *ret)
 {
 	if (value != NULL && json_typeof(value) != row->json)
 		return row->json == JSON_ARRAY ? "expected an array" : "expected an object";
-	memcpy(param_at(row, ret), &value, sizeof(value));
+	*(json_t **)param_at(row, ret) = value;
 	return NULL;
 }
 
 /* What is wrong with @value, or NULL if it has been stored. */
-static const char *param_set(const struct param *row, const json_t *value, void *ret)
+static const char *param_set(const struct param *row, json_t *value, void *ret)
 {
 	switch (row->kind) {
 	case PARAM_STRING:
@@ -94,25 +92,21 @@ static const char *param_set(const struct param *row, const json_t *value, void 
 	return "has no type";
 }
 
-static int params_parse_level(const json_t *json, const struct param *table, const char *prefix,
+static int params_parse_level(json_t *json, const struct param *table, const char *prefix,
                               void *ret, char *bad, struct tn_error *err)
 {
 	const char *name;
-	json_t *given;
 
 	if (json != NULL && !json_is_object(json))
 		return param_bad(bad, "", prefix[0] != '\0' ? prefix : "parameters",
 		                 "expected an object", err);
-	/* jansson's iteration takes a pointer that is not const, and changes nothing. */
-	memcpy(&given, &json, sizeof(given));
-	for (void *i = json_object_iter(given); i != NULL;
-	     i = json_object_iter_next(given, i)) {
+	for (void *i = json_object_iter(json); i != NULL; i = json_object_iter_next(json, i)) {
 		name = json_object_iter_key(i);
 		if (param_find(table, name) == NULL)
 			return param_bad(bad, prefix, name, "unknown", err);
 	}
 	for (; table->name != NULL; table++) {
-		const json_t *value = json_object_get(json, table->name);
+		json_t *value = json_object_get(json, table->name);
 		const char *wrong = NULL;
 		int r = 0;
 
@@ -133,7 +127,7 @@ static int params_parse_level(const json_t *json, const struct param *table, con
 	return 0;
 }
 
-int params_parse(const json_t *json, const struct param *table, void *ret,
+int params_parse(json_t *json, const struct param *table, void *ret,
                  char bad[static PARAMS_NAME_BYTES_MAX], struct tn_error *err)
 {
 	return params_parse_level(json, table, "", ret, bad, err);

@@ -23,7 +23,7 @@ enum param_kind {
 	PARAM_INT,    /* int64_t, not negative; PARAMS_ABSENT if null */
 	PARAM_BOOL,   /* bool; false if null */
 	PARAM_STRUCT, /* a nested table at the same place; its defaults if null */
-	PARAM_JSON,   /* const json_t *, an object or array, borrowed; NULL if null */
+	PARAM_JSON,   /* json_t *, an object or array, borrowed; NULL if null */
 };
 
 struct param {
@@ -40,7 +40,7 @@ struct param {
  * Fill @ret from @json (NULL is an empty object). On failure *err says what is wrong and
  * @bad names the parameter ("limits.tasks_max").
  */
-int params_parse(const json_t *json, const struct param *table, void *ret,
+int params_parse(json_t *json, const struct param *table, void *ret,
                  char bad[static PARAMS_NAME_BYTES_MAX], struct tn_error *err);
 
 #endif

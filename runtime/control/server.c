@@ -138,7 +138,7 @@ static int server_take(struct server *server, int taken, struct tn_error *err)
 		r = server_admit(server, &peer, err);
 	if (r == 0)
 		r = connection_new(&connection, &server->owner, fd_take(&fd), &peer, err);
-	if (r < 0) {
+	if (r != 0) {
 		if (server_may_log(&server->owner))
 			log_event(LOG_WARNING, "a connection is refused",
 			          LF_INT("uid", (int64_t)peer.uid), LF_INT("pid", peer.pid),

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "db.h"
 
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <base/fd.h>
 
-#define DB_BUSY_MSEC      5000
-#define DB_STATEMENTS_MAX 64
+#include "wal_sync.h"
+
+#define DB_BUSY_MSEC       5000
+#define DB_STATEMENTS_MAX  64
+#define DB_TIDY_IDLE_PAGES 256
+#define DB_TIDY_PAGES      1000 /* of 4 KiB: more would make reads slow */
 
 struct db_statement {
 	struct db *db;
@@ -19,6 +24,8 @@ struct db {
 	sqlite3 *handle;
 	struct db_statement statements[DB_STATEMENTS_MAX];
 	size_t statements_n;
+	struct wal_sync sync;
+	int wal_pages;
 };
 
 /* SQLite's result as an errno; a broken constraint is for the caller to name. */
@@ -103,8 +110,20 @@ static int db_migrate(struct db *db, const char *const *migrations, int n, struc
 	return r;
 }
 
+static int db_on_commit(void *userdata, sqlite3 *handle, const char *name, int pages)
+{
+	struct db *db = userdata;
+
+	(void)handle;
+	(void)name;
+	db->wal_pages = pages;
+	return SQLITE_OK;
+}
+
 static int db_settings(struct db *db, struct tn_error *err)
 {
+	/* It takes the place of the hook that would tidy up amid a commit. */
+	(void)sqlite3_wal_hook(db->handle, db_on_commit, db);
 	(void)sqlite3_extended_result_codes(db->handle, 1);
 	(void)sqlite3_busy_timeout(db->handle, DB_BUSY_MSEC);
 	return db_exec(db,
@@ -119,11 +138,13 @@ int db_open(const char *path, const char *const *migrations, int migrations_n, s
             struct tn_error *err)
 {
 	struct db *db = calloc(1, sizeof(*db));
+	char wal[PATH_MAX];
 	int rc;
 	int r;
 
 	if (db == NULL)
 		return err_errno(err, "allocate the store");
+	db->sync = (struct wal_sync){ .file_fd = FD_NONE, .event_fd = FD_NONE };
 	rc = sqlite3_open_v2(path, &db->handle,
 	                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 	                             SQLITE_OPEN_NOFOLLOW,
@@ -135,6 +156,9 @@ int db_open(const char *path, const char *const *migrations, int migrations_n, s
 		r = db_migrate(db, migrations, migrations_n, err);
 	if (r == 0)
 		r = db_sync(db, err);
+	(void)snprintf(wal, sizeof(wal), "%s-wal", path);
+	if (r == 0)
+		r = wal_sync_init(&db->sync, wal, err);
 	if (r < 0) {
 		(void)db_close(db);
 		return err_wrap(err, r, "store %s", path);
@@ -149,6 +173,7 @@ struct db *db_close(struct db *db)
 		return NULL;
 	for (size_t i = 0; i < db->statements_n; i++)
 		(void)sqlite3_finalize(db->statements[i].stmt);
+	wal_sync_done(&db->sync);
 	(void)sqlite3_close(db->handle);
 	free(db);
 	return NULL;
@@ -277,4 +302,36 @@ int db_sync(struct db *db, struct tn_error *err)
 	if (rc == SQLITE_OK && wal != NULL && wal->pMethods != NULL)
 		rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
 	return rc != SQLITE_OK ? db_failed(db, rc, "sync the store", err) : 0;
+}
+
+int db_sync_begin(struct db *db, struct tn_error *err)
+{
+	int r = wal_sync_begin(&db->sync);
+
+	if (r == -EBUSY)
+		return err_set(err, TN_STATE, EBUSY, "the store is being synced");
+	if (r == 0)
+		return 0;
+	r = db_sync(db, err);
+	return r < 0 ? r : 1;
+}
+
+int db_sync_fd(const struct db *db)
+{
+	return db->sync.event_fd;
+}
+
+int db_sync_end(struct db *db, struct tn_error *err)
+{
+	return wal_sync_end(&db->sync, err);
+}
+
+void db_tidy(struct db *db, bool idle)
+{
+	if (db->wal_pages < (idle ? DB_TIDY_IDLE_PAGES : DB_TIDY_PAGES))
+		return;
+	/* A reader may hold it up; then the next time does the rest. */
+	(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+	                                NULL);
+	db->wal_pages = 0;
 }

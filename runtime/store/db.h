@@ -72,4 +72,20 @@ void db_rollback(struct db *db);
 /* Wait until every commit so far is on the disk. */
 int db_sync(struct db *db, struct tn_error *err);
 
+/*
+ * The same without waiting: 0 if it is under way, then db_sync_fd() becomes readable at
+ * its end and db_sync_end() says how it went; 1 if there was no way but to wait, and it
+ * is done; -EBUSY while one is under way.
+ */
+int db_sync_begin(struct db *db, struct tn_error *err);
+int db_sync_fd(const struct db *db); /* borrowed */
+int db_sync_end(struct db *db, struct tn_error *err);
+
+/*
+ * Move what has gathered in the WAL into the database, which waits for the disk more than
+ * once. SQLite would do it amid a commit; here the caller says when: @idle, nobody waits
+ * for us, or else only if the WAL has become large.
+ */
+void db_tidy(struct db *db, bool idle);
+
 #endif

@@ -51,7 +51,7 @@ static const char schema_1[] =
 	"CREATE INDEX executions_by_start ON executions (started_at, id);"
 	"CREATE INDEX executions_by_tenant ON executions (tenant, started_at, id);"
 	"CREATE INDEX executions_running ON executions (started_at, id) WHERE state = "
-        "'running';"
+	"'running';"
 
 	"CREATE TABLE ledger ("
 	"  seq INTEGER PRIMARY KEY,"
@@ -86,6 +86,26 @@ static const char *const migrations[] = { schema_1 };
 static int sqlite_sync(struct store *store, struct tn_error *err)
 {
 	return db_sync(sqlite_of(store)->db, err);
+}
+
+static int sqlite_sync_begin(struct store *store, struct tn_error *err)
+{
+	return db_sync_begin(sqlite_of(store)->db, err);
+}
+
+static int sqlite_sync_fd(struct store *store)
+{
+	return db_sync_fd(sqlite_of(store)->db);
+}
+
+static int sqlite_sync_end(struct store *store, struct tn_error *err)
+{
+	return db_sync_end(sqlite_of(store)->db, err);
+}
+
+static void sqlite_tidy(struct store *store, bool idle)
+{
+	db_tidy(sqlite_of(store)->db, idle);
 }
 
 static int sqlite_figures(struct store *store, struct store_figures *ret, struct tn_error *err)
@@ -129,6 +149,10 @@ static const struct store_ops sqlite_ops = {
 	.tier_next = sqlite_tier_next,
 	.book = sqlite_book,
 	.sync = sqlite_sync,
+	.sync_begin = sqlite_sync_begin,
+	.sync_fd = sqlite_sync_fd,
+	.sync_end = sqlite_sync_end,
+	.tidy = sqlite_tidy,
 	.execution_by_id = sqlite_execution_by_id,
 	.execution_next = sqlite_execution_next,
 	.totals = sqlite_totals,

@@ -42,8 +42,8 @@ static const char *const sql[EXECUTION_STATEMENTS_N] = {
 				      "ON CONFLICT (id) DO UPDATE SET state = excluded.state, "
 				      "reason = excluded.reason" RECORD_INTS(
 					      UPDATE_COLUMN) " WHERE executions.state = "
-	                                                     "'running' AND excluded.state = "
-	                                                     "'exited'",
+							     "'running' AND excluded.state = "
+							     "'exited'",
 	[EXECUTION_BY_ID] = SELECT "WHERE e.id = ?1",
 	[EXECUTION_NEXT] = SELECT "WHERE " AFTER_PLACE WITHIN,
 	[EXECUTION_NEXT_OF_TENANT] = SELECT "WHERE e.tenant = ?3 AND " AFTER_PLACE WITHIN,

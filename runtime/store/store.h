@@ -124,6 +124,13 @@ struct store_ops {
 	int (*book)(struct store *store, const struct store_batch *batch, struct tn_error *err);
 	/* What was accepted is durable after this. */
 	int (*sync)(struct store *store, struct tn_error *err);
+	/* The same without waiting: 0 if it is under way, then sync_fd() becomes readable at
+	 * its end and sync_end() says how it went; 1 if it is done. One at a time. */
+	int (*sync_begin)(struct store *store, struct tn_error *err);
+	int (*sync_fd)(struct store *store); /* borrowed */
+	int (*sync_end)(struct store *store, struct tn_error *err);
+	/* Do what would be in the way of others at another time; @idle: nobody waits. */
+	void (*tidy)(struct store *store, bool idle);
 
 	/* 1 and *ret, or 0. */
 	int (*execution_by_id)(struct store *store, const struct id *id, struct record *ret,

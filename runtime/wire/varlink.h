@@ -48,8 +48,8 @@ int varlink_fd(const struct varlink *link); /* borrowed */
 short varlink_events(const struct varlink *link);
 
 /* Read and write what the socket takes; both, so that messages may have arrived whenever
- * this was called, and polling would not tell of them any more. 0, or -EPIPE once the peer has closed and all
- * that had arrived was taken, or another -errno. */
+ * this was called, and polling would not tell of them any more. 0, or -EPIPE once the peer has
+ * closed and all that had arrived was taken, or another -errno. */
 int varlink_process(struct varlink *link, struct tn_error *err);
 
 /* Take the next whole message: 1 and *ret filled, 0 if there is none yet, or -errno. */

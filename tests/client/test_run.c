@@ -267,8 +267,10 @@ Test(run, takes_the_longest_arguments_that_linux_takes)
 
 Test(run, says_which_descriptors_are_binds)
 {
-	const struct tn_run_bind binds[] = { { STDERR_FILENO, "/a", false },
-		                             { STDERR_FILENO, "/b", true } };
+	const struct tn_run_bind binds[] = {
+		{ .target = "/a", .fd = STDERR_FILENO, .writable = false },
+		{ .target = "/b", .fd = STDERR_FILENO, .writable = true }
+	};
 	struct tn_run_bind many[TN_RUN_BINDS_MAX + 1];
 	struct tn_run_spec spec = TN_RUN_SPEC_INIT;
 	struct tn_run *run = NULL;

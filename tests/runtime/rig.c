@@ -119,6 +119,10 @@ void rig_init(struct rig *rig)
 	rig_mkdir(rig, "cgroup");
 	rig_write(rig, "tiers/free.yaml", free_yaml);
 	rig_write(rig, "tiers/large.yaml", large_yaml);
+	if (!rig->nobody_is_admin) {
+		rig->admin_gid = getgid();
+		rig->admin_gid_known = true;
+	}
 	(void)snprintf(path, sizeof(path), "%s/cgroup", rig->dir);
 	rig->cgroup = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cr_assert_geq(rig->cgroup, 0);
@@ -472,4 +476,31 @@ void rig_run_started(struct rig *rig, struct varlink *link, const char *tenant,
 	                 "started");
 	cr_assert(json_is_true(json_object_get(answer, "continues")));
 	json_decref(answer);
+}
+
+const char *rig_text(const json_t *json, const char *key)
+{
+	const char *value = json_string_value(json_object_get(json, key));
+
+	return value != NULL ? value : "(none)";
+}
+
+int64_t rig_number(const json_t *json, const char *key)
+{
+	const json_t *value = json_object_get(json, key);
+
+	return json_is_integer(value) ? json_integer_value(value) : -1;
+}
+
+json_t *rig_run_end(struct rig *rig, struct varlink *link, char why[static RIG_WHY_BYTES_MAX])
+{
+	json_t *answer = rig_answer(rig, link);
+	json_t *parameters = json_object_get(answer, "parameters");
+	json_t *record = json_incref(json_object_get(parameters, "execution"));
+
+	cr_assert_str_eq(rig_text(parameters, "event"), "exited");
+	cr_assert(json_object_get(answer, "continues") == NULL);
+	(void)snprintf(why, RIG_WHY_BYTES_MAX, "%s", rig_text(parameters, "explanation"));
+	json_decref(answer);
+	return record;
 }

@@ -15,19 +15,22 @@
 #include "context.h"
 
 #define RIG_PATH_BYTES_MAX 128
+#define RIG_WHY_BYTES_MAX  256
 
 struct rig {
 	char dir[RIG_PATH_BYTES_MAX]; /* tiers/, store/, cgroup/, control.sock */
 	struct loop *loop;
 	struct context *context;
-	int supervisor; /* tenantd's end of the channel */
-	int cgroup;     /* directory that stands for the cgroup tree */
+	int supervisor;       /* tenantd's end of the channel */
+	int cgroup;           /* directory that stands for the cgroup tree */
+	bool nobody_is_admin; /* but root; else whoever runs the test is one */
 	gid_t admin_gid;
 	bool admin_gid_known;
 };
 
-/* Tiers "free" (execution_memory_max 64M on line 5, runtime_max 10min on line 6,
- * memory_max 128M, cpu_quota 50%, executions_max 2) and "large". */
+/* @rig is zeroed but for nobody_is_admin. Tiers "free" (execution_memory_max 64M on line 5,
+ * runtime_max 10min on line 6, memory_max 128M, cpu_quota 50%, executions_max 2) and "large".
+ */
 void rig_init(struct rig *rig);
 void rig_done(struct rig *rig);
 
@@ -46,6 +49,7 @@ void rig_write(const struct rig *rig, const char *path, const char *text);
 void rig_cgroup(const struct rig *rig, const char *path, int64_t cpu_usec);
 void rig_cgroup_remove(const struct rig *rig, const char *path);
 
+/* Large: tests keep theirs off the stack. */
 union rig_message {
 	struct spec_head head;
 	struct spec_tenant_apply apply;
@@ -93,5 +97,12 @@ void rig_run(struct rig *rig, struct varlink *link, const char *tenant, json_t *
 /* The same and be tenantd: *ret is the launch, which has been answered. */
 void rig_run_started(struct rig *rig, struct varlink *link, const char *tenant,
                      union rig_message *ret);
+
+/* Take a Run's last answer: the record, the caller's, and why it ended. */
+json_t *rig_run_end(struct rig *rig, struct varlink *link, char why[static RIG_WHY_BYTES_MAX]);
+
+/* Members of an object; "(none)" and -1 if it has no such. */
+const char *rig_text(const json_t *json, const char *key);
+int64_t rig_number(const json_t *json, const char *key);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <criterion/criterion.h>
 #include <ftw.h>
+#include <poll.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -468,6 +469,58 @@ Test(store, sums_what_lies_in_a_range)
 	                                        3000, &totals, &err),
 	             0);
 	cr_expect_eq(totals.meters[METER_CPU_TIME], 200);
+	fixture_done(&fixture);
+}
+
+Test(store, becomes_durable_without_anybody_waiting)
+{
+	struct fixture fixture;
+	struct record record;
+	struct pollfd end = { .events = POLLIN };
+	struct tn_error err = { 0 };
+	int r;
+
+	fixture_init(&fixture);
+	end.fd = fixture.store->ops->sync_fd(fixture.store);
+	for (int64_t i = 0; i < 3; i++) {
+		record = record_make(&fixture, RECORD_EXITED, 100 + i);
+		book(&fixture, &record, NULL);
+		r = fixture.store->ops->sync_begin(fixture.store, &err);
+		cr_assert_geq(r, 0, "%s", err.msg);
+		if (r == 1)
+			continue;
+		cr_expect_eq(fixture.store->ops->sync_begin(fixture.store, &err), -EBUSY);
+		cr_assert_eq(poll(&end, 1, 10000), 1);
+		cr_assert_eq(fixture.store->ops->sync_end(fixture.store, &err), 0, "%s",
+		             err.msg);
+		cr_expect_eq(poll(&end, 1, 0), 0);
+	}
+	/* One under way does not hinder the end. */
+	cr_expect_geq(fixture.store->ops->sync_begin(fixture.store, &err), 0);
+	fixture_done(&fixture);
+}
+
+Test(store, keeps_its_log_short_when_it_may)
+{
+	struct fixture fixture;
+	struct store_figures before;
+	struct store_figures after;
+	struct record record;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	for (int round = 0; round < 4; round++) {
+		for (int64_t i = 0; i < 400; i++) {
+			record = record_make(&fixture, RECORD_EXITED, 100 + i);
+			book(&fixture, &record, NULL);
+		}
+		fixture.store->ops->tidy(fixture.store, true);
+		cr_assert_eq(fixture.store->ops->figures(fixture.store,
+		                                         round == 0 ? &before : &after, &err),
+		             0);
+	}
+	cr_expect_lt(after.bytes, 2 * before.bytes, "%lld bytes after %lld",
+	             (long long)after.bytes, (long long)before.bytes);
 	fixture_done(&fixture);
 }
 

@@ -26,6 +26,7 @@ from report import Broken, say
 
 VM_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGES = f"{VM_DIR}/packages-guest"
+HOST_PACKAGES = (f"{VM_DIR}/../../tools/packaging/build-packages", f"{VM_DIR}/packages-host")
 INIT = f"{VM_DIR}/guest/initrd-init"
 RECIPE = (PACKAGES, INIT, f"{VM_DIR}/host/image.py", f"{VM_DIR}/host/initrd.py")
 

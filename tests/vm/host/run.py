@@ -10,7 +10,7 @@ import apt
 import report
 import runfiles
 import session
-from image import VM_DIR
+from image import HOST_PACKAGES
 from report import Broken, TimedOut, say
 
 DESCRIPTION = """\
@@ -67,7 +67,8 @@ def arguments():
 
 def action():
     chosen = arguments()
-    apt.install_missing(apt.read_list(f"{VM_DIR}/packages-host"))
+    for packages in HOST_PACKAGES:
+        apt.install_missing(apt.read_list(packages))
     with contextlib.ExitStack() as files, \
             session.opened([chosen.script, *chosen.copy]) as opened:
         job = {

@@ -14,7 +14,7 @@ import report
 import runfiles
 import session
 import wire
-from image import VM_DIR
+from image import HOST_PACKAGES
 from report import Broken, say
 
 DESCRIPTION = """\
@@ -77,7 +77,8 @@ def pass_sizes_on(opened):
 
 def action():
     chosen = arguments()
-    apt.install_missing(apt.read_list(f"{VM_DIR}/packages-host"))
+    for packages in HOST_PACKAGES:
+        apt.install_missing(apt.read_list(packages))
     say("starting the guest")
     with session.opened(chosen.copy) as opened:
         job = {

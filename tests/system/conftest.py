@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures of the system tests; README.md says what they are for."""
+
+import os
+import shutil
+
+import pytest
+
+import leaks
+from product import Host
+
+MUST_RUN = os.environ.get("TN_MUST_RUN") == "1"
+
+
+def pytest_report_header():
+    return f"counts: {'full' if os.environ.get('TN_LONG') == '1' else 'shortened; TN_LONG=1 takes all'}"
+
+
+def _refuse_skip(report):
+    """A test that did not run has shown nothing."""
+    if MUST_RUN and report.outcome == "skipped":
+        report.outcome = "failed"
+        report.longrepr = f"TN_MUST_RUN=1, but this was skipped: {report.longrepr}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    outcome = yield
+    _refuse_skip(outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report():
+    outcome = yield
+    _refuse_skip(outcome.get_result())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def product():
+    """The installed product, warm: both daemons hold what their first use makes them open."""
+    if os.geteuid() != 0 or shutil.which("tenant-run") is None:
+        pytest.skip("needs root on a host with tenantd installed and running")
+    host = Host()
+    warm = host.tenant()
+    assert warm.run(["true"]).status == 0
+    warm.usage()
+    host.ctl("policy", "reload")
+    host.close()
+
+
+@pytest.fixture(scope="session")
+def full():
+    """count(full, short): the full count with TN_LONG=1."""
+    long = os.environ.get("TN_LONG") == "1"
+    return lambda count, short: count if long else short
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(product):
+    """Fails a test that leaves behind anything but its tenants and tiers."""
+    before = leaks.Snapshot()
+    yield
+    left = leaks.settle(before)
+    assert not left, "left behind:\n" + "\n".join(left)
+
+
+@pytest.fixture
+def host(no_leaks):
+    """What one test makes of the machine; what it leaves running is ended."""
+    made = Host()
+    yield made
+    made.close()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What executions must not leave behind, as a snapshot of the machine.
+
+A tenant keeps a cgroup node and, once it has run something, a context: one descriptor of the
+node and one of each of five namespaces in tenantd. Whatever else a test adds is a leak. All
+that tenantd and its controller hold is compared by kind, not by number, so that either may
+have been restarted in between.
+"""
+
+import os
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from product import EXEC_RECORDS, TREE, Host
+
+UID_BASE = 2147483648  # uid_base of bounds.conf
+SETTLE_SECONDS = 10
+CONTEXT_NAMESPACES = ("net", "ipc", "uts", "mnt", "user")
+
+_NAMESPACE = re.compile(r"(net|ipc|uts|mnt|user):\[\d+\]")
+
+
+def _processes():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _read(path):
+    """None if the process has ended meanwhile."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _links(directory):
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    links = []
+    for name in names:
+        try:
+            links.append(os.readlink(f"{directory}/{name}"))
+        except FileNotFoundError:
+            pass
+    return links
+
+
+def _fd_kind(target):
+    """Inode numbers differ from one start to the next, and so does nothing else."""
+    return re.sub(r":\[\d+\]", "", target)
+
+
+def _nodes():
+    return {entry.name for entry in os.scandir(TREE)
+            if entry.is_dir() and entry.name != ".holder"}
+
+
+def _leaves():
+    return {str(Path(path, name).relative_to(TREE))
+            for node in _nodes() for path, names, _ in os.walk(TREE / node) for name in names}
+
+
+def _tenant_processes():
+    tree = "/" + str(TREE.relative_to("/sys/fs/cgroup")) + "/"
+    found = set()
+    for pid in _processes():
+        cgroup = _read(f"/proc/{pid}/cgroup")
+        status = _read(f"/proc/{pid}/status")
+        if cgroup is None or status is None:
+            continue
+        uid = int(re.search(r"^Uid:\s+(\d+)", status, re.M).group(1))
+        inside = tree in cgroup and tree + ".holder" not in cgroup
+        if inside or uid >= UID_BASE:
+            name = re.search(r"^Name:\s+(.*)", status, re.M).group(1)
+            found.add(f"{name} (pid {pid}, uid {uid}, {cgroup.strip()})")
+    return found
+
+
+def _mounts(pid):
+    text = _read(f"/proc/{pid}/mountinfo") or ""
+    return Counter(line.split()[4] for line in text.splitlines())
+
+
+def _network_namespaces(without):
+    """Held by a process other than @without, or by a descriptor of one."""
+    found = set()
+    for pid in _processes():
+        if pid == without:
+            continue
+        links = _links(f"/proc/{pid}/fd")
+        try:
+            links.append(os.readlink(f"/proc/{pid}/ns/net"))
+        except OSError:
+            pass
+        found.update(link for link in links if link.startswith("net:["))
+    return found
+
+
+@dataclass
+class Snapshot:
+    nodes: set = field(default_factory=_nodes)
+    leaves: set = field(default_factory=_leaves)
+    processes: set = field(default_factory=_tenant_processes)
+    records: set = field(default_factory=lambda: set(os.listdir(EXEC_RECORDS)))
+
+    def __post_init__(self):
+        supervisor, controller = Host.supervisor_pid(), Host.controller_pid()
+        held = _links(f"/proc/{supervisor}/fd")
+        of_tenants = {str(TREE / node) for node in self.nodes}
+        self.node_fds = Counter(link for link in held if link in of_tenants)
+        self.namespace_fds = Counter(
+            link.split(":")[0] for link in held if _NAMESPACE.fullmatch(link))
+        self.supervisor_fds = Counter(
+            _fd_kind(link) for link in held
+            if link not in of_tenants and not _NAMESPACE.fullmatch(link))
+        self.controller_fds = Counter(map(_fd_kind, _links(f"/proc/{controller}/fd")))
+        self.mounts = {"pid 1": _mounts(1), "tenantd": _mounts(supervisor)}
+        self.network_namespaces = _network_namespaces(supervisor)
+
+    def alive(self):
+        return bool(self.supervisor_fds and self.controller_fds)
+
+
+def _more(what, before, after):
+    grown = after - before
+    return [f"{what}: {name} ({before[name]}, now {after[name]})" for name in sorted(grown)]
+
+
+def compare(before, after):
+    """What there is after and was not before, or should not be at all; in words."""
+    found = [f"cgroup {name}" for name in sorted(after.leaves - before.leaves)]
+    found += [f"process {name}" for name in sorted(after.processes - before.processes)]
+    found += [f"{EXEC_RECORDS}/{name}" for name in sorted(after.records - before.records)]
+    found += [f"network namespace {name}"
+              for name in sorted(after.network_namespaces - before.network_namespaces)]
+    for where in after.mounts:
+        found += _more(f"mount of {where}", before.mounts[where], after.mounts[where])
+    found += _more("descriptor of tenantd", before.supervisor_fds, after.supervisor_fds)
+    found += _more("descriptor of the controller", before.controller_fds,
+                   after.controller_fds)
+    found += [f"tenantd holds {n} descriptors of {name}"
+              for name, n in after.node_fds.items() if n > 1]
+    # One context per tenant at most, and no half of one.
+    counts = [after.namespace_fds[kind] for kind in CONTEXT_NAMESPACES]
+    if len(set(counts)) != 1 or counts[0] > len(after.nodes):
+        found.append(f"tenantd holds namespaces {dict(after.namespace_fds)} "
+                     f"for {len(after.nodes)} tenants")
+    if not after.alive():
+        found.append("tenantd or its controller does not run")
+    return found
+
+
+def settle(before):
+    """Compares until nothing is left or the time is up; gives what is left."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        found = compare(before, Snapshot())
+        if not found or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.1)

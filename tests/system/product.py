@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The installed programs as tests use them: tiers, tenants, executions. No test logic."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+TIERS = Path("/etc/tenantd/tiers")
+EXEC_RECORDS = Path("/run/tenantd/exec")
+TREE = Path("/sys/fs/cgroup/tenants.slice/tenantd-tenants.service")
+# Within /usr, which every sandbox shows.
+PROBES = Path("/usr/local/libexec/tenantd-probes")
+PROBE_SOURCES = Path(__file__).parent / "probes"
+
+LIMIT_KEYS = (
+    "cpu_quota", "cpu_weight", "memory_max", "memory_high", "memory_swap_max",
+    "execution_memory_max", "tasks_max", "executions_max", "runtime_max", "nofile_max",
+    "core_max", "fsize_max", "oom",
+)
+RECORD_KEYS = (
+    "id", "tenant", "name", "state", "reason", "exit_code", "signal", "started_at", "ended_at",
+    "wall_usec", "cpu_usec", "cpu_user_usec", "cpu_system_usec", "throttled_usec",
+    "tenant_throttled_usec", "memory_peak_bytes", "memory_mib_msec", "io_read_bytes",
+    "io_write_bytes", "pids_peak", "overhead_usec", "oom_kills", "pids_refused",
+    "stall_cpu_usec", "stall_memory_usec", "stall_io_usec", "policy_hash",
+)
+
+_numbers = itertools.count(1)
+
+
+def wait_for(condition, what, timeout=20.0, every=0.02):
+    """Gives what `condition` gives once that is true; fails naming `what` after `timeout`."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"waited {timeout:g} s for {what}")
+        time.sleep(every)
+
+
+def stat_value(path, key):
+    """The integer after `key` in a file of `key value` lines; `key` None: the whole file."""
+    text = Path(path).read_text(encoding="ascii")
+    if key is None:
+        return int(text)
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name == key:
+            return int(value)
+    raise KeyError(f"{key} in {path}: {text!r}")
+
+
+@dataclass
+class Result:
+    """How a tenant-run ended."""
+
+    status: int
+    out: bytes
+    err: bytes
+    record: dict | None  # of --report
+
+
+class Running:
+    """A tenant-run under way. It was started with -v, so `err` tells the execution's id."""
+
+    def __init__(self, tenant, argv, opts, stdin):
+        self.tenant = tenant
+        self._dir = tempfile.TemporaryDirectory(prefix="run-")
+        base = Path(self._dir.name)
+        self._report, self._out, self._err = (base / n for n in ("report", "out", "err"))
+        with open(self._out, "wb") as out, open(self._err, "wb") as err:
+            self.process = subprocess.Popen(
+                ["tenant-run", "-v", "--report", str(self._report), *map(str, opts),
+                 tenant.name, "--", *map(str, argv)],
+                stdin=stdin, stdout=out, stderr=err)
+        self.pid = self.process.pid
+        self.stdin = self.process.stdin
+
+    def out(self):
+        return self._out.read_bytes()
+
+    def err(self):
+        return self._err.read_bytes()
+
+    def poll(self):
+        return self.process.poll()
+
+    def send_signal(self, signal):
+        self.process.send_signal(signal)
+
+    def kill(self):
+        self.process.kill()
+
+    def _started(self):
+        found = re.search(rb"^tenant-run: ([0-9a-f-]{36}): started", self.err(), re.M)
+        if found:
+            return found.group(1).decode()
+        if self.poll() is not None:
+            raise AssertionError(f"ended before it started: {self.err()!r}")
+        return None
+
+    @property
+    def id(self):
+        """Waits until the workload has been executed."""
+        return wait_for(self._started, "the execution's start")
+
+    @property
+    def leaf(self):
+        """The execution's cgroup."""
+        return self.tenant.cgroup / self.id
+
+    def read(self, name):
+        return (self.leaf / name).read_text(encoding="ascii").strip()
+
+    def stat(self, name, key=None):
+        return stat_value(self.leaf / name, key)
+
+    def wait_out(self, text, timeout=30):
+        """Waits until the workload has written `text`, gives all that it has."""
+        return wait_for(lambda: self.out() if text in self.out() else None,
+                        f"{text!r} in the output", timeout)
+
+    def wait(self, timeout=60):
+        status = self.process.wait(timeout)
+        record = json.loads(self._report.read_bytes()) if self._report.exists() else None
+        return Result(status, self.out(), self.err(), record)
+
+
+class Tenant:
+    def __init__(self, host, name, tier):
+        self.host = host
+        self.name = name
+        self.tier = tier
+        shown = self.show()
+        self.id = shown["id"]
+        self.cgroup = Path(shown["cgroup"])
+        self.uid_first = shown["uid_first"]
+        self.storage = Path(shown["storage_path"])  # /data inside
+
+    def show(self):
+        return self.host.ctl_json("show", self.name)
+
+    def usage(self, *opts):
+        return self.host.ctl_json("usage", *opts, self.name)
+
+    def ps(self):
+        """Every execution of this tenant, newest first, those that have ended too."""
+        return [row for row in self.host.ctl_json("ps", "--all") if row["tenant"] == self.name]
+
+    def read(self, name):
+        return (self.cgroup / name).read_text(encoding="ascii").strip()
+
+    def stat(self, name, key=None):
+        return stat_value(self.cgroup / name, key)
+
+    def leaves(self):
+        return sorted(entry.name for entry in os.scandir(self.cgroup) if entry.is_dir())
+
+    def run(self, argv, *opts, stdin=None, timeout=60):
+        """Runs to the end. stdin: bytes, or None for an empty one."""
+        with tempfile.TemporaryDirectory(prefix="run-") as directory:
+            report = Path(directory, "report")
+            done = subprocess.run(
+                ["tenant-run", "--report", str(report), *map(str, opts), self.name, "--",
+                 *map(str, argv)],
+                input=b"" if stdin is None else stdin, capture_output=True, timeout=timeout,
+                check=False)
+            record = json.loads(report.read_bytes()) if report.exists() else None
+        return Result(done.returncode, done.stdout, done.stderr, record)
+
+    def start(self, argv, *opts, stdin=subprocess.DEVNULL):
+        running = Running(self, argv, opts, stdin)
+        self.host.running.append(running)
+        return running
+
+
+class Host:
+    """What one test makes of the machine."""
+
+    def __init__(self):
+        self.running = []
+        self._tiers = []
+        self._tiers_used = set()
+
+    @staticmethod
+    def ctl(*argv, check=True, timeout=60):
+        done = subprocess.run(["tenantctl", *map(str, argv)], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=timeout, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError(f"tenantctl {argv}: {done.returncode}: {done.stderr!r}")
+        return done
+
+    @classmethod
+    def ctl_json(cls, *argv):
+        return json.loads(cls.ctl(*argv, "--json").stdout)
+
+    @staticmethod
+    def _tier_text(name, keys):
+        lines = [f"tier: {name}", "limits:"]
+        lines += [f"  {key}: {json.dumps(keys[key])}" for key in keys if key in LIMIT_KEYS]
+        if len(lines) == 2:
+            lines[1] = "limits: {}"
+        lines += [f"{key}: {json.dumps(keys[key])}" for key in keys if key not in LIMIT_KEYS]
+        return "\n".join(lines) + "\n"
+
+    def _tier_write(self, name, keys):
+        name = name or f"tier-{next(_numbers)}"
+        path = TIERS / f"{name}.yaml"
+        path.write_text(self._tier_text(name, keys), encoding="utf-8")
+        return name, path
+
+    def tier(self, name=None, /, **keys):
+        """Makes a tier of these keys, of `limits` or of the file, and gives its name."""
+        name, path = self._tier_write(name, keys)
+        try:
+            self.ctl("policy", "reload")
+        except AssertionError:
+            path.unlink()
+            raise
+        self._tiers.append(name)
+        return name
+
+    def tier_refused(self, name=None, /, **keys):
+        """What `policy reload` says to such a tier, which must not be taken."""
+        name, path = self._tier_write(name, keys)
+        try:
+            done = self.ctl("policy", "reload", check=False)
+        finally:
+            path.unlink()
+        assert done.returncode != 0, f"{keys} was taken"
+        return done.stderr.decode()
+
+    @staticmethod
+    def where(tier, key):
+        """The place that messages name: tiers/NAME.yaml:LINE."""
+        path = TIERS / f"{tier}.yaml"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if line.split(":")[0].strip() == key:
+                return f"tiers/{tier}.yaml:{number}"
+        raise KeyError(f"{key} in {path}")
+
+    def tenant(self, tier="professional", name=None):
+        name = name or f"t{next(_numbers)}"
+        self.ctl("create", name, "--tier", tier)
+        self._tiers_used.add(tier)
+        return Tenant(self, name, tier)
+
+    @staticmethod
+    def probe(name):
+        """The path of probes/NAME.c, compiled once, as seen inside and outside."""
+        path = PROBES / name
+        if not path.exists():
+            PROBES.mkdir(parents=True, exist_ok=True)
+            # Not on PATH before it is whole.
+            unfinished = path.with_suffix(".new")
+            subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", str(unfinished),
+                            str(PROBE_SOURCES / f"{name}.c")], check=True)
+            unfinished.rename(path)
+        return str(path)
+
+    @staticmethod
+    def supervisor_pid():
+        """Of tenantd itself."""
+        shown = subprocess.run(["systemctl", "show", "-P", "MainPID", "tenantd.service"],
+                               capture_output=True, text=True, check=True).stdout
+        return int(shown)
+
+    @classmethod
+    def controller_pid(cls):
+        """Of tenant-controller, 0 while there is none."""
+        supervisor = cls.supervisor_pid()
+        try:
+            children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text("ascii")
+            for pid in children.split():
+                if Path(f"/proc/{pid}/comm").read_text("ascii").startswith("tenant-contro"):
+                    return int(pid)
+        except FileNotFoundError:
+            pass
+        return 0
+
+    def close(self):
+        """Ends what the test left running; tiers that no tenant has are taken away."""
+        for running in self.running:
+            if running.poll() is None:
+                running.process.kill()
+                running.process.wait()
+        unused = [name for name in self._tiers if name not in self._tiers_used]
+        for name in unused:
+            (TIERS / f"{name}.yaml").unlink()
+        if unused:
+            self.ctl("policy", "reload")
