@@ -191,16 +191,20 @@ static int tenant_update(struct tenants *tenants, struct tenant *tenant,
 	return r;
 }
 
+/* NULL if there is no such tenant any more. */
+static struct tenant *tenant_of_reply(struct tenants *tenants, const struct spec_reply *reply)
+{
+	return tenant_cache_by_id(&tenants->cache, &reply->tenant);
+}
+
 static void tenants_on_applied(void *userdata, const struct spec_reply *reply)
 {
 	struct tenants *tenants = userdata;
-	struct tenant *tenant = NULL;
+	struct tenant *tenant = reply != NULL ? tenant_of_reply(tenants, reply) : NULL;
 	struct tn_error err = { 0 };
 	int r = reply_check(reply, &err);
 
-	if (reply == NULL)
-		return;
-	if (tenants_get_by_id(tenants, &reply->tenant, &tenant, &(struct tn_error){ 0 }) != 0)
+	if (tenant == NULL)
 		return;
 	if (r == 0)
 		r = tenant_update(tenants, tenant, tenant->row.status, &reply->slot, &err);
@@ -404,7 +408,7 @@ static void reapply_end(struct tenants *tenants)
 static void reapply_on_reply(void *userdata, const struct spec_reply *reply)
 {
 	struct tenants *tenants = userdata;
-	struct tenant *tenant = NULL;
+	const struct tenant *tenant;
 
 	if (reply == NULL) {
 		tenants->reapply_failed_n++;
@@ -412,8 +416,8 @@ static void reapply_on_reply(void *userdata, const struct spec_reply *reply)
 		return;
 	}
 	tenants_on_applied(tenants, reply);
-	if (tenants_get_by_id(tenants, &reply->tenant, &tenant, &(struct tn_error){ 0 }) == 0 &&
-	    !tenant->applied)
+	tenant = tenant_of_reply(tenants, reply);
+	if (tenant != NULL && !tenant->applied)
 		tenants->reapply_failed_n++;
 	reapply_next(tenants, false);
 }
