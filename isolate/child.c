@@ -173,16 +173,18 @@ static void limit(const struct child_request *request, int resource, int64_t val
 static void process_limits(const struct child_request *request)
 {
 	const struct spec_execution_limits *limits = &request->launch->limits;
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	char text[16];
 
 	(void)snprintf(text, sizeof(text), "%d", request->oom_score_adj);
 	if (io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text) < 0)
 		fail(request, CHILD_OOM_SCORE);
 	limit(request, RLIMIT_NOFILE, limits->nofile_max);
-	/* The leaf's pids.max counts processes; a second count per uid would only confuse. */
-	limit(request, RLIMIT_NPROC, SPEC_UNLIMITED);
 	limit(request, RLIMIT_FSIZE, limits->fsize_bytes_max);
 	limit(request, RLIMIT_CORE, request->core_bytes_max);
+	/* The leaf's pids.max counts processes; a second count per uid would only confuse.
+	 * Without CAP_SYS_RESOURCE it stays what we have ourselves. */
+	(void)prlimit(0, RLIMIT_NPROC, &unlimited, NULL);
 }
 
 /*

@@ -172,19 +172,35 @@ static int start(struct running *running, const struct tn_client *client, struct
 	return r;
 }
 
+/*
+ * Why it ended, in a line. The daemon hands the arguments on unread, so only we can say
+ * which command it was that could not be executed.
+ */
+static void say_why(const struct running *running, const struct tn_execution *execution)
+{
+	const char *why = tn_run_explanation(running->run);
+	const int64_t code = execution->exit_code;
+
+	if (why == NULL)
+		why = tn_reason_name(execution->reason);
+	if (execution->reason == TN_REASON_RUNTIME && (code == 126 || code == 127))
+		(void)fprintf(stderr, "tenant-run: %s: %s\n", running->options->command[0],
+		              why);
+	else
+		(void)fprintf(stderr, "tenant-run: %s\n", why);
+}
+
 /* Say and write down what is known of a run that has ended. Returns the exit status. */
 static int conclude(const struct running *running, struct run_report *report,
                     struct tn_error *err)
 {
 	const struct tn_execution *execution = tn_run_execution(running->run);
-	const char *why = tn_run_explanation(running->run);
 	int r;
 
 	if (running->options->verbose)
 		run_print_summary(execution, stderr);
 	if (!running->options->quiet && execution->reason != TN_REASON_EXITED)
-		(void)fprintf(stderr, "tenant-run: %s\n",
-		              why != NULL ? why : tn_reason_name(execution->reason));
+		say_why(running, execution);
 	r = run_report_finish(report, execution, NULL, err);
 	return r < 0 ? r : run_exit_status(execution);
 }
