@@ -101,7 +101,7 @@ static const char *const hidden_paths[] = {
 	"/proc/acpi/",      "/proc/asound/",       "/proc/scsi/",      "/proc/kcore",
 	"/proc/keys",       "/proc/key-users",     "/proc/kallsyms",   "/proc/kmsg",
 	"/proc/loadavg",    "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-	"/proc/interrupts", "/proc/sched_debug",  "/proc/pressure/",
+	"/proc/interrupts", "/proc/sched_debug",   "/proc/pressure/",
 };
 
 static const char *const read_only_paths[] = {

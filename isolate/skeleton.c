@@ -12,6 +12,8 @@
 #include <base/fd.h>
 #include <base/io.h>
 
+#include "template.h"
+
 #define COPY_FILE_BYTES_MAX (4 << 20)
 #define COPY_DEPTH_MAX      6
 
@@ -54,11 +56,6 @@ static const struct text {
 	{ "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"
 	                       "services: files\nprotocols: files\n" },
 	{ "etc/resolv.conf", "" },
-};
-
-/* Files read-only on every node of cgroup v2 that tell a run-time how large it may be. */
-static const char *const cgroup_files[] = {
-	"cgroup.controllers", "memory.max", "memory.current", "cpu.max", "pids.max",
 };
 
 static const char *const etc_copied[] = {
@@ -249,11 +246,11 @@ static int nodes_make(int root_fd, struct tn_error *err)
 		    fchmodat(root_fd, devices[i].path, 0666, 0) < 0)
 			return err_errno(err, "create /%s", devices[i].path);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(cgroup_files); i++) {
+	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++) {
 		char path[64];
 		int r;
 
-		(void)snprintf(path, sizeof(path), "sys/fs/cgroup/%s", cgroup_files[i]);
+		(void)snprintf(path, sizeof(path), "sys/fs/cgroup/%s", template_cgroup_file(i));
 		r = text_write(root_fd, path, "", err);
 		if (r < 0)
 			return r;

@@ -10,9 +10,8 @@
 #include <base/fd.h>
 #include <base/io.h>
 
+#include "fdcheck.h"
 #include "storage.h"
-
-#define FILTER_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static struct tenant *tenant_free(struct tenant *tenant)
 {
@@ -44,14 +43,15 @@ static struct tenant *tenant_new(const struct id *id, const char *name, int64_t 
 /* The policy's filter counts only if nobody can change it any more. */
 static int filter_load(int fd, struct sock_fprog *ret, struct tn_error *err)
 {
-	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 	size_t bytes;
+	int r;
 
-	if (seals < 0 || (seals & FILTER_SEALS) != FILTER_SEALS)
-		return err_refuse(err, TN_INVALID, "the filter is not a fully sealed memfd");
 	if (fstat(fd, &st) < 0)
 		return err_errno(err, "stat the filter");
+	r = fdcheck_sealed(fd, st.st_size, err);
+	if (r < 0)
+		return err_wrap(err, r, "filter");
 	bytes = (size_t)st.st_size;
 	if (st.st_size <= 0 || bytes % sizeof(struct sock_filter) != 0 ||
 	    bytes / sizeof(struct sock_filter) > SPEC_FILTER_INSNS_MAX)

@@ -7,7 +7,8 @@
 
 #define NAME_BYTES_MAX 64 /* with the NUL */
 #define NAME_RULE                                                                              \
-	"1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit, not ending in '-'"
+	"1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit, not ending in '-', "   \
+	"and no UUID"
 
 /*
  * A tenant's name is also its cgroup's and its host name, so the rule is checked
