@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Memory limits: who is ended, and what the record says of it."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from product import wait_for
+
+SWAP_FILE = Path("/var/tmp/tenantd-test-swap")
+
+
+def assert_out_of_memory(result, named):
+    assert (result.status, result.record["reason"]) == (137, "oom"), result
+    assert result.record["exit_code"] == 137
+    assert result.record["oom_kills"] >= 1
+    assert named in result.err.decode()
+
+
+def assert_had_enough(result):
+    assert (result.status, result.record["reason"]) == (0, "exited"), result
+    assert result.record["oom_kills"] == 0
+
+
+def test_memory_max_holds_two_executions_together_below_what_each_may_have(host):
+    tier = host.tier(memory_max="64M", execution_memory_max="64M")
+    tenant = host.tenant(tier)
+    eat = host.probe("eat")
+    # Each stays below its own limit; only the tenant's is exceeded.
+    holding = tenant.start([eat, "40", "hold"])
+    holding.wait_out(b"full")
+    second = tenant.start([eat, "40", "hold"])
+    ended = wait_for(lambda: [r for r in (holding, second) if r.poll() is not None],
+                     "one of the two to be ended")
+    assert len(ended) == 1
+    assert_out_of_memory(ended[0].wait(),
+                         f"killed by memory_max 64M ({host.where(tier, 'memory_max')})")
+    survivor = holding if ended[0] is second else second
+    survivor.wait_out(b"full")
+    assert survivor.stat("memory.max") == tenant.stat("memory.max") == 64 << 20
+    assert tenant.stat("memory.peak") <= 64 << 20
+    host.ctl("kill", survivor.id)
+    assert survivor.wait().record["reason"] == "killed"
+
+
+def test_with_room_for_both_neither_is_ended(host):
+    tenant = host.tenant(host.tier(memory_max="128M", execution_memory_max="64M"))
+    eat = host.probe("eat")
+    both = [tenant.start([eat, "40", "hold"]) for _ in range(2)]
+    for running in both:
+        running.wait_out(b"full")
+    assert tenant.stat("memory.current") >= 80 << 20
+    assert [running.poll() for running in both] == [None, None]
+
+
+def test_execution_memory_max_ends_one_execution_and_not_its_neighbour(host):
+    tier = host.tier(memory_max="256M", execution_memory_max="32M")
+    tenant = host.tenant(tier)
+    eat = host.probe("eat")
+    neighbour = tenant.start([eat, "20", "hold"])
+    neighbour.wait_out(b"full")
+    result = tenant.run([eat, "48"])
+    assert_out_of_memory(result, "killed by execution_memory_max 32M "
+                                 f"({host.where(tier, 'execution_memory_max')})")
+    assert result.out == b""
+    assert neighbour.stat("memory.max") == 32 << 20
+    assert neighbour.poll() is None
+    # The same in a tenant whose tier gives no such limit.
+    assert_had_enough(host.tenant(host.tier(memory_max="256M")).run([eat, "48"]))
+
+
+def test_memory_narrows_one_execution(host):
+    tenant = host.tenant(host.tier(memory_max="128M"))
+    eat = host.probe("eat")
+    assert_out_of_memory(tenant.run([eat, "48"], "--memory", "32M"),
+                         "killed by execution_memory_max 32M (--memory)")
+    assert_had_enough(tenant.run([eat, "48"]))
+    running = tenant.start(["sleep", "60"], "--memory", "32M")
+    assert running.stat("memory.max") == 32 << 20
+
+
+def test_files_in_tmp_count_as_memory(host):
+    tenant = host.tenant(host.tier(memory_max="32M"))
+    result = tenant.run(["dd", "if=/dev/zero", "of=/tmp/x", "bs=1M", "count=64"])
+    # At the limit dd is ended, or the file system is full: whichever the kernel meets first.
+    assert result.status in (1, 137), result
+    assert result.record["memory_peak_bytes"] <= 32 << 20
+    assert host.tenant(host.tier(memory_max="128M")).run(
+        ["dd", "if=/dev/zero", "of=/tmp/x", "bs=1M", "count=64"]).status == 0
+
+
+def test_memory_high_slows_down_without_killing(host):
+    eat = host.probe("eat")
+    slowed = host.tenant(host.tier(memory_max="256M", memory_high="32M"))
+    running = slowed.start([eat, "128"])
+    wait_for(lambda: slowed.stat("memory.events", "high") > 0, "memory.high to be met")
+    # As long as this takes without it, several times over.
+    begin = time.monotonic()
+    assert_had_enough(host.tenant(host.tier(memory_max="256M")).run([eat, "128"]))
+    time.sleep(2 * (time.monotonic() - begin))
+    assert running.poll() is None
+    assert running.out() == b""
+    assert running.stat("memory.current") < 128 << 20
+    assert slowed.stat("memory.events", "oom_kill") == 0
+    host.ctl("kill", running.id)
+    record = running.wait().record
+    assert (record["reason"], record["oom_kills"]) == ("killed", 0)
+    assert record["stall_memory_usec"] > 0
+
+
+@pytest.fixture
+def swap():
+    """256 MiB of swap space, of which the guest has none."""
+    assert len(Path("/proc/swaps").read_text("ascii").splitlines()) == 1
+    subprocess.run(["dd", "if=/dev/zero", f"of={SWAP_FILE}", "bs=1M", "count=256"],
+                   check=True, stderr=subprocess.DEVNULL)
+    SWAP_FILE.chmod(0o600)
+    subprocess.run(["mkswap", SWAP_FILE], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["swapon", SWAP_FILE], check=True)
+    yield
+    subprocess.run(["swapoff", SWAP_FILE], check=True)
+    SWAP_FILE.unlink()
+
+
+def test_memory_swap_max_gives_as_much_swap_and_no_more(host, swap):
+    eat = host.probe("eat")
+    for swap_max, written in (0, "0"), ("16M", str(16 << 20)):
+        tier = host.tier(memory_max="32M", memory_swap_max=swap_max)
+        tenant = host.tenant(tier)
+        assert tenant.read("memory.swap.max") == written
+        assert_out_of_memory(tenant.run([eat, "64"]), "killed by memory_max 32M")
+    for swap_max, written in ("128M", str(128 << 20)), ("max", "max"):
+        tenant = host.tenant(host.tier(memory_max="32M", memory_swap_max=swap_max))
+        assert tenant.read("memory.swap.max") == written
+        running = tenant.start([eat, "64", "hold"])
+        running.wait_out(b"full", timeout=60)
+        assert tenant.stat("memory.swap.current") >= 30 << 20
+        assert tenant.stat("memory.current") <= 32 << 20
+
+
+def test_oom_group_ends_the_whole_execution(host):
+    tenant = host.tenant(host.tier(memory_max="32M", oom="group"))
+    result = tenant.run([host.probe("eat"), "64", "child"])
+    assert_out_of_memory(result, "killed by memory_max 32M")
+    assert result.out == b""
+
+
+def test_oom_process_ends_the_one_process_and_the_others_go_on(host):
+    tenant = host.tenant(host.tier(memory_max="32M", oom="process"))
+    result = tenant.run([host.probe("eat"), "64", "child"])
+    assert result.out == b"the child was ended by signal 9\n"
+    assert (result.status, result.record["reason"]) == (0, "exited")
+    assert result.record["oom_kills"] == 1
+
+
+def test_reload_changes_the_memory_limit_of_what_runs(host):
+    tier = host.tier(memory_max="64M")
+    tenant = host.tenant(tier)
+    running = tenant.start(["sleep", "60"])
+    assert tenant.stat("memory.max") == 64 << 20 and running.id
+    host.tier(tier, memory_max="96M")
+    wait_for(lambda: tenant.stat("memory.max") == 96 << 20, "the new limit")
+    assert running.poll() is None
