@@ -167,6 +167,21 @@ static void limit(const struct child_request *request, int resource, int64_t val
 }
 
 /*
+ * The way in takes descriptors of its own, above all of tenantd's: the tier's number, which
+ * may be smaller, holds from fds_arrange() on. A greater one has to be allowed here.
+ */
+static void descriptors_allow(const struct child_request *request)
+{
+	const int64_t wanted = request->launch->limits.nofile_max;
+	struct rlimit now;
+
+	if (prlimit(0, RLIMIT_NOFILE, NULL, &now) < 0)
+		fail(request, CHILD_RLIMIT);
+	if (now.rlim_max < (rlim_t)wanted)
+		limit(request, RLIMIT_NOFILE, wanted);
+}
+
+/*
  * Both while still in the initial user namespace: raising limits and fixing the lowest
  * oom_score_adj take capabilities over it.
  */
@@ -179,7 +194,7 @@ static void process_limits(const struct child_request *request)
 	(void)snprintf(text, sizeof(text), "%d", request->oom_score_adj);
 	if (io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text) < 0)
 		fail(request, CHILD_OOM_SCORE);
-	limit(request, RLIMIT_NOFILE, limits->nofile_max);
+	descriptors_allow(request);
 	limit(request, RLIMIT_FSIZE, limits->fsize_bytes_max);
 	limit(request, RLIMIT_CORE, request->core_bytes_max);
 	/* The leaf's pids.max counts processes; a second count per uid would only confuse.
@@ -427,6 +442,7 @@ void child_enter(const struct child_request *request)
 
 	fds_arrange(request);
 	moved.report_fd = INIT_REPORT_FD;
+	limit(&moved, RLIMIT_NOFILE, request->launch->limits.nofile_max);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(&moved, CHILD_NO_NEW_PRIVS);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, request->filter) < 0)
