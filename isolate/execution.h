@@ -33,7 +33,8 @@ struct execution {
 	uint64_t serial;       /* of the launch request; 0 after a restart */
 	int leaf_fd;
 	int status_fd;
-	bool child;                 /* ours to wait for; after a restart it is not */
+	bool child; /* ours to wait for: until it is reaped, and not after a restart */
+	int off_cpu_tries;
 	bool terminated;            /* SIGTERM was sent at the deadline */
 	struct init_report failure; /* error != 0: what failed before the workload ran */
 	enum spec_kill_why killed;

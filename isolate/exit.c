@@ -5,6 +5,7 @@
  * destroys the evidence, so nobody else does.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,16 @@
 
 #include <base/clock.h>
 #include <base/fd.h>
+#include <base/io.h>
 #include <base/log.h>
 
 #include "cgroup.h"
 #include "execution_state.h"
 
-/* How long to wait before a leaf that is still busy is looked at again. */
-#define EXIT_RETRY_NSEC 2000000
+/* How long to wait before an end that is not quite one is looked at again. */
+#define EXIT_RETRY_NSEC 1000000
+/* And how often for the last process to leave its CPU. */
+#define EXIT_OFF_CPU_TRIES_MAX 100
 
 static void report_take(struct execution *e, const struct init_report *report)
 {
@@ -140,13 +144,12 @@ static void exited_fill(struct execution *e)
 	                                            CLOCK_NSEC_PER_USEC;
 }
 
-/* Come back: something in the leaf still ends, or its last page is still written. */
+/* Come back: something in the leaf still ends. */
 static void retry_later(struct execution *e)
 {
 	const struct itimerspec soon = { .it_value = { .tv_nsec = EXIT_RETRY_NSEC } };
 
 	loop_remove(e->all->loop, &e->pid);
-	fd_closep(&e->pid.fd);
 	(void)timerfd_settime(e->timer.fd, 0, &soon, NULL);
 	e->timer.ready = execution_pid_ready;
 }
@@ -207,6 +210,20 @@ void execution_end(struct execution *e)
 	execution_release(e);
 }
 
+/*
+ * A process tells of its end before it leaves its CPU for the last time, and only then
+ * does the kernel charge it for its last stretch. Until it is reaped, /proc/PID/syscall
+ * says which: "running", or else the kernel has waited for it to be off its CPU.
+ */
+static bool off_cpu(const struct execution *e)
+{
+	char path[32], text[128];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", e->record.pid);
+	return io_read_file_at(AT_FDCWD, path, text, sizeof(text)) < 0 ||
+	       strncmp(text, "running", strlen("running")) != 0;
+}
+
 void execution_pid_ready(void *context, uint32_t events)
 {
 	struct execution *e = context;
@@ -223,9 +240,13 @@ void execution_pid_ready(void *context, uint32_t events)
 			execution_tell_started(e, true, NULL);
 		}
 	}
-	if (e->pid.fd < 0)
-		(void)!read(e->timer.fd, &ticks, sizeof(ticks));
-	else if (e->child)
+	(void)!read(e->timer.fd, &ticks, sizeof(ticks));
+	if (e->child && !off_cpu(e) && e->off_cpu_tries++ < EXIT_OFF_CPU_TRIES_MAX) {
+		retry_later(e);
+		return;
+	}
+	if (e->child)
 		(void)waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED | WNOHANG);
+	e->child = false;
 	execution_end(e);
 }

@@ -373,6 +373,13 @@ static int kernel_objects(struct tenantd *d, struct tn_error *err)
 	char path[300];
 	int r;
 
+	/* systemd gave us a copy of the host's mount namespace; where process 1 is none of
+	 * ours to look at, the one we were started in is the host's. */
+	d->executions.host_mnt_fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (d->executions.host_mnt_fd < 0)
+		d->executions.host_mnt_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (d->executions.host_mnt_fd < 0)
+		return err_errno(err, "the host's mount namespace");
 	/* Mounts of ours are nobody else's business, and libcgroup is confined by one. */
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_errno(err, "private mount namespace");
@@ -391,9 +398,6 @@ static int kernel_objects(struct tenantd *d, struct tn_error *err)
 	d->executions.init_fd = init_load(d->options.libexec_dir, err);
 	if (d->executions.init_fd < 0)
 		return d->executions.init_fd;
-	d->executions.host_mnt_fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (d->executions.host_mnt_fd < 0)
-		return err_errno(err, "the host's mount namespace");
 	d->channel.listen_fd = control_listen(d->options.run_dir, err);
 	return d->channel.listen_fd < 0 ? d->channel.listen_fd : 0;
 }
