@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Do the manual pages say what the programs say?
+
+  manual.py [--self-test] SOURCE-TREE BUILD-TREE
+
+Each option in the help of tenant-run, of every command of tenantctl and of tenantd, each key
+of a tier and of bounds.conf, with its range and default, must stand in the page, where the
+page explains it; and no page may explain an option that is not there. Prints one line per
+offence and exits 1 if there is any. With --self-test, takes each of these out of the pages in
+turn and fails if one of them is not missed.
+"""
+
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+PAGES = ["tenant-run.1", "tenantctl.1", "tenantd-bounds.5", "tenantd-tier.5", "tenantd.8"]
+OPTION = re.compile(r"^ {2,6}(?:(-[a-zA-Z]), )?(--[a-z-]+)")
+# Beyond every limit, in some unit.
+BEYOND = ["0", "1us", "1025T", "99999999999999999"]
+C_NAMES = {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "INT64_MAX": (1 << 63) - 1,
+           "BOUNDS_UID_END": (1 << 32) - 1}
+
+
+def run(*command):
+    # What a command says is the point here, not how it ends.
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def options_in(text):
+    return [name for line in text.splitlines() if (match := OPTION.match(line))
+            for name in match.groups() if name]
+
+
+def c_number(text):
+    """The value of a constant expression as our tables hold them: factors."""
+    text = re.sub(r"INT64_C\((\d+)\)", r"\1", text)
+    return math.prod(C_NAMES[factor] if factor in C_NAMES else int(factor)
+                     for factor in re.split(r"[ ()*]+", text.strip("() ")))
+
+
+def as_size(number):
+    for suffix, shift in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
+        if number and number % (1 << shift) == 0:
+            return f"{number >> shift}{suffix}"
+    return str(number)
+
+
+def as_span(usec):
+    for suffix, unit in (("h", 3600000000), ("min", 60000000), ("s", 1000000)):
+        if usec % unit == 0:
+            return f"{usec // unit}{suffix}"
+    return f"{usec}us"
+
+
+def limit_defaults(path):
+    """Of each limit, as a tier file writes it."""
+    known = {"POLICY_UNLIMITED": "max", "POLICY_CPU_PERIOD_USEC": "100%",
+             "POLICY_OOM_GROUP": "group"}
+    formats = {"BYTES": as_size, "DURATION": as_span, "COUNT": str}
+    defaults = {}
+    with open(path, encoding="utf-8") as file:
+        rows = re.findall(r'\.key = "(\w+)",\s*\.type = LIMITS_(\w+),(.*?)\.about', file.read(),
+                          re.DOTALL)
+    for key, kind, row in rows:
+        same = re.search(r'\.same_as = "(\w+)"', row)
+        fallback = re.search(r"\.fallback = ([^,]+),", row)
+        if same:
+            defaults[key] = same[1]
+        elif fallback[1] in known:
+            defaults[key] = known[fallback[1]]
+        else:
+            defaults[key] = formats[kind](c_number(fallback[1]))
+    return defaults
+
+
+def bounds_keys(path):
+    """Each key of bounds.conf and what stands in parentheses behind it."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    keys = {}
+    for name, is_path, low, high, default in re.findall(
+            r'\{ "(\w+)",\s*(true|false),\s*([^,]+),\s*([^,]+),\s*([^,]+),\s*offsetof', text):
+        if is_path == "true":
+            default = re.search(rf'\.{name} = "([^"]+)"', text)[1]
+            keys[name] = f"(a path; default {default})"
+        else:
+            keys[name] = f"({c_number(low)} to {c_number(high)}; default {c_number(default)})"
+    return keys
+
+
+class Facts:
+    """What the programs say of themselves."""
+
+    def __init__(self, source, build):
+        self.ctl = os.path.join(build, "tools/tenantctl")
+        self.run_options = options_in(run(os.path.join(build, "tools/tenant-run"), "--help"))
+        self.daemon_options = re.findall(r"--[a-z-]+(?=[\] ])",
+                                         run(os.path.join(build, "isolate/tenantd"), "--usage"))
+        text = run(self.ctl, "--help")
+        self.global_options = options_in(text)
+        self.commands = {name: options_in(run(self.ctl, *name.split(), "--help")) for name in
+                         re.findall(r"^  ([a-z]+(?: [a-z]+)?) ", text, re.MULTILINE)}
+        self.tier_keys = (self.keys("") + self.keys("network") + self.keys("binds"))
+        self.limits = {key: self.range(key) for key in self.keys("limits")}
+        defaults = limit_defaults(os.path.join(source, "policy/limits.c"))
+        self.limits = {key: (low_high, defaults[key])
+                       for key, low_high in self.limits.items()}
+        self.bounds = bounds_keys(os.path.join(source, "isolate/bounds.c"))
+
+    def check(self, text):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.yaml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("tier: x\n" + text)
+            return run(self.ctl, "policy", "check", path)
+
+    def keys(self, noun):
+        said = self.check(f"{noun}: {{zzzzzzzz: 1}}\n" if noun else "zzzzzzzz: 1\n")
+        return said.strip().rpartition("this version enforces: ")[2].split(", ")
+
+    def range(self, key):
+        """ "4M to 1024T" """
+        for value in BEYOND:
+            said = self.check(f"limits: {{{key}: {value}}}\n")
+            match = re.search(r"is out of range; expected .*?(\S+ to [^\s,]+)( or max)?", said)
+            if match:
+                return match[1]
+        return ""
+
+    def complete(self):
+        """Nothing was found where there is something: the programs or their sources changed."""
+        return {
+            "tenant-run's options": len(self.run_options) >= 16,
+            "tenantd's options": len(self.daemon_options) >= 7,
+            "tenantctl's commands": len(self.commands) >= 10 and all(self.commands.values()),
+            "a tier's keys": len(self.tier_keys) >= 10 and len(self.limits) >= 13,
+            "a tier's ranges": sum(bool(low_high) for low_high, _ in self.limits.values()) ==
+            len(self.limits) - 1,  # but for oom, which has words
+            "the keys of bounds.conf": len(self.bounds) >= 9,
+        }
+
+
+def terms(text):
+    """The lines that a page explains something under, in bold at their beginning."""
+    return [line for line in text.splitlines() if line.startswith("*")]
+
+
+def explains(text, option):
+    return any(f"*{option}*" in line for line in terms(text))
+
+
+def section(text, title):
+    """What stands below heading @title; headings in a row share it."""
+    parts = re.split(r"^(#+ .*)$", text, flags=re.MULTILINE)
+    for i in range(1, len(parts), 2):
+        if re.match(rf"#+ {re.escape(title)}( |$)", parts[i]):
+            while not parts[i + 1].strip() and i + 3 < len(parts):
+                i += 2
+            return parts[i + 1]
+    return ""
+
+
+def check_options(name, text, options):
+    for option in options:
+        if not explains(text, option):
+            yield f"{name}: option {option} is not explained"
+
+
+def check_surplus(name, text, options):
+    for line in terms(text):
+        for option in re.findall(r"\*(--?[a-z][a-z-]*)\*", line.partition(" (")[0]):
+            if line.startswith("*-") and option not in options:
+                yield f"{name}: {option} is explained and is no option"
+
+
+def check_tier(text, facts):
+    for key in facts.tier_keys:
+        if not re.search(rf"^\t?\*{key}\* \(", text, re.MULTILINE):
+            yield f"tenantd-tier.5: key {key} is not explained"
+    for key, (low_high, default) in facts.limits.items():
+        found = re.search(rf"^\*{key}\* \((.*)\)$", text, re.MULTILINE)
+        if not found:
+            yield f"tenantd-tier.5: limit {key} is not explained"
+        elif low_high not in found[1]:
+            yield f"tenantd-tier.5: {key} ranges from {low_high}"
+        elif not found[1].endswith(f"default: {default}"):
+            yield f"tenantd-tier.5: {key} has default {default}"
+
+
+def check_bounds(text, keys):
+    for key, about in keys.items():
+        if f"\n*{key}* {about}\n" not in text:
+            yield f"tenantd-bounds.5: expected '*{key}* {about}'"
+
+
+def check(pages, facts):
+    for what, found in facts.complete().items():
+        if not found:
+            yield f"{what} could not be found out"
+    yield from check_options("tenant-run.1", pages["tenant-run.1"], facts.run_options)
+    yield from check_surplus("tenant-run.1", pages["tenant-run.1"], facts.run_options)
+    yield from check_options("tenantd.8", pages["tenantd.8"], facts.daemon_options)
+    yield from check_surplus("tenantd.8", pages["tenantd.8"], facts.daemon_options)
+
+    ctl = pages["tenantctl.1"]
+    common = section(ctl, "OPTIONS")
+    yield from check_options("tenantctl.1", common, facts.global_options)
+    for command, options in facts.commands.items():
+        text = section(ctl, command)
+        if not text:
+            yield f"tenantctl.1: command {command} has no section"
+        yield from check_options(f"tenantctl.1, {command}", common + text, options)
+        yield from check_surplus(f"tenantctl.1, {command}", text, options)
+    yield from check_tier(pages["tenantd-tier.5"], facts)
+    yield from check_bounds(pages["tenantd-bounds.5"], facts.bounds)
+
+
+def self_test(pages, facts):
+    """Each as (page, what stands there, what stands there instead)."""
+    changes = [("tenant-run.1", f"*{option}*", "*x*") for option in facts.run_options]
+    changes += [("tenantd.8", f"*{option}*", "*x*") for option in facts.daemon_options]
+    changes += [("tenantctl.1", f"*{option}*", "*x*")
+                for options in facts.commands.values() for option in options]
+    changes += [("tenantctl.1", f"\n## {command}", "\n## x") for command in facts.commands]
+    changes += [("tenantd-tier.5", f"*{key}* (", "*x* (")
+                for key in facts.tier_keys + list(facts.limits)]
+    changes += [("tenantd-tier.5", f"default: {default})", "default: x)")
+                for _, default in facts.limits.values()]
+    changes += [("tenantd-tier.5", low_high, "x") for low_high, _ in facts.limits.values()
+                if low_high]
+    changes += [("tenantd-bounds.5", f"*{key}* {about}", f"*{key}* (x)")
+                for key, about in facts.bounds.items()]
+    changes += [(page, "\n# OPTIONS\n", "\n# OPTIONS\n\n*--frob*\n\tx\n")
+                for page in ("tenant-run.1", "tenantd.8")]
+    changes += [("tenantctl.1", "\n## list\n", "\n## list\n\n*--frob*\n\tx\n")]
+    for page, old, new in changes:
+        changed = dict(pages, **{page: pages[page].replace(old, new)})
+        if changed == pages or not list(check(changed, facts)):
+            yield f"{page}: '{old.strip()}' made '{new.strip()}' is not noticed"
+
+
+def main():
+    arguments = sys.argv[1:]
+    testing = "--self-test" in arguments
+    source, build = [argument for argument in arguments if argument != "--self-test"]
+    facts = Facts(source, build)
+    pages = {}
+    for page in PAGES:
+        with open(os.path.join(source, "tools/man", page + ".scd"), encoding="utf-8") as file:
+            pages[page] = file.read()
+    offences = list((self_test if testing else check)(pages, facts))
+    for offence in offences:
+        print(offence)
+    return bool(offences)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
