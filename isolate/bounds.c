@@ -187,9 +187,9 @@ int bounds_load(const char *path, struct bounds *ret, struct tn_error *err)
 		                  BOUNDS_FILE_BYTES_MAX);
 	text[n] = '\0';
 	r = bounds_parse(text, (size_t)n, ret, err);
-	if (r < 0)
+	if (r < 0 && err->line > 0)
 		return err_wrap(err, r, "%s:%" PRIu32, path, err->line);
-	return 0;
+	return r < 0 ? err_wrap(err, r, "%s", path) : 0;
 }
 
 static bool within(int64_t value, int64_t min, int64_t max)

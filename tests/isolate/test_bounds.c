@@ -277,4 +277,7 @@ Test(bounds_file, is_named_with_its_line_when_it_is_wrong)
 	rig_need_root();
 	rig_put("bounds.conf", "slots_max = 5\n\nslots = 5\n", 0600);
 	load_expect(TN_INVALID, "bounds.conf:3: unknown key 'slots'");
+	/* What no single line is to blame for has no number. */
+	rig_put("bounds.conf", "uid_base = 4294901760\n", 0600);
+	load_expect(TN_INVALID, "bounds.conf: uid_base and slots_max reach");
 }
