@@ -43,14 +43,20 @@ static const struct key *key_find(const char *name)
 	return NULL;
 }
 
-/* An absolute path without a component that leads elsewhere. */
+/* An absolute path whose components are all names: none empty, "." or "..". */
 static bool path_plain(const char *path)
 {
-	size_t n = strlen(path);
+	if (path[0] != '/' || strlen(path) >= SPEC_PATH_BYTES_MAX)
+		return false;
+	while (*path == '/') {
+		const char *component = path + 1;
+		size_t n = strcspn(component, "/");
 
-	return path[0] == '/' && n > 1 && n < SPEC_PATH_BYTES_MAX && path[n - 1] != '/' &&
-	       strstr(path, "//") == NULL && strstr(path, "/../") == NULL &&
-	       strstr(path, "/./") == NULL && (n < 3 || strcmp(path + n - 3, "/..") != 0);
+		if (n == 0 || (n <= 2 && strspn(component, ".") >= n))
+			return false;
+		path = component + n;
+	}
+	return true;
 }
 
 static int value_set(struct bounds *bounds, const struct key *key, const char *value,
@@ -181,9 +187,9 @@ int bounds_load(const char *path, struct bounds *ret, struct tn_error *err)
 		                  BOUNDS_FILE_BYTES_MAX);
 	text[n] = '\0';
 	r = bounds_parse(text, (size_t)n, ret, err);
-	if (r < 0)
+	if (r < 0 && err->line > 0)
 		return err_wrap(err, r, "%s:%" PRIu32, path, err->line);
-	return 0;
+	return r < 0 ? err_wrap(err, r, "%s", path) : 0;
 }
 
 static bool within(int64_t value, int64_t min, int64_t max)

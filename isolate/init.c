@@ -244,6 +244,16 @@ static bool reap(int workload_pid, int *status)
 	}
 }
 
+/*
+ * To the workload's group. Until the child leads one there is none: then to the child,
+ * which has every signal blocked and takes it once it is ready.
+ */
+static void forward(long workload_pid, long signal)
+{
+	if (CALL(__NR_kill, -workload_pid, signal, 0, 0) == -ESRCH)
+		CALL(__NR_kill, workload_pid, signal, 0, 0);
+}
+
 void init_main(long *stack)
 {
 	uint64_t all = ~(uint64_t)0;
@@ -277,7 +287,7 @@ void init_main(long *stack)
 		if (signal == INIT_SIGCHLD && reap((int)pid, &status))
 			break;
 		if (signal > 0 && signal != INIT_SIGCHLD)
-			CALL(__NR_kill, -pid, signal, 0, 0);
+			forward(pid, signal);
 	}
 
 	status_write(INIT_STATUS_WAITED, status, 0);

@@ -50,7 +50,8 @@ int storage_remove_empty(const char *root, const struct id *tenant, struct tn_er
 	cleanup_fd int dir_fd = directory_open(root, tenant, false, &cause);
 	char path[PATH_MAX], name[ID_TEXT_BYTES];
 
-	if (dir_fd == -ENOENT)
+	/* A root that is gone may only not be mounted: then nobody knows what is stored. */
+	if (dir_fd == -ENOENT && access(root, F_OK) == 0)
 		return 0;
 	if (dir_fd < 0) {
 		*err = cause;
