@@ -86,6 +86,10 @@ int child_error(uint32_t stage, int32_t error, struct tn_error *err)
 {
 	const char *what = "set up the sandbox";
 
+	/* Told from a refusal by executions_max through its errno. */
+	if (stage == INIT_STAGE_FORK && error == EAGAIN)
+		return err_set(err, TN_QUOTA, EAGAIN,
+		               "tasks_max is reached (the kernel's pids.max)");
 	errno = error > 0 ? error : EIO;
 	if (stage > 0 && stage < CHILD_STAGES_N)
 		what = stage_texts[stage];

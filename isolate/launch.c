@@ -140,8 +140,10 @@ static int clone_child(struct execution *e, const struct child_request *request,
 	if (pid == 0)
 		child_enter(request);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	if (pid < 0 && errno == EAGAIN)
+		return child_error(INIT_STAGE_FORK, EAGAIN, err);
 	if (pid < 0)
-		return err_errno(err, "clone into the leaf");
+		return err_errno(err, "clone into the leaf: %s", strerror(errno));
 	*ret_pid_fd = pid_fd;
 	e->record.pid = (int32_t)pid;
 	e->child = true;

@@ -216,19 +216,36 @@ static void run_on_exited(void *userdata, const struct record *record, const cha
 	                     encode_record(record), "explanation", encode_text(why)));
 }
 
-static void run_on_refused(void *userdata, const struct tn_error *err)
+/* The kernel refused, by one of its two counters; it does not tell the one of processes. */
+static void run_quota(const struct call *call, const struct tn_error *err,
+                      struct call_quota *ret)
 {
-	struct call *call = userdata;
 	const struct run *run = call->state;
+	const struct spec_tenant_limits *limits = &run->plan.tenant;
 
-	if (err->code == TN_QUOTA)
-		call->quota = (struct call_quota){
+	if (err->sys_errno == EAGAIN)
+		*ret = (struct call_quota){
+			.meter = "tasks",
+			.limit = limits->tasks_max,
+			.used = limits->tasks_max,
+			.requested = 1,
+		};
+	else
+		*ret = (struct call_quota){
 			.meter = "executions",
-			.limit = run->plan.tenant.executions_max,
+			.limit = limits->executions_max,
 			.used = (int64_t)executions_count(call->context->executions,
 			                                  &run->tenant->row.id),
 			.requested = 1,
 		};
+}
+
+static void run_on_refused(void *userdata, const struct tn_error *err)
+{
+	struct call *call = userdata;
+
+	if (err->code == TN_QUOTA)
+		run_quota(call, err, &call->quota);
 	call_fail(call, err);
 }
 
