@@ -35,14 +35,15 @@ _numbers = itertools.count(1)
 
 
 def wait_for(condition, what, timeout=20.0, every=0.02):
-    """Gives what `condition` gives once that is true; fails naming `what` after `timeout`."""
+    """Gives what `condition` gives once that is true; fails naming `what`, a text or a function
+    that gives one, after `timeout`."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() >= deadline:
-            raise AssertionError(f"waited {timeout:g} s for {what}")
+            raise AssertionError(f"waited {timeout:g} s for {what() if callable(what) else what}")
         time.sleep(every)
 
 
@@ -107,10 +108,18 @@ class Running:
             raise AssertionError(f"ended before it started: {self.err()!r}")
         return None
 
+    def _plight(self):
+        leaves = {leaf: (self.tenant.cgroup / leaf / "cgroup.procs").read_text("ascii").split()
+                  for leaf in self.tenant.leaves()}
+        stacks = {pid: Path(f"/proc/{pid}/wchan").read_text("ascii")
+                  for pid in sum(leaves.values(), [str(self.pid)])}
+        return (f"the start of {self.process.args}, which said {self.err()!r}; leaves {leaves}, "
+                f"waiting in {stacks}, listed {self.tenant.ps()}")
+
     @property
     def id(self):
         """Waits until the workload has been executed."""
-        return wait_for(self._started, "the execution's start")
+        return wait_for(self._started, self._plight)
 
     @property
     def leaf(self):
@@ -125,8 +134,15 @@ class Running:
 
     def wait_out(self, text, timeout=30):
         """Waits until the workload has written `text`, gives all that it has."""
-        return wait_for(lambda: self.out() if text in self.out() else None,
-                        f"{text!r} in the output", timeout)
+
+        def written():
+            ended = self.poll() is not None
+            if text in self.out():
+                return self.out()
+            assert not ended, f"ended without {text!r}: {self.out()!r} {self.err()!r}"
+            return None
+
+        return wait_for(written, f"{text!r} in the output", timeout)
 
     def wait(self, timeout=60):
         status = self.process.wait(timeout)

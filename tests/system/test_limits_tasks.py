@@ -41,10 +41,34 @@ def test_a_fork_bomb_stays_at_tasks_max_and_is_gone_soon_after_kill(host, tasks_
 
 def test_tasks_max_counts_all_executions_of_a_tenant_together(host):
     tenant = host.tenant(host.tier(tasks_max=20))
-    for _ in range(2):
-        tenant.start([host.probe("bomb")]).wait_out(b"lit")
-    seen = pids_seen(lambda: tenant.stat("pids.current"), 2)
-    assert max(seen) == 20
+    eight = "for i in 1 2 3 4 5 6 7 8; do sleep 60 & done; echo up; wait"
+    first = tenant.start(["sh", "-c", eight])
+    first.wait_out(b"up")
+    wait_for(lambda: tenant.stat("pids.current") == 10, "the first one's ten")
+    second = tenant.start([host.probe("bomb")])
+    second.wait_out(b"lit")
+    assert max(pids_seen(lambda: tenant.stat("pids.current"), 2)) == 20
+    assert second.stat("pids.current") == 10
+
+
+def test_a_tenant_without_a_process_left_is_told_so_by_name(host):
+    tenant = host.tenant(host.tier(tasks_max=20))
+    tenant.start([host.probe("bomb")]).wait_out(b"lit")
+    wait_for(lambda: tenant.stat("pids.current") == 20, "the bomb to be at its limit")
+    result = tenant.run(["true"])
+    assert (result.status, result.record["reason"]) == (125, "runtime")
+    assert b"tasks_max" in result.err
+    assert len(tenant.leaves()) == 1
+
+
+def test_a_tenant_with_room_for_no_more_than_the_sandbox_is_told_the_same(host):
+    tenant = host.tenant(host.tier(tasks_max=4))
+    tenant.start(["sh", "-c", "sleep 60; true"])
+    wait_for(lambda: tenant.stat("pids.current") == 3, "its three")
+    result = tenant.run(["true"])
+    assert (result.status, result.record["reason"]) == (125, "runtime")
+    assert b"tasks_max" in result.err
+    assert len(tenant.leaves()) == 1
 
 
 def test_a_bomb_in_one_tenant_leaves_another_its_processes(host):
