@@ -51,7 +51,6 @@ int cmd_ps(struct ctl *ctl, struct tn_error *err)
 	int r;
 
 	if (ctl->json) {
-		jout_begin(&out, NULL, '[');
 		r = tn_execution_list(ctl->client, tenant, ctl->all, as_json, &out, err);
 		if (r == 0) {
 			jout_end_lines(&out);
