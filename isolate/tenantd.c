@@ -71,11 +71,12 @@ static int usage(int status)
 {
 	(void)fputs("usage: tenantd [--config-dir DIR] [--state-dir DIR] [--run-dir DIR]\n"
 	            "               [--libexec-dir DIR] [--cgroup-root DIR] [--user NAME]\n"
-	            "               [--allow-missing-controllers]\n",
+	            "               [--allow-missing-controllers] [--help] [--version]\n",
 	            status == 0 ? stdout : stderr);
 	return status;
 }
 
+/* 0, -EINVAL, or the letter of an option that asks for an answer and no daemon. */
 static int options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -86,6 +87,8 @@ static int options_parse(struct options *o, int argc, char **argv)
 		{ "cgroup-root", required_argument, NULL, 'g' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "allow-missing-controllers", no_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char **texts[] = {
@@ -97,6 +100,8 @@ static int options_parse(struct options *o, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
 		if (c == 'm')
 			o->allow_missing_controllers = true;
+		else if (c == 'h' || c == 'v')
+			return c;
 		else if (c < (int)ARRAY_LEN(texts) && texts[c] != NULL)
 			*texts[c] = optarg;
 		else
@@ -440,8 +445,11 @@ int main(int argc, char **argv)
 	int r;
 
 	(void)umask(022);
-	if (options_parse(&d.options, argc, argv) < 0)
-		return usage(2);
+	r = options_parse(&d.options, argc, argv);
+	if (r == 'v')
+		return printf("tenantd %s\n", TENANTD_VERSION) < 0;
+	if (r != 0)
+		return usage(r == 'h' ? 0 : 2);
 	r = start(&d, &err);
 	if (r == 0)
 		r = loop_run(&d.loop, &err);

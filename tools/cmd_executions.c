@@ -51,7 +51,6 @@ int cmd_ps(struct ctl *ctl, struct tn_error *err)
 	int r;
 
 	if (ctl->json) {
-		jout_begin(&out, NULL, '[');
 		r = tn_execution_list(ctl->client, tenant, ctl->all, as_json, &out, err);
 		if (r == 0) {
 			jout_end_lines(&out);
@@ -149,10 +148,8 @@ static const char *meter_text(const struct tn_count *meter, char *cell)
 		const char *ending;
 		const char *(*format)(int64_t amount, char *cell);
 	} units[] = {
-		{ "_time", output_duration },
-		{ "_usec", output_duration },
-		{ "_bytes", output_bytes },
-		{ "_mib_msec", output_memory_integral },
+		{ "_time", output_duration }, { "_usec", output_duration },
+		{ "_bytes", output_bytes },   { "_mib_msec", output_memory_integral },
 		{ "", format_count },
 	};
 	size_t n = strlen(meter->name);

@@ -140,7 +140,6 @@ int cmd_list(struct ctl *ctl, struct tn_error *err)
 	int r;
 
 	if (ctl->json) {
-		jout_begin(&out, NULL, '[');
 		r = tn_tenant_list(ctl->client, list_as_json, &out, err);
 		/* Left open if the list is not whole: that must not read as one that is. */
 		if (r == 0) {

@@ -108,8 +108,15 @@ void jout_bool(struct jout *out, const char *key, bool value)
 	(void)fputs(value ? "true" : "false", out->file);
 }
 
+static void begin_lines(struct jout *out)
+{
+	if (out->depth == 0)
+		jout_begin(out, NULL, '[');
+}
+
 void jout_line(struct jout *out)
 {
+	begin_lines(out);
 	if (out->follows[out->depth])
 		(void)putc(',', out->file);
 	(void)fputs("\n  ", out->file);
@@ -118,6 +125,7 @@ void jout_line(struct jout *out)
 
 void jout_end_lines(struct jout *out)
 {
+	begin_lines(out);
 	if (out->follows[out->depth])
 		(void)putc('\n', out->file);
 	jout_end(out, ']');

@@ -26,7 +26,10 @@ void jout_text(struct jout *out, const char *key, const char *text); /* NULL: nu
 void jout_int(struct jout *out, const char *key, int64_t number);    /* TN_ABSENT: null */
 void jout_bool(struct jout *out, const char *key, bool value);
 
-/* An array of records, one a line: before each element, and instead of jout_end(). */
+/*
+ * An array of records, one a line: before each element, and instead of jout_end(). Where
+ * nothing has begun they begin the array, so that a list refused at once leaves no text.
+ */
 void jout_line(struct jout *out);
 void jout_end_lines(struct jout *out);
 

@@ -89,11 +89,14 @@ static const struct option_row rows[] = {
 	  AT(limits.tasks_max), units_count_parse, NULL },
 	{ 0, "timeout", "DURATION", "end it after this long: 90s, 5min, 1h30min", OPTION_NUMBER,
 	  AT(limits.runtime_usec_max), units_duration_parse, NULL },
-	{ 0, "kill-after", "DURATION", "after a timeout, this long from TERM to KILL",
+	{ 0, "kill-after", "DURATION",
+	  "after a timeout, this long from TERM to KILL;\n"
+	  "10s unless told, and at most",
 	  OPTION_NUMBER, AT(limits.kill_after_usec), units_duration_parse, NULL },
 	{ 0, "bind", "SRC[:DST[:rw]]",
 	  "show a file or directory of yours, read-only unless :rw;\n"
-	  "the tier has to allow it",
+	  "the tier has to allow it, and DST (or else SRC) to lie below\n"
+	  "/home, /media, /mnt, /opt, /srv or /tmp",
 	  OPTION_CALL, 0, NULL, add_bind },
 	{ 0, "report", "FILE", "write the execution's record there as JSON", OPTION_TEXT,
 	  AT(report), NULL, NULL },

@@ -99,6 +99,9 @@ static int take_events(struct running *running, struct tn_error *err)
 
 	while ((r = tn_run_process(running->run, err)) == TN_RUN_STARTED) {
 		running->started = true;
+		if (!running->options->quiet && tn_run_unenforced(running->run) != NULL)
+			(void)fprintf(stderr, "tenant-run: this host does not enforce: %s\n",
+			              tn_run_unenforced(running->run));
 		if (running->options->verbose)
 			(void)fprintf(stderr, "tenant-run: %s: started for %s\n",
 			              tn_run_id(running->run), running->options->tenant);

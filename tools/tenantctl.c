@@ -145,21 +145,17 @@ static const struct command *find(int argc, char **argv, int *ret_words)
 
 static int run(const struct command *command, struct ctl *ctl, struct tn_error *err)
 {
-	int r;
-
 	if (ctl->operands_n < command->operands_min || ctl->operands_n > command->operands_max)
 		return err_refuse(err, TN_INVALID, "usage: tenantctl %s%s%s %s", command->name,
 		                  command->second != NULL ? " " : "", second_of(command),
 		                  command->operands);
 	if (!command->offline) {
-		r = tn_client_open(ctl->socket, &ctl->client, err);
+		int r = tn_client_open(ctl->socket, &ctl->client, err);
+
 		if (r < 0)
 			return r;
 	}
-	r = command->run(ctl, err);
-	if (r >= 0 && (fflush(stdout) != 0 || ferror(stdout) != 0))
-		r = err_set(err, TN_SYSTEM, EIO, "write to standard output");
-	return r;
+	return command->run(ctl, err);
 }
 
 /* Returns the exit status, or -errno. */
@@ -204,6 +200,8 @@ int main(int argc, char **argv)
 	struct tn_error err = { 0 };
 	int r = act(argc, argv, &ctl, &err);
 
+	if (r >= 0 && (fflush(stdout) != 0 || ferror(stdout) != 0))
+		r = err_set(&err, TN_SYSTEM, EIO, "write to standard output");
 	if (r < 0) {
 		(void)fflush(stdout);
 		output_error("tenantctl", ctl.json, &err);

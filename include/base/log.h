@@ -96,18 +96,29 @@ static inline void log_put_journal(struct log_line *line, const char *name, cons
 	log_put(line, '\n');
 }
 
+/* The journal shows the message alone unless asked: what went wrong belongs into it. */
+static inline void log_message(const char *message, const struct log_field *fields, char *out,
+                               size_t size)
+{
+	(void)snprintf(out, size, "%s", message);
+	for (; fields->name != NULL; fields++)
+		if (strcmp(fields->name, "error") == 0 && fields->text != NULL)
+			(void)snprintf(out, size, "%s: %s", message, fields->text);
+}
+
 static inline int log_to_journal(int level, const char *message, const struct log_field *fields)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX,
 		                       .sun_path = "/run/systemd/journal/socket" };
 	struct log_line line = { .n = 0 };
-	char number[24];
+	char number[24], text[1024];
 	cleanup_fd int fd = FD_NONE;
 
 	(void)snprintf(number, sizeof(number), "%d", level);
 	log_put_journal(&line, "priority", number);
 	log_put_journal(&line, "syslog_identifier", program_invocation_short_name);
-	log_put_journal(&line, "message", message);
+	log_message(message, fields, text, sizeof(text));
+	log_put_journal(&line, "message", text);
 	for (; fields->name != NULL; fields++) {
 		(void)snprintf(number, sizeof(number), "%" PRId64, fields->number);
 		log_put_journal(&line, fields->name,

@@ -108,6 +108,12 @@ TN_API const struct tn_execution *tn_run_execution(const struct tn_run *run);
  */
 TN_API const char *tn_run_explanation(const struct tn_run *run);
 
+/**
+ * The controllers whose limits this host cannot hold ("cpu, memory"), known from
+ * TN_RUN_STARTED on; NULL where all limits are held.
+ */
+TN_API const char *tn_run_unenforced(const struct tn_run *run);
+
 /** What refused the run, if that failed with TN_QUOTA; else NULL. */
 TN_API const struct tn_quota_error *tn_run_quota_error(const struct tn_run *run);
 

@@ -27,12 +27,16 @@ enum run_state {
 	RUN_FAILED,
 };
 
+/* More than the names of all controllers. */
+#define UNENFORCED_BYTES_MAX 128
+
 struct tn_run {
 	struct varlink *link;
 	enum run_state state;
 	char id[ID_TEXT_BYTES];
 	json_t *last; /* the last reply, which explanation points into */
 	const char *explanation;
+	char unenforced[UNENFORCED_BYTES_MAX];
 	struct tn_execution execution;
 	int signals[SIGNALS_KEPT_MAX]; /* for when it has started */
 	size_t signals_n;
@@ -155,6 +159,21 @@ static int send_signal(struct tn_run *run, int signal, struct tn_error *err)
 	                       CONNECTION_ONEWAY, err);
 }
 
+/* "cpu, memory"; what does not fit is left out. */
+static void read_unenforced(struct tn_run *run, const json_t *names)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+
+		if (name == NULL || n + strlen(name) + sizeof(", ") > sizeof(run->unenforced))
+			continue;
+		n += (size_t)snprintf(run->unenforced + n, sizeof(run->unenforced) - n, "%s%s",
+		                      n > 0 ? ", " : "", name);
+	}
+}
+
 static int on_started(struct tn_run *run, const json_t *parameters, struct tn_error *err)
 {
 	const char *id = json_string_value(json_object_get(parameters, "id"));
@@ -164,6 +183,7 @@ static int on_started(struct tn_run *run, const json_t *parameters, struct tn_er
 	if (run->state != RUN_ASKED || id == NULL || id_parse(id, &ignored) < 0)
 		return err_refuse(err, TN_PROTOCOL, "the daemon's reply does not name the run");
 	memcpy(run->id, id, sizeof(run->id)); /* as long as every UUID */
+	read_unenforced(run, json_object_get(parameters, "unenforced"));
 	run->state = RUN_STARTED;
 	for (size_t i = 0; r == 0 && i < run->signals_n; i++)
 		r = send_signal(run, run->signals[i], err);
@@ -274,6 +294,11 @@ const struct tn_execution *tn_run_execution(const struct tn_run *run)
 const char *tn_run_explanation(const struct tn_run *run)
 {
 	return run->explanation;
+}
+
+const char *tn_run_unenforced(const struct tn_run *run)
+{
+	return run->unenforced[0] != '\0' ? run->unenforced : NULL;
 }
 
 const struct tn_quota_error *tn_run_quota_error(const struct tn_run *run)

@@ -195,14 +195,26 @@ static int run_take_fds(struct call *call, struct run *run, struct tn_error *err
 	return r;
 }
 
+static json_t *unenforced_list(const struct context *context)
+{
+	const char *names[CONTEXT_UNENFORCED_MAX];
+	size_t n = context_unenforced(context, names);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(list, json_string(names[i]));
+	return list;
+}
+
 static void run_on_started(void *userdata, const struct record *record)
 {
 	struct call *call = userdata;
 	char id[ID_TEXT_BYTES];
 
 	id_format(&record->id, id);
-	call_reply_more(call, json_pack("{s:s, s:s, s:o}", "event", "started", "id", id,
-	                                "execution", encode_record(record)));
+	call_reply_more(call, json_pack("{s:s, s:s, s:o, s:o}", "event", "started", "id", id,
+	                                "execution", encode_record(record), "unenforced",
+	                                unenforced_list(call->context)));
 }
 
 static void run_on_exited(void *userdata, const struct record *record, const char *why)
@@ -289,17 +301,6 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	/* tenantd has its own; ours would keep the client's pipes open. */
 	run_fds_close(run);
 	return 0;
-}
-
-static json_t *unenforced_list(const struct context *context)
-{
-	const char *names[CONTEXT_UNENFORCED_MAX];
-	size_t n = context_unenforced(context, names);
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		(void)json_array_append_new(list, json_string(names[i]));
-	return list;
 }
 
 static int run_reply_plan(struct call *call, const struct run *run, struct tn_error *err)

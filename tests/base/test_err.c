@@ -32,10 +32,24 @@ Test(err, of_a_file_names_the_line)
 	cr_expect_str_eq(err.msg, "unknown key 'x'");
 }
 
+Test(err, ends_a_failed_call_with_what_the_kernel_said_and_only_once)
+{
+	struct tn_error err = { 0 };
+
+	errno = EACCES;
+	cr_expect_eq(err_errno(&err, "open %s", "memory.max"), -EACCES);
+	cr_expect_str_eq(err.msg, "open memory.max: Permission denied");
+	errno = EACCES;
+	cr_expect_eq(err_errno(&err, "open memory.max: %s", strerror(errno)), -EACCES);
+	cr_expect_str_eq(err.msg, "open memory.max: Permission denied");
+	cr_expect_eq(err_refuse(&err, TN_NOT_FOUND, "no such tenant"), -ENOENT);
+	cr_expect_str_eq(err.msg, "no such tenant");
+}
+
 Test(err, reads_from_the_outside_in_once_wrapped)
 {
 	struct tn_error err = { 0 };
-	int r = err_set(&err, TN_SYSTEM, ENOENT, "open memory.max: No such file");
+	int r = err_set(&err, TN_SYSTEM, ENOENT, "open memory.max");
 
 	r = err_wrap(&err, r, "limit leaf '%s'", "0192f0");
 	r = err_wrap(&err, r, "launch for '%s'", "acme");
@@ -43,7 +57,7 @@ Test(err, reads_from_the_outside_in_once_wrapped)
 	cr_expect_eq(err.code, TN_SYSTEM);
 	cr_expect_eq(err.sys_errno, ENOENT);
 	cr_expect_str_eq(err.msg, "launch for 'acme': limit leaf '0192f0': open memory.max: "
-	                          "No such file");
+	                          "No such file or directory");
 }
 
 Test(err, is_cut_at_the_end_when_it_grows_too_long)

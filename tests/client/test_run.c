@@ -71,6 +71,19 @@ Test(run, hands_over_arguments_environment_directory_and_descriptors)
 	cr_expect_eq(fds_open(), before);
 }
 
+Test(run, says_which_limits_the_host_does_not_hold)
+{
+	struct tn_run *held = start("acme", COMMAND("true"), NULL);
+	struct tn_run *unheld = start("unheld", COMMAND("true"), NULL);
+
+	cr_assert_eq(tn_run_wait(held, &err), 0, "%s", err.msg);
+	cr_assert_eq(tn_run_wait(unheld, &err), 0, "%s", err.msg);
+	cr_expect_null(tn_run_unenforced(held));
+	cr_expect_str_eq(tn_run_unenforced(unheld), "cpu, memory");
+	cr_expect_null(tn_run_free(held));
+	cr_expect_null(tn_run_free(unheld));
+}
+
 Test(run, tells_how_it_ended)
 {
 	const struct {

@@ -398,7 +398,11 @@ static void run(const struct call *call)
 		          "runtime");
 	} else {
 		reply(call,
-		      json_pack("{s:s, s:s}", "event", "started", "id", FAKE_EXECUTION_ID),
+		      json_pack("{s:s, s:s, s:o*}", "event", "started", "id", FAKE_EXECUTION_ID,
+		                "unenforced",
+		                strcmp(tenant, "unheld") == 0
+		                        ? json_pack("[ss]", "cpu", "memory")
+		                        : NULL),
 		      true);
 		wait_for(call, pid, tenant);
 	}

@@ -116,9 +116,12 @@ Test(cgroup, leaves_no_leaf_behind_when_a_limit_cannot_be_set)
 		uint32_t controllers;
 		const char *message;
 	} rows[] = {
-		{ SPEC_CONTROLLER_CPU, "limit leaf 'leaf': write '50000 100000' to cpu.max" },
-		{ SPEC_CONTROLLER_MEMORY, "limit leaf 'leaf': write '67108864' to memory.max" },
-		{ SPEC_CONTROLLER_PIDS, "limit leaf 'leaf': write '10' to pids.max" },
+		{ SPEC_CONTROLLER_CPU, "limit leaf 'leaf': write '50000 100000' to cpu.max: No "
+		                       "such file or directory" },
+		{ SPEC_CONTROLLER_MEMORY, "limit leaf 'leaf': write '67108864' to memory.max: "
+		                          "No such file or directory" },
+		{ SPEC_CONTROLLER_PIDS,
+		  "limit leaf 'leaf': write '10' to pids.max: No such file or directory" },
 	};
 	struct tn_error err = { 0 };
 
@@ -132,7 +135,9 @@ Test(cgroup, leaves_no_leaf_behind_when_a_limit_cannot_be_set)
 		cr_expect_not(rig_exists("leaf"));
 	}
 	cr_expect_eq(cg_leaf_create(rig_dir.fd, "leaf", &unlimited, true, ALL, &err), -ENOENT);
-	cr_expect_str_eq(err.msg, "limit leaf 'leaf': write '1' to memory.oom.group");
+	cr_expect_str_eq(
+		err.msg,
+		"limit leaf 'leaf': write '1' to memory.oom.group: No such file or directory");
 	cr_expect_not(rig_exists("leaf"));
 }
 
@@ -156,7 +161,7 @@ Test(cgroup, says_that_a_quota_is_reached_only_when_the_kernel_says_so)
 	refuse_with = ENOMEM;
 	cr_expect_eq(cg_leaf_create(rig_dir.fd, "leaf", &some, false, ALL, &err), -ENOMEM);
 	cr_expect_eq(err.code, TN_SYSTEM);
-	cr_expect_str_eq(err.msg, "create leaf 'leaf'");
+	cr_expect_str_eq(err.msg, "create leaf 'leaf': Cannot allocate memory");
 }
 
 Test(cgroup, kills_by_one_write)
@@ -164,7 +169,7 @@ Test(cgroup, kills_by_one_write)
 	struct tn_error err = { 0 };
 
 	cr_expect_eq(cg_kill(rig_dir.fd, &err), -ENOENT);
-	cr_expect_str_eq(err.msg, "write '1' to cgroup.kill");
+	cr_expect_str_eq(err.msg, "write '1' to cgroup.kill: No such file or directory");
 	rig_put("cgroup.kill", "", 0600);
 	cr_expect_eq(cg_kill(rig_dir.fd, &err), 0);
 	cr_expect_str_eq(rig_get("cgroup.kill"), "1");

@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define X32_BIT 0x40000000
+#define X32_BIT     0x40000000
 #define I386_GETPID 20
 
 int main(int argc, char **argv)

@@ -50,10 +50,10 @@ static void say(const char *what, long r)
 	printf("%s %s\n", what, r < 0 ? strerrorname_np(errno) : "0");
 }
 
-#define TRY(what, expression)                                                                    \
-	do {                                                                                     \
-		errno = 0;                                                                       \
-		say(what, (long)(expression));                                                   \
+#define TRY(what, expression)                                                                  \
+	do {                                                                                   \
+		errno = 0;                                                                     \
+		say(what, (long)(expression));                                                 \
 	} while (0)
 
 static long put(const char *path, const char *text)
@@ -142,7 +142,8 @@ static void mounts(void)
 	TRY("swapoff", swapoff("/data/fifo"));
 	TRY("quotactl", quotactl(QCMD(Q_SYNC, USRQUOTA), NULL, 0, NULL));
 	TRY("fanotify_init", fanotify_init(FAN_CLASS_CONTENT, 0));
-	TRY("name_to_handle_at", syscall(SYS_name_to_handle_at, AT_FDCWD, "/data", NULL, NULL, 0));
+	TRY("name_to_handle_at",
+	    syscall(SYS_name_to_handle_at, AT_FDCWD, "/data", NULL, NULL, 0));
 	TRY("open_by_handle_at", syscall(SYS_open_by_handle_at, AT_FDCWD, NULL, 0));
 }
 
@@ -203,10 +204,9 @@ static void processes(void)
 
 static void kernel(void)
 {
-	union bpf_attr bpf = { .map_type = BPF_MAP_TYPE_ARRAY,
-		               .key_size = 4,
-		               .value_size = 4,
-		               .max_entries = 1 };
+	union bpf_attr bpf = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1
+	};
 	struct perf_event_attr perf = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(perf) };
 	struct io_uring_params ring = { 0 };
 	struct timeval tv = { .tv_sec = 1 };

@@ -14,9 +14,10 @@ int main(void)
 	gid_t gids[3];
 
 	if (getresuid(&uids[0], &uids[1], &uids[2]) < 0 ||
-	    getresgid(&gids[0], &gids[1], &gids[2]) < 0 || syscall(SYS_capget, &header, data) < 0)
+	    getresgid(&gids[0], &gids[1], &gids[2]) < 0 ||
+	    syscall(SYS_capget, &header, data) < 0)
 		return 1;
-	printf("%u %u %u %u %u %u %x%08x\n", uids[0], uids[1], uids[2], gids[0], gids[1], gids[2],
-	       data[1].permitted, data[0].permitted);
+	printf("%u %u %u %u %u %u %x%08x\n", uids[0], uids[1], uids[2], gids[0], gids[1],
+	       gids[2], data[1].permitted, data[0].permitted);
 	return 0;
 }
