@@ -152,7 +152,6 @@ Test(fdpass, tells_that_the_peer_has_gone)
 	(void)close(socks[0]);
 	cr_expect_eq(fdpass_recv(socks[1], buf, 4, NULL, 0, &fds_n, &err), -EPIPE);
 	cr_expect_eq(err.code, TN_PROTOCOL);
-	/* An error, not a signal: that would end this test. */
 	cr_expect_eq(fdpass_send(socks[1], "x", 1, NULL, 0, &err), -EPIPE);
 	cr_expect_eq(err.code, TN_SYSTEM);
 }

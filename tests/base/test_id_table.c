@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <base/fd.h>
 #include <base/id_table.h>
@@ -114,6 +115,8 @@ static void count_and_free(void *member, void *context)
 
 	count(member, context);
 	id_table_remove(visits->table, &thing->node);
+	/* Whoever still looks into it is led astray. */
+	explicit_bzero(thing, sizeof(*thing));
 	free(thing);
 }
 

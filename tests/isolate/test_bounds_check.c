@@ -238,7 +238,10 @@ Test(bounds_check, wants_an_environment_of_exactly_the_strings_announced)
 	env_expect(env, 0, 0, 1, false);
 	/* All zero: as many empty strings as bytes. */
 	env_expect(full, SPEC_ENV_BYTES_MAX, SPEC_ENV_BYTES_MAX, 0, true);
-	env_expect(env, SPEC_ENV_BYTES_MAX + 1, 3, 0, false);
+	/* One string whose NUL would be the first byte behind the array. */
+	memset(full, 'x', sizeof(full));
+	env_expect(full, SPEC_ENV_BYTES_MAX, 0, 0, false);
+	env_expect(full, SPEC_ENV_BYTES_MAX + 1, 1, 0, false);
 	env_expect(env, UINT32_MAX, 3, 0, false);
 }
 

@@ -77,7 +77,7 @@ static void free_both(void *context, uint32_t events)
 
 		loop_remove(&loop, source);
 		(void)close(source->fd);
-		memset(source, 0xff, sizeof(*source));
+		explicit_bzero(source, sizeof(*source));
 		free(source);
 	}
 }
