@@ -28,15 +28,18 @@
 
 static void check_version(struct doctor *doctor)
 {
-	char text[128], what[160];
-	int major = 0, minor = 0;
+	char text[128] = "", what[160];
+	long major, minor = 0;
+	char *end;
 
 	(void)doctor_read(doctor, "/proc/sys/kernel/osrelease", text, sizeof(text));
 	text[strcspn(text, "\n")] = '\0';
 	(void)snprintf(what, sizeof(what), "kernel %s", text);
-	if (sscanf(text, "%d.%d", &major, &minor) == 2 &&
-	    (major > KERNEL_MAJOR_MIN ||
-	     (major == KERNEL_MAJOR_MIN && minor >= KERNEL_MINOR_MIN)))
+	major = strtol(text, &end, 10);
+	if (*end == '.')
+		minor = strtol(end + 1, NULL, 10);
+	if (major > KERNEL_MAJOR_MIN ||
+	    (major == KERNEL_MAJOR_MIN && minor >= KERNEL_MINOR_MIN))
 		doctor_say(doctor, DOCTOR_OK, what, NULL);
 	else
 		doctor_say(doctor, DOCTOR_FAIL, what, "6.1 or later is needed");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "args.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -101,6 +102,7 @@ int args_new(const struct tn_run_spec *spec, struct args *ret, struct tn_error *
 	if (r < 0)
 		return r;
 
+	assert(total > 0); /* the directory's NUL at least */
 	bytes = malloc(total);
 	if (bytes == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "copy the arguments");

@@ -219,8 +219,10 @@ static int on_killed(struct call *call, json_t *parameters, struct tn_error *err
 	return 0;
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): on_killed writes *ret_killed */
 int tn_kill_start(struct tn_client *client, const char *id, const char *tenant,
                   int64_t *ret_killed, struct tn_error *err)
+/* NOLINTEND(readability-non-const-parameter) */
 {
 	const struct call call = { .on_reply = on_killed, .ret = ret_killed };
 	int r;

@@ -73,7 +73,9 @@ int tn_client_fd(const struct tn_client *client)
 
 short tn_client_events(const struct tn_client *client)
 {
-	return client->link != NULL ? varlink_events(client->link) : 0;
+	if (client->link == NULL)
+		return 0;
+	return varlink_events(client->link);
 }
 
 const struct tn_quota_error *tn_client_quota_error(const struct tn_client *client)
