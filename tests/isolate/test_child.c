@@ -46,8 +46,17 @@ Test(child, says_of_tenant_inits_stages_what_they_tried)
 {
 	cr_expect_str_eq(error_of(INIT_STAGE_CHDIR, ENOENT).msg,
 	                 "enter the working directory: No such file or directory");
-	cr_expect_str_eq(error_of(INIT_STAGE_FORK, EAGAIN).msg,
-	                 "fork the workload: Resource temporarily unavailable");
+	cr_expect_str_eq(error_of(INIT_STAGE_FORK, ENOMEM).msg,
+	                 "fork the workload: Cannot allocate memory");
+}
+
+Test(child, names_the_limit_when_there_is_no_process_left)
+{
+	struct tn_error err = { 0 };
+
+	cr_expect_eq(child_error(INIT_STAGE_FORK, EAGAIN, &err), -EAGAIN);
+	cr_expect_eq(err.code, TN_QUOTA);
+	cr_expect_str_eq(err.msg, "tasks_max is reached (the kernel's pids.max)");
 }
 
 Test(child, has_a_word_for_what_no_stage_would_report)
