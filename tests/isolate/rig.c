@@ -21,6 +21,9 @@ void rig_need(bool met, const char *why)
 		return;
 	if (must != NULL && strcmp(must, "1") == 0)
 		cr_assert_fail("TN_MUST_RUN=1, but this would be skipped: %s", why);
+	/* Of a test that is skipped in .init, .fini does not run. */
+	if (rig_dir.fd >= 0)
+		rig_dir_remove();
 	cr_skip("%s", why);
 }
 

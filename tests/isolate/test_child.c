@@ -50,13 +50,17 @@ Test(child, says_of_tenant_inits_stages_what_they_tried)
 	                 "fork the workload: Cannot allocate memory");
 }
 
-Test(child, names_the_limit_when_there_is_no_process_left)
+Test(child, tells_a_full_tenant_from_a_system_that_fails)
 {
 	struct tn_error err = { 0 };
 
 	cr_expect_eq(child_error(INIT_STAGE_FORK, EAGAIN, &err), -EAGAIN);
 	cr_expect_eq(err.code, TN_QUOTA);
+	cr_expect_eq(err.sys_errno, EAGAIN);
 	cr_expect_str_eq(err.msg, "tasks_max is reached (the kernel's pids.max)");
+	/* Any other stage, any other errno is the system's. */
+	cr_expect_eq(error_of(INIT_STAGE_CHDIR, EAGAIN).code, TN_SYSTEM);
+	cr_expect_eq(error_of(1, EAGAIN).code, TN_SYSTEM);
 }
 
 Test(child, has_a_word_for_what_no_stage_would_report)
