@@ -99,6 +99,23 @@ static bool record_read(int dir_fd, const char *name, struct record *ret)
 	return strcmp(own_name, name) == 0;
 }
 
+/* A status file is made before its record: alone, it is what a crash has left. */
+static void status_sweep(int dir_fd, const char *name)
+{
+	char text[RECORD_NAME_BYTES];
+	struct id id;
+
+	(void)snprintf(text, sizeof(text), "%.*s", ID_TEXT_BYTES - 1, name);
+	if (id_parse(text, &id) < 0)
+		return;
+	status_name(&id, text);
+	if (strcmp(text, name) != 0)
+		return;
+	id_format(&id, text);
+	if (faccessat(dir_fd, text, F_OK, 0) < 0)
+		record_remove(dir_fd, &id);
+}
+
 int record_each(int dir_fd, void (*visit)(const struct record *record, void *context),
                 void *context, struct tn_error *err)
 {
@@ -114,6 +131,7 @@ int record_each(int dir_fd, void (*visit)(const struct record *record, void *con
 		struct record record;
 		struct id id;
 
+		status_sweep(dir_fd, entry->d_name);
 		if (id_parse(entry->d_name, &id) < 0)
 			continue;
 		if (record_read(dir_fd, entry->d_name, &record))

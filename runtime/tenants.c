@@ -297,10 +297,8 @@ static int creation_row(struct tenants *tenants, const struct tenant_row *wanted
                         struct tenant_row *ret, struct tn_error *err)
 {
 	struct tenant_row row = *wanted;
-	struct id id;
 
-	/* A UUID is no name either: where a tenant is asked for, it would mean another. */
-	if (!name_valid(wanted->name) || id_parse(wanted->name, &id) == 0)
+	if (!name_valid(wanted->name))
 		return err_refuse(err, TN_INVALID, "'%s' is no tenant's name: " NAME_RULE,
 		                  wanted->name);
 	if (policy_tier(tenants->config.policy, wanted->tier) == NULL)

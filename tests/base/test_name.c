@@ -19,6 +19,13 @@ Test(name, is_letters_digits_and_inner_dashes)
 		cr_expect(name_valid(valid[i]), "'%s'", valid[i]);
 }
 
+Test(name, is_not_what_reads_as_an_id)
+{
+	cr_expect_not(name_valid("0b0e1c5e-6f0a-4d39-9d6c-0a3b0f6f9a11"));
+	cr_expect(name_valid("0b0e1c5e-6f0a-4d39-9d6c-0a3b0f6f9a1"), "a digit short");
+	cr_expect(name_valid("0b0e1c5e-6f0a-4d39-9d6c-0a3b0f6f9a1z"), "no digit");
+}
+
 Test(name, is_never_a_path_an_option_a_hidden_file_or_a_line)
 {
 	static const char *const invalid[] = {

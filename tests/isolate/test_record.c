@@ -124,6 +124,17 @@ Test(record, is_read_as_it_was_last_written)
 	cr_expect_eq(memcmp(&seen.last, &record, sizeof(record)), 0);
 }
 
+Test(record, that_a_crash_left_without_its_other_file_is_removed)
+{
+	struct record whole = record_of(ID_A);
+
+	(void)create(&whole);
+	rig_put(ID_B ".status", "", 0600);
+	cr_expect_eq(each().n, 1);
+	cr_expect_not(rig_exists(ID_B ".status"));
+	cr_expect(rig_exists(ID_A ".status"), "its record is there");
+}
+
 Test(record, that_is_unsound_is_removed_and_the_others_are_visited)
 {
 	struct record good = record_of(ID_A), other = record_of(ID_B);
