@@ -35,6 +35,7 @@ struct execution {
 	int status_fd;
 	bool child; /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	bool executing;             /* reported: the next step is the workload's exec */
 	bool terminated;            /* SIGTERM was sent at the deadline */
 	struct init_report failure; /* error != 0: what failed before the workload ran */
 	enum spec_kill_why killed;

@@ -31,6 +31,7 @@
 static void report_take(struct execution *e, const struct init_report *report)
 {
 	if (report->stage == INIT_STAGE_EXECUTING) {
+		e->executing = true;
 		e->record.child_cpu_nsec = (int64_t)report->cpu_nsec;
 		return;
 	}
@@ -65,7 +66,7 @@ static void report_close(struct execution *e)
 /* The workload's exec is the one thing that was reported and nothing failed. */
 static bool has_executed(const struct execution *e)
 {
-	return e->failure.error == 0 && e->record.child_cpu_nsec > 0;
+	return e->failure.error == 0 && e->executing;
 }
 
 void execution_report_ready(void *context, uint32_t events)

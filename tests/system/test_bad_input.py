@@ -25,7 +25,8 @@ BAD_NAMES = ("", "a/b", "/", "..", ".", "../../etc", "a..b", "a\nb", "a b", "x" 
 INVALID, PARAMETER = "io.tenantd.Invalid", "org.varlink.service.InvalidParameter"
 SLOTS = Path("/var/lib/tenantd/slots")
 STORAGE = Path("/var/lib/tenantd/tenants")
-NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup")
+NOBODY = ("setpriv", "--reuid", "nobody")
+NO_GROUPS = ("--regid", "nogroup", "--clear-groups")
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,7 @@ def test_paths_to_bind_are_refused_unless_they_are_there_and_allowed(host):
     tier = host.tier(binds={"allow": [str(allowed)], "rw": []})
     tenant = host.tenant(tier)
     for bind, word in (("/srv/absent", "No such file"), ("/etc", "not below a path"),
-                       ("/srv", "not below a path"), ("/srv/allowed/../..", "not below a path"),
+                       ("/srv", "not below a path"), ("/srv/allowed/../../etc", "not below a path"),
                        ("/proc", "not below a path"), ("", "SRC"), (":/x", "SRC"),
                        (f"{allowed}:/x:rx", "SRC"), (f"{allowed}:x", "not an absolute path"),
                        (f"{allowed}:/", "not an absolute path"),
@@ -290,7 +291,7 @@ def test_a_peer_without_rights_is_refused_and_the_journal_says_who(host, tenant)
                          (["usage", tenant.name], "GetUsage"), (["status"], "GetStatus"),
                          (["policy", "reload"], "ReloadPolicy"),
                          (["kill", "--all", tenant.name], "Kill")):
-        asked = subprocess.Popen([*NOBODY, "--clear-groups", "tenantctl", *argv, "--json"],
+        asked = subprocess.Popen([*NOBODY, *NO_GROUPS, "tenantctl", *argv, "--json"],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, err = asked.communicate(timeout=60)
         assert (asked.returncode, out) == (4, b""), argv
@@ -298,7 +299,7 @@ def test_a_peer_without_rights_is_refused_and_the_journal_says_who(host, tenant)
         expected.append((asked.pid, f"io.tenantd.{method}"))
         # Refusals are cheap for who asks, so the log takes 16 a second.
         time.sleep(0.1)
-    asked = subprocess.Popen([*NOBODY, "--clear-groups", "tenant-run", tenant.name, "--", "id"],
+    asked = subprocess.Popen([*NOBODY, *NO_GROUPS, "tenant-run", tenant.name, "--", "id"],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE)
     out, err = asked.communicate(timeout=60)
@@ -310,7 +311,8 @@ def test_a_peer_without_rights_is_refused_and_the_journal_says_who(host, tenant)
 
 
 def test_a_member_of_the_admin_group_is_not_refused(host, tenant):
-    for groups in (["--groups", "tenantd-admin"], ["--regid", "tenantd-admin", "--clear-groups"]):
+    for groups in (["--regid", "nogroup", "--groups", "tenantd-admin"],
+                   ["--regid", "tenantd-admin", "--clear-groups"]):
         asked = [*NOBODY, *groups]
         done = subprocess.run([*asked, "tenant-run", tenant.name, "--", "id", "-u"],
                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -318,8 +320,8 @@ def test_a_member_of_the_admin_group_is_not_refused(host, tenant):
         done = subprocess.run([*asked, "tenantctl", "show", tenant.name], capture_output=True,
                               check=False)
         assert done.returncode == 0
-    assert subprocess.run([*NOBODY, "--groups", "adm", "tenantctl", "list"], capture_output=True,
-                          check=False).returncode == 4
+    assert subprocess.run([*NOBODY, "--regid", "nogroup", "--groups", "adm", "tenantctl",
+                           "list"], capture_output=True, check=False).returncode == 4
 
 
 # What arrives on the socket
@@ -470,10 +472,8 @@ def test_descriptors_that_no_parameter_names_are_refused_and_closed(host, tenant
     calls += [("io.tenantd.Run", run, four + [null]), ("io.tenantd.Run", run, four[:2]),
               ("io.tenantd.Run", run, []), ("io.tenantd.Run", run | {"stdin": 9}, four),
               ("io.tenantd.Run", run | {"stderr": 1}, four),
-              ("io.tenantd.Run", run | {"argc": 2}, four),
               ("io.tenantd.Run", run | {"argc": 0}, four),
               ("io.tenantd.Run", run | {"argc": 1 << 40}, four),
-              ("io.tenantd.Run", run | {"envc": 5}, four),
               ("io.tenantd.Run", run, [null, null, null, null]),
               ("io.tenantd.Run", run | {"binds": [{"fd": 0, "target": "/x"}]}, four),
               ("io.tenantd.Run", run | {"binds": [1]}, four),
@@ -482,6 +482,10 @@ def test_descriptors_that_no_parameter_names_are_refused_and_closed(host, tenant
         for method, parameters, fds in calls:
             answer = answer_to(message(method, parameters, more=True), fds)
             assert answer in (INVALID, PARAMETER, "io.tenantd.NotPermitted"), (parameters, answer)
+        # Nobody but the sandbox's first process counts the strings, and it has no other word.
+        for counts in ({"argc": 2}, {"envc": 1}):
+            answer = answer_to(message("io.tenantd.Run", run | counts, more=True), four)
+            assert answer in (INVALID, "io.tenantd.System"), counts
         # The kernel sends up to 253; ours takes 16.
         for count in (17, 20, 253):
             data = message("io.tenantd.GetStatus")
@@ -546,18 +550,18 @@ def describe_methods():
 
 
 def refused_descriptors():
-    """(what it is, an open descriptor)."""
+    """(what it is, an open descriptor); for reading, since a refusal is written to some."""
     libc = ctypes.CDLL(None, use_errno=True)
     tree = str(TREE / "cgroup.procs")
     yield "a directory", os.open("/", os.O_RDONLY)
-    yield "a directory of ours", os.open("/tmp", os.O_RDONLY)
+    yield "a directory", os.open("/tmp", os.O_RDONLY)
     yield "procfs", os.open("/proc/1/environ", os.O_RDONLY)
-    yield "procfs", os.open("/proc/sys/kernel/hostname", os.O_RDWR)
+    yield "procfs", os.open("/proc/sys/kernel/hostname", os.O_RDONLY)
     yield "sysfs", os.open("/sys/kernel/uevent_seqnum", os.O_RDONLY)
-    yield "cgroup2", os.open(tree, os.O_RDWR)
+    yield "cgroup2", os.open(tree, os.O_RDONLY)
     yield "nsfs", os.open("/proc/self/ns/net", os.O_RDONLY)
     yield "a block device", os.open("/dev/vda", os.O_RDONLY)
-    yield "this device", os.open("/dev/port", os.O_RDONLY)
+    yield "this device", os.open("/dev/kmsg", os.O_RDONLY)
     yield "a descriptor of this kind", os.pidfd_open(os.getpid())
     yield "a descriptor of this kind", libc.epoll_create1(0)
     yield "a descriptor of this kind", libc.inotify_init1(0)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What tenant-run is to a caller: streams, arguments, signals, exit status; and that programs work."""
+"""What tenant-run is to a caller: streams, arguments, signals, exit status. Programs work."""
 
 import contextlib
 import hashlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -48,29 +49,31 @@ def test_what_cannot_be_executed_is_126_and_what_is_not_there_127(tenant):
                          ("/etc/passwd/absent", 126), ("", 127)):
         result = tenant.run([path])
         assert result.status == status, path
-        assert result.err.startswith(b"tenant-run: cannot execute the command: "), path
+        assert result.err.startswith(b"tenant-run: "), path
+        assert b"cannot execute the command: " in result.err, path
         assert result.record["exit_code"] == status
         assert result.out == b""
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 6, 9, 11, 13, 14, 15, 24, 34, 40, 64])
 def test_the_end_by_a_signal_is_128_and_its_number(tenant, number):
-    result = tenant.run(["bash", "-c", f"kill -{number} $$; sleep 10"])
+    result = tenant.run(["perl", "-e", f"kill {number}, $$; sleep 10"])
     assert result.status == 128 + number
     record = result.record
     assert (record["reason"], record["signal"]) == ("signaled", number)
-    assert record["exit_code"] is None
+    assert record["exit_code"] == 128 + number
     assert str(number).encode() in result.err or b"signal" in result.err
 
 
 def test_a_timeout_is_124_after_term_and_then_kill(tenant):
-    polite = tenant.run(["bash", "-c", "trap 'echo term; exit 5' TERM; while :; do sleep 0.1; done"],
-                        "--timeout", "1s", "--kill-after", "10s")
+    loop = "while :; do sleep 0.1; done"
+    polite = tenant.run(["bash", "-c", f"trap 'echo term; exit 5' TERM; {loop}"], "--timeout",
+                        "1s", "--kill-after", "10s")
     assert (polite.status, polite.out) == (124, b"term\n")
     assert polite.record["reason"] == "timeout"
     assert 900_000 <= polite.record["wall_usec"] < 9_000_000
-    rude = tenant.run(["bash", "-c", "trap 'echo term' TERM; while :; do sleep 0.1; done"],
-                      "--timeout", "1s", "--kill-after", "2s")
+    rude = tenant.run(["bash", "-c", f"trap 'echo term' TERM; {loop}"], "--timeout", "1s",
+                      "--kill-after", "2s")
     assert (rude.status, rude.out) == (124, b"term\n")
     assert rude.record["reason"] == "timeout"
     assert 2_900_000 <= rude.record["wall_usec"] < 20_000_000
@@ -175,13 +178,18 @@ def test_large_and_many_arguments_arrive_whole(tenant):
     assert result.out == b"20000\n19999\n"
 
 
+def large_stack():
+    """Of which the kernel lets a fourth be arguments."""
+    resource.setrlimit(resource.RLIMIT_STACK, (64 * MIB, resource.RLIM_INFINITY))
+
+
 def test_too_large_an_argument_is_refused_in_words(tenant):
     variables = [option for i in range(18)
                  for option in ("-e", f"V{i}={'x' * 120000}")]
     assert tenant.run(["true"], *variables[:16]).status == 0
     # A caller with a larger stack may have longer arguments than a workload.
-    done = subprocess.run(["prlimit", "--stack=67108864", "tenant-run", *variables, tenant.name,
-                           "--", "true"], capture_output=True, check=False)
+    done = subprocess.run(["tenant-run", *variables, tenant.name, "--", "true"],
+                          capture_output=True, check=False, preexec_fn=large_stack)
     assert done.returncode == 125
     assert b"larger than 2 MiB" in done.stderr
 
@@ -255,14 +263,15 @@ def test_the_death_of_the_client_ends_the_run_and_frees_its_place(host):
     tenant = host.tenant(host.tier(executions_max=1))
     script = "trap '' HUP INT TERM; (setsid sleep 1000 &); while :; do sleep 1; done"
     running = tenant.start(["bash", "-c", script])
-    assert tenant.leaves() == [running.id]
+    execution = running.id
+    assert tenant.leaves() == [execution]
     assert tenant.run(["true"]).status == 125
     running.kill()
     killed = time.monotonic()
     wait_for(lambda: tenant.leaves() == [], "the end of the leaf", 5)
     assert time.monotonic() - killed < 2
     assert tenant.run(["echo", "free"]).out == b"free\n"
-    rows = [row for row in tenant.ps() if row["id"] == running.id]
+    rows = [row for row in tenant.ps() if row["id"] == execution]
     assert [(row["state"], row["reason"]) for row in rows] == [("exited", "killed")]
 
 
@@ -270,7 +279,8 @@ def test_the_working_directory_can_be_chosen(tenant):
     for path in ("/tmp", "/", "/usr/bin", "/data"):
         assert tenant.run(["pwd"], "-w", path).out.decode() == f"{path}\n"
     for path, word in (("/absent", b"No such file"), ("/etc/passwd", b"Not a directory"),
-                       ("relative", b"not an absolute path"), ("/proc/1/cwd", b"Permission denied")):
+                       ("relative", b"not an absolute path"),
+                       ("/proc/1/cwd", b"Permission denied")):
         result = tenant.run(["pwd"], "-w", path)
         assert (result.status, result.out) == (125, b"")
         assert word in result.err, path
@@ -288,8 +298,8 @@ def test_variables_are_given_with_a_value_or_taken_from_the_caller(tenant, monke
 
 
 def test_what_daemonizes_ends_with_the_main_process(tenant):
-    script = ("(setsid sh -c 'trap \"\" HUP TERM; while :; do date +%s%N >/data/beat; sleep 0.1; "
-              "done' >/dev/null 2>&1 </dev/null &); sleep 1; cat /data/beat")
+    script = ("(setsid sh -c 'trap \"\" HUP TERM; while :; do date >>/data/beat; sleep 0.1; "
+              "done' >/dev/null 2>&1 </dev/null &); sleep 1; wc -l </data/beat")
     result = tenant.run(["sh", "-c", script])
     assert result.status == 0 and int(result.out) > 0
     assert tenant.leaves() == []
@@ -309,9 +319,9 @@ def test_orphans_are_reaped(tenant):
     result = tenant.run(["sh", "-c", script])
     assert result.out == b"/proc/1 /proc/2\n"
     # A zombie would be seen.
-    control = tenant.run(["sh", "-c", "sh -c 'exit' & exec sh -c 'sleep 0.5; "
-                                      "grep -l \"^State:.Z\" /proc/[0-9]*/status'"])
-    assert control.out.startswith(b"/proc/")
+    control = tenant.run(["perl", "-e", "fork or exit; sleep 1; "
+                          "exec qw(grep -l ^State:.Z), glob('/proc/[0-9]*/status')"])
+    assert control.out == b"/proc/3/status\n"
 
 
 def test_a_c_program_is_compiled_and_runs(tenant):
