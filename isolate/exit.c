@@ -93,8 +93,8 @@ static bool set_up_failed(const struct execution *e)
 	return e->failure.error != 0 && e->failure.stage != INIT_STAGE_EXEC;
 }
 
-static void exit_kind(const struct execution *e, struct spec_exited *exited,
-                      uint64_t *ret_init_cpu_nsec)
+/* How it ended. Returns what we spent in the leaf, or SPEC_ABSENT if no one told. */
+static int64_t exit_kind(const struct execution *e, struct spec_exited *exited)
 {
 	struct init_status status;
 
@@ -103,8 +103,7 @@ static void exit_kind(const struct execution *e, struct spec_exited *exited,
 		exited->exec_errno = e->failure.error;
 	}
 	if (!record_status_read(e->status_fd, &status))
-		return;
-	*ret_init_cpu_nsec = status.init_cpu_nsec;
+		return SPEC_ABSENT;
 	if (status.kind == INIT_STATUS_WAITED) {
 		exited->kind = SPEC_EXIT_STATUS;
 		exited->wait_status = status.wait_status;
@@ -112,6 +111,10 @@ static void exit_kind(const struct execution *e, struct spec_exited *exited,
 		exited->kind = SPEC_EXIT_NOT_EXECUTED;
 		exited->exec_errno = status.error;
 	}
+	/* Untrusted, like all of the record: no figure that would overflow. */
+	if (status.init_cpu_nsec > INT64_MAX / 2)
+		return SPEC_ABSENT;
+	return ((int64_t)status.init_cpu_nsec + e->record.child_cpu_nsec) / CLOCK_NSEC_PER_USEC;
 }
 
 static void exited_fill(struct execution *e)
@@ -119,8 +122,7 @@ static void exited_fill(struct execution *e)
 	const struct record *record = &e->record;
 	struct spec_exited *exited = &e->record.exited;
 	struct spec_counters *counters = &exited->counters;
-	uint64_t init_cpu_nsec = 0;
-	int64_t throttled;
+	int64_t throttled, overhead_usec;
 
 	*exited = (struct spec_exited){
 		.head = { sizeof(*exited), SPEC_EXITED, SPEC_VERSION, e->serial },
@@ -132,17 +134,14 @@ static void exited_fill(struct execution *e)
 		.killed = e->killed,
 	};
 	memcpy(exited->policy_hash, record->policy_hash, sizeof(exited->policy_hash));
-	exit_kind(e, exited, &init_cpu_nsec);
+	overhead_usec = exit_kind(e, exited);
 
 	cg_counters_read(e->leaf_fd, counters);
 	throttled = cg_throttled_usec(e->tenant->cgroup_fd);
 	counters->tenant_throttled_usec = throttled < 0 || record->tenant_throttled_usec < 0
 	                                          ? SPEC_ABSENT
 	                                          : throttled - record->tenant_throttled_usec;
-	counters->overhead_usec = init_cpu_nsec == 0
-	                                  ? SPEC_ABSENT
-	                                  : ((int64_t)init_cpu_nsec + record->child_cpu_nsec) /
-	                                            CLOCK_NSEC_PER_USEC;
+	counters->overhead_usec = overhead_usec;
 }
 
 /* Come back: something in the leaf still ends. */
