@@ -109,7 +109,7 @@ def explanations(host):
         "seccomp": ([host.probe("foreign")], [],
                     "killed by the system call filter (SIGSYS)"),
         "not found": (["/nonexistent"], [],
-                      "cannot execute the command: No such file or directory"),
+                      "/nonexistent: cannot execute the command: No such file or directory"),
     }
 
 

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""tenant-run --bind: what a tier allows to be shown, and to be written to."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+OWNER = 1000  # whom the workload is inside; what belongs to the same id outside is its own
+
+
+@pytest.fixture
+def share():
+    """A directory that tests' tiers allow, with one that may be written to."""
+    path = Path("/srv/share")
+    (path / "inbox").mkdir(parents=True)
+    (path / "file").write_text("shared\n", encoding="ascii")
+    shutil.chown(path / "inbox", OWNER, OWNER)
+    beside = Path("/srv/share-not")
+    beside.mkdir()
+    (beside / "file").write_text("secret\n", encoding="ascii")
+    (path / "way-out").symlink_to(beside)
+    yield path
+    shutil.rmtree(path)
+    shutil.rmtree(beside)
+
+
+def sharing_tier(host):
+    return host.tier(binds={"allow": ["/srv/share"], "rw": ["/srv/share/inbox"]})
+
+
+def refusal(tenant, *opts):
+    result = tenant.run(["true"], *opts)
+    assert (result.status, result.record["reason"]) == (125, "runtime"), result
+    assert tenant.ps() == []
+    return result.err.decode()
+
+
+def test_an_allowed_path_is_shown_read_only_where_it_is_or_where_it_is_wanted(host, share):
+    tenant = host.tenant(sharing_tier(host))
+    assert tenant.run(["cat", "/srv/share/file"]).status == 1
+    read = tenant.run(["cat", "/srv/share/file"], "--bind", share)
+    assert (read.status, read.out) == (0, b"shared\n")
+    read = tenant.run(["cat", "/mnt/it"], "--bind", f"{share}/file:/mnt/it:ro")
+    assert (read.status, read.out) == (0, b"shared\n")
+    # Its own by its owner: only the mount keeps it from writing.
+    written = tenant.run(["touch", "/mnt/in/new"], "--bind", f"{share}/inbox:/mnt/in")
+    assert written.status == 1
+    assert b"Read-only file system" in written.err
+    assert list((share / "inbox").iterdir()) == []
+
+
+def test_a_path_of_rw_can_be_written_to_by_its_owner(host, share):
+    tenant = host.tenant(sharing_tier(host))
+    bind = ["--bind", f"{share}/inbox:/mnt/in:rw"]
+    written = tenant.run(["sh", "-c", "echo mine >/mnt/in/new && stat -c %u /mnt/in/new"], *bind)
+    assert (written.status, written.out) == (0, b"1000\n"), written
+    new = share / "inbox" / "new"
+    assert new.read_text("ascii") == "mine\n"
+    assert new.stat().st_uid == OWNER
+    (share / "inbox").chmod(0o755)
+    shutil.chown(share / "inbox", 0, 0)
+    written = tenant.run(["touch", "/mnt/in/other"], *bind)
+    assert (written.status, b"Permission denied" in written.err) == (1, True)
+
+
+def test_nothing_bound_can_bring_in_a_privilege(host, share):
+    tenant = host.tenant(sharing_tier(host))
+    for mode, bind in ("ro", f"{share}:/mnt/it"), ("rw", f"{share}/inbox:/mnt/it:rw"):
+        shown = tenant.run(["findmnt", "-n", "-o", "OPTIONS", "/mnt/it"], "--bind", bind)
+        options = shown.out.decode().strip().split(",")
+        assert options[0] == mode
+        assert {"nosuid", "nodev"} <= set(options)
+
+
+def test_a_bind_is_of_one_execution(host, share):
+    tenant = host.tenant(sharing_tier(host))
+    with_it = tenant.start(["sleep", "60"], "--bind", f"{share}:/mnt/it")
+    assert with_it.id
+    assert tenant.run(["ls", "/mnt"]).out == b""
+
+
+@pytest.mark.parametrize("bind, named", [
+    ("/srv/share-not", "/srv/share-not"),
+    ("/srv/share-not/file:/mnt/it", "/srv/share-not/file"),
+    ("/srv/share/way-out/file:/mnt/it", "/srv/share-not/file"),
+    ("/srv/share/../share-not:/mnt/it", "/srv/share-not"),
+    ("/srv:/mnt/it", "/srv"),
+    ("/:/mnt/it", "/"),
+    ("/etc/shadow:/mnt/it", "/etc/shadow"),
+])
+def test_a_path_that_the_tier_does_not_allow_is_refused_by_name(host, share, bind, named):
+    tier = sharing_tier(host)
+    message = refusal(host.tenant(tier), "--bind", bind)
+    assert f"--bind {named}: not below a path that tiers/{tier}.yaml allows" in message
+
+
+def test_writing_is_refused_where_the_tier_allows_only_to_read(host, share):
+    tier = sharing_tier(host)
+    tenant = host.tenant(tier)
+    for path in share, share / "file":
+        message = refusal(tenant, "--bind", f"{path}:/mnt/it:rw")
+        assert f"--bind {path}: tiers/{tier}.yaml does not allow it to be writable" in message
+
+
+def test_a_tier_that_says_nothing_of_binds_allows_none(host, share):
+    assert "--bind /srv/share: not below" in refusal(host.tenant(host.tier()), "--bind", share)
+
+
+@pytest.mark.parametrize("target", ["/usr/x", "/etc/passwd", "/data/x", "/proc/x", "/", "/mnt"])
+def test_no_part_of_the_sandbox_can_be_covered(host, share, target):
+    tenant = host.tenant(sharing_tier(host))
+    assert target in refusal(tenant, "--bind", f"{share}:{target}")
+
+
+@pytest.mark.parametrize("binds, key", [
+    ({"allow": ["/"]}, "/"), ({"allow": ["/proc/sys"]}, "/proc"), ({"allow": ["etc"]}, "etc"),
+    ({"allow": ["/srv/a"], "rw": ["/srv/b"]}, "/srv/b"), ({"allowed": []}, "allowed"),
+])
+def test_a_tier_that_allows_what_nothing_may_is_refused(host, binds, key):
+    assert key in host.tier_refused("bad-binds", binds=binds)
