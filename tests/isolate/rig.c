@@ -5,9 +5,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/magic.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <base/io.h>
 
@@ -106,4 +110,24 @@ size_t rig_entries_n(void)
 	(void)closedir(dir);
 	/* ".." is always there. */
 	return n - 1;
+}
+
+static const char *cgroup2_mounted(void)
+{
+	static const char *const paths[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified",
+		                             "/mnt" };
+	struct statfs fs;
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		if (statfs(paths[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+			return paths[i];
+	return NULL;
+}
+
+const char *rig_cgroup2(void)
+{
+	if (cgroup2_mounted() == NULL && unshare(CLONE_NEWNS) == 0 &&
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		(void)mount("cgroup2", "/mnt", "cgroup2", 0, NULL);
+	return cgroup2_mounted();
 }

@@ -16,6 +16,10 @@
 void rig_need(bool met, const char *why);
 void rig_need_root(void);
 
+/* Where cgroup v2 is mounted. Where it is not, as in a bare root, it is mounted in a mount
+ * namespace of this process alone. NULL if that cannot be. */
+const char *rig_cgroup2(void);
+
 /* A fresh directory below /tmp: its path, and an O_PATH descriptor. One per process. */
 struct rig_dir {
 	char path[RIG_PATH_BYTES_MAX];

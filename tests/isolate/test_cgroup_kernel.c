@@ -2,15 +2,11 @@
 /* isolate/cgroup.c on a real tree: a node of our own at the top of cgroup v2. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/sched.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,28 +21,14 @@ static const struct spec_execution_limits unlimited = { .cpu_quota_usec = SPEC_U
 static char node[RIG_PATH_BYTES_MAX];
 static int node_fd = FD_NONE;
 
-/* Where cgroup v2 is mounted, or NULL. */
-static const char *tree(void)
-{
-	static const char *const paths[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified",
-		                             "/mnt" };
-	struct statfs fs;
-
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		if (statfs(paths[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
-			return paths[i];
-	return NULL;
-}
-
 static void node_make(void)
 {
+	const char *tree;
+
 	rig_need_root();
-	/* As in a bare root: then for this process alone, which takes it away again. */
-	if (tree() == NULL && unshare(CLONE_NEWNS) == 0 &&
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
-		(void)mount("cgroup2", "/mnt", "cgroup2", 0, NULL);
-	rig_need(tree() != NULL, "no cgroup v2 is mounted");
-	(void)snprintf(node, sizeof(node), "%s/tn-unit-%d", tree(), (int)getpid());
+	tree = rig_cgroup2();
+	rig_need(tree != NULL, "no cgroup v2 is mounted");
+	(void)snprintf(node, sizeof(node), "%s/tn-unit-%d", tree, (int)getpid());
 	rig_need(mkdir(node, 0755) == 0, "the cgroup v2 tree is not ours to write");
 	node_fd = open(node, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cr_assert_geq(node_fd, 0);

@@ -116,18 +116,20 @@ Test(report, never_replaces_what_stands_for_standard_output)
 	char before[256] = "", after[256] = "";
 	int fd = open("out", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int saved = dup(STDOUT_FILENO);
+	/* A bare /dev may have no name for it. */
+	const char *name = access("/dev/stdout", F_OK) == 0 ? "/dev/stdout" : "/proc/self/fd/1";
 
 	cr_assert_geq(fd, 0);
-	cr_assert_gt(readlink("/dev/stdout", before, sizeof(before) - 1), 0);
+	cr_assert_gt(readlink(name, before, sizeof(before) - 1), 0);
 	cr_assert_eq(io_write_all(fd, "output\n", 7), 0);
 	cr_assert_eq(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
-	cr_expect_eq(run_report_open(&report, "/dev/stdout", &err), 0, "%s", err.msg);
+	cr_expect_eq(run_report_open(&report, name, &err), 0, "%s", err.msg);
 	cr_expect_eq(run_report_finish(&report, &record, NULL, &err), 0, "%s", err.msg);
 	run_report_done(&report);
 	cr_assert_eq(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
 	(void)close(saved);
 	(void)close(fd);
-	cr_assert_gt(readlink("/dev/stdout", after, sizeof(after) - 1), 0);
+	cr_assert_gt(readlink(name, after, sizeof(after) - 1), 0);
 	cr_expect_str_eq(after, before);
 	expect_begins("out", "output\n{\"id\": null");
 }
