@@ -112,7 +112,7 @@ def test_memory_high_slows_down_without_killing(host):
 
 @pytest.fixture
 def swap():
-    """256 MiB of swap space, of which the guest has none."""
+    """256 MiB of swap space, of which the guest has none. Named before host: it goes last."""
     assert len(Path("/proc/swaps").read_text("ascii").splitlines()) == 1
     subprocess.run(["dd", "if=/dev/zero", f"of={SWAP_FILE}", "bs=1M", "count=256"],
                    check=True, stderr=subprocess.DEVNULL)
@@ -124,7 +124,7 @@ def swap():
     SWAP_FILE.unlink()
 
 
-def test_memory_swap_max_gives_as_much_swap_and_no_more(host, swap):
+def test_memory_swap_max_gives_as_much_swap_and_no_more(swap, host):
     eat = host.probe("eat")
     for swap_max, written in (0, "0"), ("16M", str(16 << 20)):
         tier = host.tier(memory_max="32M", memory_swap_max=swap_max)
