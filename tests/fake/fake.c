@@ -36,6 +36,13 @@ struct call {
 
 static struct tn_error ignored;
 
+/* A parent that was killed before prctl() sends no signal any more: who reaps us now tells. */
+static void end_with(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(1);
+}
+
 static void flush(struct varlink *link)
 {
 	while (varlink_output_bytes(link) > 0) {
@@ -268,13 +275,14 @@ static bool read_args(const struct call *call, struct workload *workload)
 /* Returns the pid; what exec failed with comes over the pipe, which closes if it did not. */
 static pid_t spawn(const struct call *call, const struct workload *workload, int *ret_pipe)
 {
+	pid_t self = getpid();
 	int ends[2];
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0)
 		_exit(1);
 	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		end_with(self);
 		for (int i = 0; i < 3; i++)
 			(void)dup2(call->message->fds[i], i);
 		(void)setpgid(0, 0);
@@ -461,6 +469,8 @@ static _Noreturn void serve_connection(int fd)
 
 static _Noreturn void serve(int listen_fd)
 {
+	pid_t self = getpid();
+
 	for (;;) {
 		int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		pid_t pid;
@@ -469,7 +479,7 @@ static _Noreturn void serve(int listen_fd)
 			_exit(1);
 		pid = fork();
 		if (pid == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+			end_with(self);
 			(void)close(listen_fd);
 			(void)signal(SIGCHLD, SIG_DFL);
 			serve_connection(fd);
@@ -482,6 +492,7 @@ pid_t fake_start(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t self = getpid();
 	pid_t pid;
 
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
@@ -490,7 +501,7 @@ pid_t fake_start(const char *path)
 		return -1;
 	pid = fork();
 	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		end_with(self);
 		(void)signal(SIGCHLD, SIG_IGN);
 		serve(fd);
 	}
