@@ -6,14 +6,27 @@ import shutil
 
 import pytest
 
+import chance
 import leaks
 from product import Host
 
 MUST_RUN = os.environ.get("TN_MUST_RUN") == "1"
+LONG = os.environ.get("TN_LONG") == "1"
+
+_counted = {}
 
 
 def pytest_report_header():
-    return f"counts: {'full' if os.environ.get('TN_LONG') == '1' else 'shortened; TN_LONG=1 takes all'}"
+    return [f"counts: {'full' if LONG else 'shortened; TN_LONG=1 takes all'}",
+            f"seed: {chance.SEED}; TN_SEED={chance.SEED} repeats what is random"]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How much was done, by the tests that do it more often with TN_LONG=1."""
+    terminalreporter.section("counts")
+    for test, counts in sorted(_counted.items()):
+        terminalreporter.line(f"{test}: {', '.join(map(str, counts))}")
+    terminalreporter.line(f"seed: {chance.SEED}")
 
 
 def _refuse_skip(report):
@@ -48,11 +61,16 @@ def product():
     host.close()
 
 
-@pytest.fixture(scope="session")
-def full():
-    """count(full, short): the full count with TN_LONG=1."""
-    long = os.environ.get("TN_LONG") == "1"
-    return lambda count, short: count if long else short
+@pytest.fixture
+def full(request):
+    """full(count, short): the full count with TN_LONG=1; what was taken is shown at the end."""
+    def take(count, short):
+        taken = count if LONG else short
+        shown = taken if isinstance(taken, (int, float)) else len(taken)
+        _counted.setdefault(request.node.name, []).append(shown)
+        return taken
+
+    return take
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import ctypes
 import json
 import os
 import pty
-import random
 import re
 import select
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import chance
 from product import TIERS, TREE, Host, wait_for
 from wire import Closed, Wire, answer_to, message, sealed
 
@@ -336,8 +336,8 @@ def test_a_member_of_the_admin_group_is_not_refused(host, tenant):
 
 def garbage():
     """(what, bytes, the answers that will do)."""
-    chance = random.Random(20240607)
-    noise = [chance.randbytes(n) for n in (1, 10, 100, 1000, 10000, 65535)]
+    source = chance.source("garbage")
+    noise = [source.randbytes(n) for n in (1, 10, 100, 1000, 10000, 65535)]
     close = {"closed"}
     rows = [(f"{len(data)} random bytes", data + b"\0", close) for data in noise]
     rows += [
