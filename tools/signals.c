@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <base/err.h>
 #include <base/fd.h>
@@ -41,8 +42,9 @@ int signals_open(bool window, int *ret_fd, struct tn_error *err)
 
 bool signals_mean_us(const struct signalfd_siginfo *info)
 {
-	/* Positive codes are the kernel's. */
-	return info->ssi_code > 0 && among(own, ARRAY_LEN(own), (int)info->ssi_signo);
+	/* Positive codes are the kernel's; XFSZ it sends in the name of whom it is for. */
+	return (info->ssi_code > 0 || info->ssi_pid == (uint32_t)getpid()) &&
+	       among(own, ARRAY_LEN(own), (int)info->ssi_signo);
 }
 
 void signals_take_default(int signal)
