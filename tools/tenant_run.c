@@ -76,19 +76,21 @@ static void resize(const struct running *running)
 }
 
 /* Back from having been stopped: the shell may have set its own modes meanwhile. */
-static int resume(struct running *running, struct tn_error *err)
+static void resume(struct running *running)
 {
+	struct tn_error lost = { 0 };
+
 	if (running->relay == NULL || !terminal_is_ours(&running->guard.terminal))
-		return 0;
+		return;
 	resize(running);
-	return guard_raw(&running->guard, err);
+	/* One that has hung up sends this signal too: what is read from it tells. */
+	(void)guard_raw(&running->guard, &lost);
 }
 
 static int take_signal(struct running *running, const struct signalfd_siginfo *info,
                        struct tn_error *err)
 {
 	const int signal = (int)info->ssi_signo;
-	int r = 0;
 
 	if (signals_mean_us(info)) {
 		signals_take_default(signal);
@@ -103,8 +105,8 @@ static int take_signal(struct running *running, const struct signalfd_siginfo *i
 		return 0;
 	}
 	if (signal == SIGCONT)
-		r = resume(running, err);
-	return r < 0 ? r : tn_run_signal(running->run, signal, err);
+		resume(running);
+	return tn_run_signal(running->run, signal, err);
 }
 
 /* Pass on what has come. */

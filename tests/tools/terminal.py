@@ -90,6 +90,18 @@ def test_signals_once(start):
         run.process.send_signal(signal.SIGKILL)
 
 
+def test_hangup(start):
+    """The leader of the session, which tenant-run is here, gets SIGCONT with the SIGHUP."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = os.path.join(directory, "hup")
+        script = f"trap 'echo x >{file}; exit 5' HUP; echo ready; while :; do sleep 0.05; done"
+        with start(["bash", "-c", script]) as run:
+            run.expect(b"ready\r\n")
+            run.close()
+            assert run.process.wait(30) == 5, run.process.returncode
+        wait_for(lambda: os.path.exists(file), "the hangup")
+
+
 def test_modes_after_stop(start):
     """A shell that takes the terminal back while tenant-run is stopped sets its own modes."""
     with start(["cat"]) as run:
