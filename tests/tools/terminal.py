@@ -9,6 +9,7 @@ real daemon.
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -65,6 +66,42 @@ def test_worker_killed(start):
             status, text = run.wait()
             assert (status, run.restored()) == (125, True)
             assert b"was killed by signal 9, and the run ended with it" in text, text
+
+
+def test_worker_killed_is_told(start):
+    read, write = os.pipe()
+    with tempfile.TemporaryDirectory() as directory, os.fdopen(read, "rb") as events:
+        report = os.path.join(directory, "report")
+        with start(READY, "--status-fd", str(write), "--report", report,
+                   pass_fds=[write]) as run:
+            os.close(write)
+            run.expect(b"ready\r\n")
+            run.kill_worker()
+            assert run.wait()[0] == 125
+        started, exited = [json.loads(line) for line in events]
+        with open(report, encoding="utf-8") as file:
+            record = json.load(file)
+        assert (started["event"], exited["event"]) == ("started", "exited")
+        assert record == exited["execution"]
+        assert (record["id"], record["state"]) == (started["id"], "unknown")
+        assert "killed by signal 9" in record["message"]
+        assert os.listdir(directory) == ["report"]
+
+
+def test_keys_before_the_start(start):
+    with start(["true"], tenant="silent") as run:
+        time.sleep(0.5)
+        assert not run.raw()
+        run.type(b"\x03")
+        status, text = run.wait()
+        assert (status, run.restored()) == (128 + signal.SIGINT, True), text
+
+
+def test_refusal(start):
+    with start(["true"], tenant="nobody") as run:
+        status, text = run.wait()
+        assert (status, run.restored()) == (125, True)
+        assert b"about nobody" in text
 
 
 def test_guard_killed(start):
@@ -145,11 +182,11 @@ class Start:
     def __init__(self, program, socket):
         self.program, self.socket = program, socket
 
-    def argv(self, command):
-        return [self.program, "--socket", self.socket, "-t", "-q", "acme", "--", *command]
+    def argv(self, command, *opts, tenant="acme"):
+        return [self.program, "--socket", self.socket, "-t", "-q", *opts, tenant, "--", *command]
 
-    def __call__(self, command, **kwargs):
-        return Session(self.argv(command), **kwargs)
+    def __call__(self, command, *opts, tenant="acme", **kwargs):
+        return Session(self.argv(command, *opts, tenant=tenant), **kwargs)
 
 
 def main():
