@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -157,7 +158,7 @@ def test_modes_after_stop(start):
 
 def test_background(start):
     """From the background it stops as anything does, and leaves the terminal alone."""
-    with Session(["sh", "-c", "set -m; \"$@\" & wait; jobs; stty -a >/dev/null", "sh",
+    with Session(["sh", "-c", "set -m; \"$@\" & wait; jobs; sleep 60", "sh",
                   *start.argv(["cat"])]) as run:
         run.expect(b"Stopped")
         assert run.restored()
@@ -179,28 +180,33 @@ def test_slow_reader(start):
 
 
 class Start:
-    def __init__(self, program, socket):
-        self.program, self.socket = program, socket
+    def __init__(self, program, path):
+        self.program, self.path = program, path
 
     def argv(self, command, *opts, tenant="acme"):
-        return [self.program, "--socket", self.socket, "-t", "-q", *opts, tenant, "--", *command]
+        return [self.program, "--socket", self.path, "-t", "-q", *opts, tenant, "--", *command]
 
     def __call__(self, command, *opts, tenant="acme", **kwargs):
         return Session(self.argv(command, *opts, tenant=tenant), **kwargs)
+
+
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
 
 
 def main():
     _, _, fake, program = sys.argv
     failed = 0
     with tempfile.TemporaryDirectory() as directory:
-        socket = os.path.join(directory, "socket")
-        with subprocess.Popen([fake, socket, "cat"], stdin=subprocess.PIPE) as daemon:
-            wait_for(lambda: os.path.exists(socket), "the daemon")
+        path = os.path.join(directory, "socket")
+        with subprocess.Popen([fake, path, "cat"], stdin=subprocess.PIPE) as daemon:
+            wait_for(lambda: listens(path), "the daemon")
             for name, test in list(globals().items()):
                 if not name.startswith("test_"):
                     continue
                 try:
-                    test(Start(program, socket))
+                    test(Start(program, path))
                 except AssertionError as error:
                     print(f"{name}: {error!r}")
                     failed = 1
