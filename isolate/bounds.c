@@ -12,6 +12,8 @@
 #include <base/io.h>
 #include <base/num.h>
 
+#include "terminal.h"
+
 /* Ids are 32 bits and the last one means "none". */
 #define BOUNDS_UID_END ((int64_t)UINT32_MAX)
 
@@ -272,6 +274,8 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 		{ "envc", launch->envc, 0, UINT16_MAX },
 		{ "args_bytes", launch->args_bytes, 2, INT32_MAX },
 		{ "binds_n", launch->binds_n, 0, SPEC_BINDS_MAX },
+		{ "tty_rows", launch->tty_rows, 0, TERMINAL_SIZE_MAX },
+		{ "tty_cols", launch->tty_cols, 0, TERMINAL_SIZE_MAX },
 	};
 	int r = fields_check(fields, ARRAY_LEN(fields), err);
 

@@ -27,6 +27,7 @@
 #include "bind.h"
 #include "init.h"
 #include "template.h"
+#include "terminal.h"
 
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
@@ -50,6 +51,7 @@ enum child_stage {
 	CHILD_BOUNDING,
 	CHILD_IDS,
 	CHILD_CAPS,
+	CHILD_TERMINAL,
 	CHILD_FDS,
 	CHILD_NO_NEW_PRIVS,
 	CHILD_SECCOMP,
@@ -76,6 +78,7 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_BOUNDING] = "drop the bounding set",
 	[CHILD_IDS] = "take the tenant's ids",
 	[CHILD_CAPS] = "drop all capabilities",
+	[CHILD_TERMINAL] = "open a terminal",
 	[CHILD_FDS] = "arrange descriptors",
 	[CHILD_NO_NEW_PRIVS] = "set no_new_privs",
 	[CHILD_SECCOMP] = "install the seccomp filter",
@@ -391,7 +394,8 @@ static struct vectors vectors_make(const struct child_request *request)
 	strings_index(&text, launch->argc, v.argv + 2);
 	strings_index(&text, launch->envc, theirs);
 	strings_index(&env, launch->env_n, ours);
-	v.argv[0] = (char *)(uintptr_t) "tenant-init";
+	v.argv[0] = (char *)(uintptr_t)(request->terminal_fd >= 0 ? INIT_NAME_TERMINAL
+	                                                          : INIT_NAME);
 	v.argv[1] = *text != '\0' ? text : (char *)(uintptr_t) "/data";
 
 	/* The defaults give way to the client's entries, the others do not. */
@@ -404,6 +408,21 @@ static struct vectors vectors_make(const struct child_request *request)
 			v.envp[envc++] = theirs[i];
 	v.envp[envc] = NULL;
 	return v;
+}
+
+/* With the ids of the workload, to which the terminal then belongs. */
+static void terminal_make(struct child_request *request)
+{
+	int master, slave;
+
+	if (request->terminal_fd < 0)
+		return;
+	if (terminal_open(request->launch->tty_rows, request->launch->tty_cols, &master,
+	                  &slave) < 0 ||
+	    terminal_send(request->terminal_fd, master) < 0)
+		fail(request, CHILD_TERMINAL);
+	for (size_t i = 0; i < ARRAY_LEN(request->stdio_fds); i++)
+		request->stdio_fds[i] = slave;
 }
 
 /* tenantd keeps its own descriptors above these numbers, so none is overwritten. */
@@ -443,8 +462,9 @@ void child_enter(const struct child_request *request)
 		fail(request, CHILD_BIND_ATTACH);
 	v = vectors_make(request);
 	privileges_drop(request);
+	terminal_make(&moved);
 
-	fds_arrange(request);
+	fds_arrange(&moved);
 	moved.report_fd = INIT_REPORT_FD;
 	limit(&moved, RLIMIT_NOFILE, request->launch->limits.nofile_max);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

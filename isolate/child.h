@@ -41,7 +41,8 @@ struct child_request {
 	const struct sock_fprog *filter;
 	int leaf_fd;
 	uint32_t leaf_files; /* bit i: show the leaf's own template_cgroup_file(i) */
-	int stdio_fds[3];
+	int stdio_fds[3];    /* FD_NONE with a terminal */
+	int terminal_fd;     /* socket for the terminal's master; FD_NONE without one */
 	int args_fd;
 	int status_fd;
 	int report_fd;

@@ -118,7 +118,7 @@ static const struct row {
 } rows[] = {
 	{ SPEC_TENANT_APPLY, sizeof(struct spec_tenant_apply), 1, 1, tenant_apply },
 	{ SPEC_TENANT_REMOVE, sizeof(struct spec_tenant_remove), 0, 0, tenant_remove },
-	{ SPEC_LAUNCH, sizeof(struct spec_launch), 4, 4 + SPEC_BINDS_MAX, launch },
+	{ SPEC_LAUNCH, sizeof(struct spec_launch), 1, 4 + SPEC_BINDS_MAX, launch },
 	{ SPEC_SIGNAL, sizeof(struct spec_signal), 0, 0, send_signal },
 	{ SPEC_KILL, sizeof(struct spec_kill), 0, 0, kill_now },
 	{ SPEC_SETTLED, sizeof(struct spec_settled), 0, 0, settled },

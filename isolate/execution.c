@@ -26,7 +26,7 @@ struct execution *execution_new(struct executions *executions, const struct id *
 		return NULL;
 	e->node.id = *id;
 	e->all = executions;
-	e->leaf_fd = e->status_fd = FD_NONE;
+	e->leaf_fd = e->status_fd = e->terminal_fd = FD_NONE;
 	e->pid = (struct loop_source){ FD_NONE, execution_pid_ready, e };
 	e->report = (struct loop_source){ FD_NONE, execution_report_ready, e };
 	e->timer = (struct loop_source){ FD_NONE, execution_timer_ready, e };
@@ -47,6 +47,7 @@ void execution_release(struct execution *e)
 	source_close(e->all->loop, &e->timer);
 	fd_closep(&e->leaf_fd);
 	fd_closep(&e->status_fd);
+	fd_closep(&e->terminal_fd);
 	if (e->tenant != NULL)
 		e->tenant->executions_n--;
 	e->tenant = NULL;
@@ -203,7 +204,8 @@ void executions_settled(struct executions *executions, const struct id *id)
 	execution_free(e);
 }
 
-void execution_tell_started(struct execution *e, bool executed, const struct tn_error *error)
+void execution_tell_started(struct execution *e, bool executed, int terminal,
+                            const struct tn_error *error)
 {
 	struct spec_started started = {
 		.head = { sizeof(started), SPEC_STARTED, SPEC_VERSION, e->serial },
@@ -216,7 +218,7 @@ void execution_tell_started(struct execution *e, bool executed, const struct tn_
 	memcpy(started.policy_hash, e->record.policy_hash, sizeof(started.policy_hash));
 	if (error != NULL)
 		started.error = *error;
-	e->all->tell(e->all->context, &started);
+	e->all->tell(e->all->context, &started, terminal);
 }
 
 static void replay_one(void *member, void *context)
@@ -227,9 +229,9 @@ static void replay_one(void *member, void *context)
 	e->serial = 0;
 	if (e->record.final) {
 		e->record.exited.head.serial = 0;
-		e->all->tell(e->all->context, &e->record.exited);
+		e->all->tell(e->all->context, &e->record.exited, FD_NONE);
 	} else if (e->record.started) {
-		execution_tell_started(e, true, NULL);
+		execution_tell_started(e, true, FD_NONE, NULL);
 	}
 }
 

@@ -33,7 +33,8 @@ struct execution {
 	uint64_t serial;       /* of the launch request; 0 after a restart */
 	int leaf_fd;
 	int status_fd;
-	bool child; /* ours to wait for: until it is reaped, and not after a restart */
+	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
+	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
 	bool executing;             /* reported: the next step is the workload's exec */
 	bool terminated;            /* SIGTERM was sent at the deadline */
@@ -55,14 +56,15 @@ struct executions {
 	int dir_fd;      /* of the records */
 	int init_fd;     /* sealed memfd of tenant-init */
 	int host_mnt_fd; /* the host's mount namespace, where paths to bind come from */
-	/* Tell the controller; @message is a whole message of spec.h. */
-	void (*tell)(void *context, const void *message);
+	/* Tell the controller; @message is a whole message of spec.h, @fd borrowed or
+	 * FD_NONE. */
+	void (*tell)(void *context, const void *message, int fd);
 	void *context;
 };
 
 /*
- * Launch what @launch asks for; fds 0-2 are the workload's, 3 the arguments, all
- * borrowed. 0: SPEC_STARTED will tell how it went. -errno: nothing is left behind.
+ * Launch what @launch asks for, with the descriptors of SPEC_LAUNCH, all borrowed. 0:
+ * SPEC_STARTED will tell how it went. -errno: nothing is left behind.
  */
 int executions_launch(struct executions *executions, const struct spec_launch *launch,
                       const int *fds, size_t fds_n, struct tn_error *err);

@@ -24,7 +24,8 @@ void execution_timer_ready(void *context, uint32_t events);
 /* The processes are gone: settle the leaf and tell. */
 void execution_end(struct execution *execution);
 
-void execution_tell_started(struct execution *execution, bool executed,
+/* @terminal: its master, borrowed, or FD_NONE. */
+void execution_tell_started(struct execution *execution, bool executed, int terminal,
                             const struct tn_error *error);
 
 #endif

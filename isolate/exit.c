@@ -22,6 +22,7 @@
 
 #include "cgroup.h"
 #include "execution_state.h"
+#include "terminal.h"
 
 /* How long to wait before an end that is not quite one is looked at again. */
 #define EXIT_RETRY_NSEC 1000000
@@ -69,6 +70,40 @@ static bool has_executed(const struct execution *e)
 	return e->failure.error == 0 && e->executing;
 }
 
+/*
+ * The terminal that the child has sent before it executed tenant-init. What is no
+ * terminal's master goes no further, and then nor does the workload.
+ */
+static int terminal_take(struct execution *e, int *ret_master)
+{
+	struct tn_error err = { 0 }, lost = { 0 };
+	int r = 0;
+
+	if (e->terminal_fd < 0)
+		return 0;
+	r = terminal_receive(e->terminal_fd, ret_master, &err);
+	fd_closep(&e->terminal_fd);
+	if (r == 0)
+		return 0;
+	log_event(LOG_ERR, "a sandbox without its terminal is ended", LF_STR("error", err.msg),
+	          LF_END);
+	e->failure = (struct init_report){ .error = EIO };
+	(void)cg_kill(e->leaf_fd, &lost);
+	return r;
+}
+
+/* The workload has been executed; false if what it was to have along is not there. */
+static bool started(struct execution *e)
+{
+	cleanup_fd int terminal = FD_NONE;
+
+	if (terminal_take(e, &terminal) < 0)
+		return false;
+	e->record.started = 1;
+	execution_tell_started(e, true, terminal, NULL);
+	return true;
+}
+
 void execution_report_ready(void *context, uint32_t events)
 {
 	struct execution *e = context;
@@ -81,10 +116,8 @@ void execution_report_ready(void *context, uint32_t events)
 	/* Otherwise the pidfd tells next: the child is about to end. */
 	if (!has_executed(e))
 		return;
-	e->record.started = 1;
-	if (record_write(e->all->dir_fd, &e->record, &err) < 0)
+	if (started(e) && record_write(e->all->dir_fd, &e->record, &err) < 0)
 		log_event(LOG_ERR, "cannot note a start", LF_STR("error", err.msg), LF_END);
-	execution_tell_started(e, true, NULL);
 }
 
 /* Failed in a stage before the workload's exec, other than by being killed. */
@@ -157,9 +190,9 @@ static void retry_later(struct execution *e)
 static void tell_end(struct execution *e)
 {
 	if (e->serial != 0 && !e->record.started)
-		execution_tell_started(e, false, NULL);
+		execution_tell_started(e, false, FD_NONE, NULL);
 	e->all->unsettled_n++;
-	e->all->tell(e->all->context, &e->record.exited);
+	e->all->tell(e->all->context, &e->record.exited, FD_NONE);
 }
 
 /* Nothing has run that could be billed as the workload's: as if it had never been. */
@@ -168,7 +201,7 @@ static void tell_failure(struct execution *e)
 	struct tn_error error = { 0 };
 
 	(void)child_error(e->failure.stage, e->failure.error, &error);
-	execution_tell_started(e, false, &error);
+	execution_tell_started(e, false, FD_NONE, &error);
 	record_remove(e->all->dir_fd, &e->node.id);
 }
 
@@ -235,10 +268,8 @@ void execution_pid_ready(void *context, uint32_t events)
 	if (e->report.fd >= 0) {
 		(void)report_drain(e);
 		report_close(e);
-		if (has_executed(e)) {
-			e->record.started = 1;
-			execution_tell_started(e, true, NULL);
-		}
+		if (has_executed(e))
+			(void)started(e);
 	}
 	(void)!read(e->timer.fd, &ticks, sizeof(ticks));
 	if (e->child && !off_cpu(e) && e->off_cpu_tries++ < EXIT_OFF_CPU_TRIES_MAX) {

@@ -12,6 +12,7 @@
  * the same uid, so the first act is to become undumpable: nobody may read or write
  * this process's memory or reach its descriptors through /proc/1.
  */
+#include <asm/ioctls.h>
 #include <asm/unistd.h>
 #include <errno.h>
 #include <linux/fcntl.h>
@@ -203,13 +204,25 @@ static int enter_workdir(const char *dir)
 	return cwd[0] == '/' ? 0 : EXDEV;
 }
 
-static void workload(const char *dir, char **argv, char **envp) __attribute__((noreturn));
-static void workload(const char *dir, char **argv, char **envp)
+/*
+ * A new session has no terminal. The first descriptor becomes its own only where it was
+ * opened for this sandbox: else it is one that was handed in, and may be somebody's.
+ */
+static void session_begin(bool terminal)
+{
+	CALL(__NR_setsid, 0, 0, 0, 0);
+	if (terminal)
+		CALL(__NR_ioctl, 0, TIOCSCTTY, 0, 0);
+}
+
+static void workload(const char *dir, char **argv, char **envp, bool terminal)
+	__attribute__((noreturn));
+static void workload(const char *dir, char **argv, char **envp, bool terminal)
 {
 	uint64_t none = 0;
 	int error;
 
-	CALL(__NR_setsid, 0, 0, 0, 0);
+	session_begin(terminal);
 	CALL(__NR_rt_sigprocmask, INIT_SIG_SETMASK, &none, NULL, INIT_SIGSET_BYTES);
 
 	error = enter_workdir(dir);
@@ -269,7 +282,7 @@ void init_main(long *stack)
 
 	pid = CALL(__NR_clone, INIT_SIGCHLD, 0, 0, 0);
 	if (pid == 0)
-		workload(argv[1], argv + 2, envp);
+		workload(argv[1], argv + 2, envp, argv[0][sizeof(INIT_NAME) - 1] != '\0');
 	if (pid < 0) {
 		report_write(INIT_STAGE_FORK, (int)-pid);
 		status_write(INIT_STATUS_FAILED, 0, (int)-pid);

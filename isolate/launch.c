@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,36 +29,43 @@
 
 /* Before the host's own services when memory runs out; tenants cannot go below. */
 #define LAUNCH_OOM_SCORE_ADJ 500
-#define LAUNCH_FDS_N         4
+#define LAUNCH_STDIO_N       3
 
 static int64_t smaller(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
 }
 
+/* How many descriptors come before that of the arguments, behind which the binds are. */
+static size_t stdio_n(const struct spec_launch *launch)
+{
+	return (launch->flags & SPEC_LAUNCH_TTY) != 0 ? 0 : LAUNCH_STDIO_N;
+}
+
 static int request_check(struct executions *all, const struct spec_launch *launch,
                          const int *fds, size_t fds_n, struct tn_error *err)
 {
+	const size_t args = stdio_n(launch);
 	int r;
 
-	if (launch->binds_n > SPEC_BINDS_MAX || fds_n != LAUNCH_FDS_N + launch->binds_n)
+	if (launch->binds_n > SPEC_BINDS_MAX || fds_n != args + 1 + launch->binds_n)
 		return err_refuse(err, TN_INVALID,
-		                  "a launch takes %d descriptors and one per bind",
-		                  LAUNCH_FDS_N);
+		                  "this launch takes %zu descriptors and one per bind",
+		                  args + 1);
 	if (id_table_find(&all->table, &launch->execution) != NULL)
 		return err_refuse(err, TN_EXISTS, "the execution's id is taken");
 	if (all->unsettled_n >= EXECUTIONS_UNSETTLED_MAX)
 		return err_refuse(err, TN_STATE, "%zu executions are not settled yet",
 		                  all->unsettled_n);
 	r = bounds_check_launch(all->bounds, launch, err);
-	for (int i = 0; r == 0 && i < 3; i++) {
+	for (size_t i = 0; r == 0 && i < args; i++) {
 		r = fdcheck_stdio(fds[i], err);
 		if (r < 0)
-			return err_wrap(err, r, "descriptor %d", i);
+			return err_wrap(err, r, "descriptor %zu", i);
 	}
 	if (r == 0)
-		r = fdcheck_sealed(fds[3], launch->args_bytes, err);
-	return r < 0 ? r : bind_check(launch, fds + LAUNCH_FDS_N, err);
+		r = fdcheck_sealed(fds[args], launch->args_bytes, err);
+	return r < 0 ? r : bind_check(launch, fds + args + 1, err);
 }
 
 static void record_begin(struct execution *e, const struct spec_launch *launch)
@@ -150,10 +158,23 @@ static int clone_child(struct execution *e, const struct child_request *request,
 	return 0;
 }
 
+/* A socket for the terminal's master: tenantd's end is the execution's. */
+static int terminal_socket(struct execution *e, int *ret_child_fd, struct tn_error *err)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		return err_errno(err, "socket for a terminal");
+	e->terminal_fd = ends[0];
+	*ret_child_fd = ends[1];
+	return 0;
+}
+
 static int child_start(struct execution *e, const struct spec_launch *launch, const int *fds,
                        struct tn_error *err)
 {
 	const struct tenant *tenant = e->tenant;
+	const size_t args = stdio_n(launch);
 	struct child_request request = {
 		.context = &tenant->context,
 		.masks = e->all->masks,
@@ -161,8 +182,9 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.filter = &tenant->filter,
 		.leaf_fd = e->leaf_fd,
 		.leaf_files = leaf_files(&launch->limits, &tenant->limits),
-		.stdio_fds = { fds[0], fds[1], fds[2] },
-		.args_fd = fds[3],
+		.stdio_fds = { FD_NONE, FD_NONE, FD_NONE },
+		.terminal_fd = FD_NONE,
+		.args_fd = fds[args],
 		.status_fd = e->status_fd,
 		.init_fd = e->all->init_fd,
 		.host_mnt_fd = e->all->host_mnt_fd,
@@ -171,10 +193,16 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.core_bytes_max = core_limit(launch->limits.core_bytes_max),
 		.oom_score_adj = LAUNCH_OOM_SCORE_ADJ,
 	};
-	cleanup_fd int report_fd = FD_NONE;
-	int ends[2], pid_fd = FD_NONE, r;
+	cleanup_fd int report_fd = FD_NONE, terminal_fd = FD_NONE;
+	int ends[2], pid_fd = FD_NONE, r = 0;
 
-	memcpy(request.bind_fds, fds + LAUNCH_FDS_N, launch->binds_n * sizeof(*fds));
+	memcpy(request.stdio_fds, fds, args * sizeof(*fds));
+	memcpy(request.bind_fds, fds + args + 1, launch->binds_n * sizeof(*fds));
+	if ((launch->flags & SPEC_LAUNCH_TTY) != 0)
+		r = terminal_socket(e, &terminal_fd, err);
+	if (r < 0)
+		return r;
+	request.terminal_fd = terminal_fd;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_errno(err, "launch pipe");
 	e->report.fd = ends[0];

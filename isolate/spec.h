@@ -29,7 +29,7 @@
 #include <base/name.h>
 #include <tenant/error.h>
 
-#define SPEC_VERSION          1
+#define SPEC_VERSION          2
 #define SPEC_MSG_BYTES_MAX    16384
 #define SPEC_FDS_MAX          16
 #define SPEC_PATH_BYTES_MAX   256
@@ -56,12 +56,12 @@ enum spec_op {
 	SPEC_HELLO = 1,     /* tenantd: fd 0 is an O_PATH of the cgroup tree's root */
 	SPEC_TENANT_APPLY,  /* controller: fd 0 is the sealed seccomp filter */
 	SPEC_TENANT_REMOVE, /* controller */
-	SPEC_LAUNCH,        /* controller: fds 0-2 stdio, 3 the arguments, then the binds */
+	SPEC_LAUNCH,        /* controller: fds stdio (unless TTY), the arguments, the binds */
 	SPEC_SIGNAL,        /* controller */
 	SPEC_KILL,          /* controller */
 	SPEC_SETTLED,       /* controller */
 	SPEC_REPLY,         /* tenantd */
-	SPEC_STARTED,       /* tenantd */
+	SPEC_STARTED,       /* tenantd: fd 0 is the terminal's master, with TTY */
 	SPEC_EXITED,        /* tenantd */
 	SPEC_READY,         /* controller: it serves; the head alone */
 };
@@ -145,6 +145,7 @@ struct spec_execution_limits {
 
 enum spec_launch_flag {
 	SPEC_LAUNCH_OOM_GROUP = 1 << 0, /* memory.oom.group on the leaf */
+	SPEC_LAUNCH_TTY = 1 << 3,       /* a terminal of the sandbox's own instead of stdio */
 };
 
 struct spec_bind {
@@ -173,6 +174,8 @@ struct spec_launch {
 	uint32_t env_default_n; /* the first of env_n */
 	uint32_t env_bytes;
 	uint32_t binds_n;
+	uint32_t tty_rows; /* of the terminal, with SPEC_LAUNCH_TTY */
+	uint32_t tty_cols;
 	char env[SPEC_ENV_BYTES_MAX];
 	struct spec_bind binds[SPEC_BINDS_MAX];
 };

@@ -208,11 +208,11 @@ static int control_listen(const char *run_dir, struct tn_error *err)
 	return fd_take(&fd);
 }
 
-static void tell(void *context, const void *message)
+static void tell(void *context, const void *message, int fd)
 {
 	struct tenantd *d = context;
 
-	channel_send(&d->channel, message, FD_NONE);
+	channel_send(&d->channel, message, fd);
 }
 
 static void controller_connected(void *context)

@@ -49,11 +49,11 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 	          LF_STR("policy_hash", policy_hash_hex(context->policy)), LF_END);
 }
 
-static void context_on_started(void *userdata, const struct spec_started *started)
+static void context_on_started(void *userdata, const struct spec_started *started, int terminal)
 {
 	struct context *context = userdata;
 
-	executions_on_started(context->executions, started);
+	executions_on_started(context->executions, started, terminal);
 }
 
 static void context_on_exited(void *userdata, const struct spec_exited *exited)

@@ -92,7 +92,9 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
 	launch->execution = identity_new();
 	launch->limits = request->plan->execution;
 	memcpy(launch->policy_hash, request->policy_hash, sizeof(launch->policy_hash));
-	launch->flags = request->plan->flags;
+	launch->flags = request->plan->flags | (request->tty ? SPEC_LAUNCH_TTY : 0);
+	launch->tty_rows = request->tty_rows;
+	launch->tty_cols = request->tty_cols;
 	launch->argc = request->argc;
 	launch->envc = request->envc;
 	launch->args_bytes = request->args_bytes;
@@ -311,7 +313,8 @@ static void execution_keep(struct executions *executions, const struct record *r
 		          LF_END);
 }
 
-void executions_on_started(struct executions *executions, const struct spec_started *started)
+void executions_on_started(struct executions *executions, const struct spec_started *started,
+                           int terminal)
 {
 	struct execution *execution = execution_find(executions, &started->execution);
 	struct record *record;
@@ -335,7 +338,7 @@ void executions_on_started(struct executions *executions, const struct spec_star
 	execution->executed = true;
 	execution_keep(executions, record);
 	if (execution->client != NULL)
-		execution->client->started(execution->userdata, record);
+		execution->client->started(execution->userdata, record, terminal);
 }
 
 void executions_on_exited(struct executions *executions, const struct spec_exited *exited)

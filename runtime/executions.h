@@ -18,7 +18,8 @@ struct executions;
 
 /* How a client is told. @userdata is that of the launch. */
 struct execution_client {
-	void (*started)(void *userdata, const struct record *record);
+	/* @terminal: the master of its terminal, borrowed, or FD_NONE. */
+	void (*started)(void *userdata, const struct record *record, int terminal);
 	/* The last call. @why is "" if it just exited. */
 	void (*exited)(void *userdata, const struct record *record, const char *why);
 	/* Instead of the others: nothing was started. */
@@ -38,7 +39,10 @@ struct execution_request {
 	uint32_t argc;
 	uint32_t envc;
 	uint32_t args_bytes;
-	const int *fds; /* borrowed: stdin, stdout, stderr, arguments, binds */
+	bool tty; /* a terminal of the sandbox's own, of this size */
+	uint32_t tty_rows;
+	uint32_t tty_cols;
+	const int *fds; /* borrowed: stdin, stdout, stderr unless tty; arguments, binds */
 	size_t fds_n;
 	const struct spec_bind *binds;
 	uint32_t binds_n;
@@ -76,7 +80,9 @@ int executions_snapshot(struct executions *executions, const struct id *tenant,
                         struct record **ret, size_t *ret_n, struct tn_error *err);
 
 /* From tenantd. */
-void executions_on_started(struct executions *executions, const struct spec_started *started);
+/* @terminal: borrowed, or FD_NONE. */
+void executions_on_started(struct executions *executions, const struct spec_started *started,
+                           int terminal);
 void executions_on_exited(struct executions *executions, const struct spec_exited *exited);
 /* The store has the record: tenantd need not keep it. */
 void executions_settled(struct executions *executions, const struct record *record);

@@ -188,14 +188,15 @@ union supervisor_message {
 	struct spec_exited exited;
 };
 
-static const struct {
+static const struct incoming {
 	enum spec_op op;
 	size_t bytes;
+	bool with_fd, without_fd; /* how it may come */
 } incoming[] = {
-	{ SPEC_HELLO, sizeof(struct spec_hello) },
-	{ SPEC_REPLY, sizeof(struct spec_reply) },
-	{ SPEC_STARTED, sizeof(struct spec_started) },
-	{ SPEC_EXITED, sizeof(struct spec_exited) },
+	{ SPEC_HELLO, sizeof(struct spec_hello), true, false },
+	{ SPEC_REPLY, sizeof(struct spec_reply), false, true },
+	{ SPEC_STARTED, sizeof(struct spec_started), true, true },
+	{ SPEC_EXITED, sizeof(struct spec_exited), false, true },
 };
 
 /* tenantd is trusted; this finds a program of another version before it does harm. */
@@ -204,7 +205,6 @@ static int supervisor_check(const struct supervisor_link *link,
                             struct tn_error *err)
 {
 	const struct spec_head *head = &message->head;
-	bool hello;
 
 	if (n < sizeof(*head) || head->bytes != n)
 		return err_refuse(err, TN_PROTOCOL, "tenantd sent a message of %zu bytes", n);
@@ -212,12 +212,18 @@ static int supervisor_check(const struct supervisor_link *link,
 		return err_refuse(err, TN_PROTOCOL, "tenantd speaks version %d, we speak %d",
 		                  head->version, SPEC_VERSION);
 	for (size_t i = 0; i < ARRAY_LEN(incoming); i++) {
-		if (incoming[i].op != (enum spec_op)head->op || incoming[i].bytes != n)
+		const struct incoming *row = &incoming[i];
+		const bool hello = row->op == SPEC_HELLO;
+
+		if (row->op != (enum spec_op)head->op || row->bytes != n)
 			continue;
-		hello = incoming[i].op == SPEC_HELLO;
-		if (hello == link->greeted || hello != (fd >= 0))
+		if (hello == link->greeted || (hello && fd < 0))
 			return err_refuse(err, TN_PROTOCOL,
 			                  "tenantd did not begin with its greeting");
+		if (!(fd >= 0 ? row->with_fd : row->without_fd))
+			return err_refuse(err, TN_PROTOCOL,
+			                  "tenantd sent a descriptor with operation %d",
+			                  head->op);
 		return 0;
 	}
 	return err_refuse(err, TN_PROTOCOL, "tenantd sent operation %d of %zu bytes", head->op,
@@ -262,7 +268,7 @@ static int supervisor_take(struct supervisor_link *link, struct tn_error *err)
 		link->handlers->hello(link->userdata, &message.hello, fd_take(&fd));
 		return 1;
 	case SPEC_STARTED:
-		link->handlers->started(link->userdata, &message.started);
+		link->handlers->started(link->userdata, &message.started, fd);
 		return 1;
 	case SPEC_EXITED:
 		link->handlers->exited(link->userdata, &message.exited);

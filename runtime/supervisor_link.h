@@ -23,7 +23,8 @@ struct supervisor_link;
 struct supervisor_handlers {
 	void (*hello)(void *userdata, const struct spec_hello *hello,
 	              int root_fd); /* consumed */
-	void (*started)(void *userdata, const struct spec_started *started);
+	/* @terminal: a terminal's master, borrowed, or FD_NONE. */
+	void (*started)(void *userdata, const struct spec_started *started, int terminal);
 	void (*exited)(void *userdata, const struct spec_exited *exited);
 	void (*gone)(void *userdata, const struct tn_error *why);
 };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "run_options.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include <base/err.h>
 #include <base/fd.h>
+#include <base/num.h>
 #include <policy/units.h>
 
 #include "options.h"
@@ -14,31 +16,32 @@ static int no_memory(struct tn_error *err)
 	return err_set(err, TN_SYSTEM, ENOMEM, "no memory for the options");
 }
 
-/* NAME=VALUE, or NAME for what it is here; what is not set here is not set there. */
 static int add_env(void *target, const char *argument, struct tn_error *err)
 {
 	struct run_options *options = target;
-	const char *value = NULL;
-	char **env, *text;
-	int n;
 
-	if (argument[0] == '=' || argument[0] == '\0')
-		return err_refuse(err, TN_INVALID, "'%s' has no name before '='", argument);
-	if (strchr(argument, '=') == NULL) {
-		value = getenv(argument);
-		if (value == NULL)
-			return 0;
-	}
-	env = reallocarray(options->env, options->env_n + 2, sizeof(*env));
-	if (env == NULL)
+	return environment_name(&options->env, argument, err);
+}
+
+/* Read when all is known: what the command line names goes before. */
+static int add_env_file(void *target, const char *argument, struct tn_error *err)
+{
+	struct run_options *options = target;
+	const char **files = reallocarray(options->env_files, options->env_files_n + 1,
+	                                  sizeof(*files));
+
+	if (files == NULL)
 		return no_memory(err);
-	options->env = env;
-	n = value != NULL ? asprintf(&text, "%s=%s", argument, value)
-	                  : asprintf(&text, "%s", argument);
-	if (n < 0)
-		return no_memory(err);
-	env[options->env_n++] = text;
-	env[options->env_n] = NULL;
+	options->env_files = files;
+	files[options->env_files_n++] = argument;
+	return 0;
+}
+
+static int parse_descriptor(const char *text, int64_t *ret, struct tn_error *err)
+{
+	if (num_parse(text, INT_MAX, ret) < 0)
+		return err_refuse(err, TN_INVALID, "'%s' is no descriptor; expected its number",
+		                  text);
 	return 0;
 }
 
@@ -79,6 +82,12 @@ static int add_bind(void *target, const char *argument, struct tn_error *err)
 static const struct option_row rows[] = {
 	{ 'e', "env", "NAME[=VALUE]", "set a variable; without a value, to what it is here",
 	  OPTION_CALL, 0, NULL, add_env },
+	{ 0, "env-file", "FILE", "set what a file of such lines names; --env goes before",
+	  OPTION_CALL, 0, NULL, add_env_file },
+	{ 'i', "interactive", NULL, "pass standard input on, as is done in any case",
+	  OPTION_FLAG, AT(interactive), NULL, NULL },
+	{ 't', "tty", NULL, "give it a terminal of its own, copied to and from here",
+	  OPTION_FLAG, AT(tty), NULL, NULL },
 	{ 'w', "workdir", "DIR", "start in this directory of the sandbox", OPTION_TEXT,
 	  AT(workdir), NULL, NULL },
 	{ 0, "memory", "SIZE", "at most this much memory: 64M, 2G", OPTION_NUMBER,
@@ -100,6 +109,8 @@ static const struct option_row rows[] = {
 	  OPTION_CALL, 0, NULL, add_bind },
 	{ 0, "report", "FILE", "write the execution's record there as JSON", OPTION_TEXT,
 	  AT(report), NULL, NULL },
+	{ 0, "status-fd", "N", "write what happens there, one JSON object a line",
+	  OPTION_NUMBER, AT(status_fd), parse_descriptor, NULL },
 	{ 0, "dry-run", NULL, "run nothing; show every limit and where it is set", OPTION_FLAG,
 	  AT(dry_run), NULL, NULL },
 	{ 0, "json", NULL, "show the plan of --dry-run, and errors, as JSON", OPTION_FLAG,
@@ -129,12 +140,24 @@ void run_options_help(FILE *file)
 	            file);
 }
 
+static int read_env(struct run_options *options, struct tn_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < options->env_files_n; i++)
+		r = environment_read(&options->env, options->env_files[i], err);
+	if (r < 0)
+		return err_wrap(err, r, "--env-file");
+	return options->tty ? environment_default(&options->env, "TERM", err) : 0;
+}
+
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct tn_error *err)
 {
 	int first;
 
 	*ret = (struct run_options){
 		.limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT },
+		.status_fd = TN_ABSENT,
 	};
 	first = options_parse(rows, ARRAY_LEN(rows), argc, argv, true, ret, err);
 	if (first < 0)
@@ -149,14 +172,13 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct tn_
 	if (first == argc && !ret->dry_run)
 		return err_refuse(err, TN_INVALID, "which command? see --help");
 	ret->command = argv + first;
-	return 0;
+	return read_env(ret, err);
 }
 
 void run_options_done(struct run_options *options)
 {
-	for (size_t i = 0; i < options->env_n; i++)
-		free(options->env[i]);
-	free(options->env);
+	environment_done(&options->env);
+	free(options->env_files);
 	for (size_t i = 0; i < options->binds_n; i++)
 		free(options->binds[i].source);
 	*options = (struct run_options){ 0 };

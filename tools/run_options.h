@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command line of tenant-run, parsed but not acted upon: nothing is opened here.
+ * The command line of tenant-run, parsed but not acted upon: nothing is opened here but
+ * files of variables, which are read.
  */
 #ifndef TOOLS_RUN_OPTIONS_H
 #define TOOLS_RUN_OPTIONS_H
@@ -8,6 +9,8 @@
 #include <stdio.h>
 
 #include <tenant/run.h>
+
+#include "environment.h"
 
 struct run_bind_option {
 	char *source;
@@ -19,13 +22,17 @@ struct run_options {
 	const char *socket;
 	const char *tenant;
 	char **command; /* NULL-ended */
-	char **env;     /* "NAME=VALUE", NULL-ended; owned */
-	size_t env_n;
+	struct environment env;
+	const char **env_files; /* in their order; the array is owned */
+	size_t env_files_n;
 	const char *workdir;
 	struct tn_run_limits limits;
 	struct run_bind_option binds[TN_RUN_BINDS_MAX];
 	size_t binds_n;
 	const char *report;
+	int64_t status_fd; /* or TN_ABSENT */
+	bool interactive;  /* accepted; input is passed on in any case */
+	bool tty;
 	bool dry_run, json, quiet, verbose, help, version;
 };
 

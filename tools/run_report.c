@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <base/err.h>
 #include <base/fd.h>
@@ -90,18 +91,24 @@ int run_report_open(struct run_report *report, const char *to, struct tn_error *
 	return r;
 }
 
+void run_record_put(struct jout *out, const char *key, const struct tn_execution *execution,
+                    const struct tn_error *failure)
+{
+	jout_begin(out, key, '{');
+	output_members(out, tn_execution_fields(), execution);
+	if (failure != NULL) {
+		jout_text(out, "error", tn_error_name(failure->code));
+		jout_text(out, "message", failure->msg);
+	}
+	jout_end(out, '}');
+}
+
 static void write_record(FILE *file, const struct tn_execution *execution,
                          const struct tn_error *failure)
 {
 	struct jout out = { .file = file };
 
-	jout_begin(&out, NULL, '{');
-	output_members(&out, tn_execution_fields(), execution);
-	if (failure != NULL) {
-		jout_text(&out, "error", tn_error_name(failure->code));
-		jout_text(&out, "message", failure->msg);
-	}
-	jout_end(&out, '}');
+	run_record_put(&out, NULL, execution, failure);
 	(void)putc('\n', file);
 }
 
@@ -124,6 +131,19 @@ int run_report_finish(struct run_report *report, const struct tn_execution *exec
 	free(report->path);
 	report->path = NULL;
 	return 0;
+}
+
+void run_report_restart(struct run_report *report)
+{
+	if (report->path != NULL && ftruncate(fileno(report->file), 0) == 0)
+		rewind(report->file);
+}
+
+void run_report_disown(struct run_report *report)
+{
+	free(report->path);
+	report->path = NULL;
+	run_report_done(report);
 }
 
 void run_report_done(struct run_report *report)
@@ -192,8 +212,8 @@ static int print_plan_json(const struct tn_plan *plan, const struct run_options 
 		jout_begin(&out, field->name, '[');
 		for (size_t i = 0; i < plan->environment.n; i++)
 			jout_text(&out, NULL, plan->environment.items[i]);
-		for (size_t i = 0; i < options->env_n; i++)
-			jout_text(&out, NULL, options->env[i]);
+		for (size_t i = 0; i < options->env.n; i++)
+			jout_text(&out, NULL, options->env.items[i]);
 		jout_end(&out, ']');
 	}
 	jout_end(&out, '}');
@@ -225,8 +245,8 @@ int run_print_plan(const struct tn_plan *plan, const struct run_options *options
 	(void)fputs("\nenvironment:\n", file);
 	for (size_t i = 0; i < plan->environment.n; i++)
 		(void)fprintf(file, "  %s\n", plan->environment.items[i]);
-	for (size_t i = 0; i < options->env_n; i++)
-		(void)fprintf(file, "  %s\n", options->env[i]);
+	for (size_t i = 0; i < options->env.n; i++)
+		(void)fprintf(file, "  %s\n", options->env.items[i]);
 	for (size_t i = 0; i < plan->unenforced.n; i++)
 		(void)fprintf(file, "%s  %s\n", i == 0 ? "\nthis host does not enforce:\n" : "",
 		              plan->unenforced.items[i]);

@@ -8,6 +8,7 @@
 
 #include <tenant/run.h>
 
+#include "jout.h"
 #include "run_options.h"
 
 /*
@@ -27,8 +28,18 @@ int run_report_open(struct run_report *report, const char *to, struct tn_error *
 int run_report_finish(struct run_report *report, const struct tn_execution *execution,
                       const struct tn_error *failure, struct tn_error *err);
 
+/* Begin again what another process, which shares it, may have begun. */
+void run_report_restart(struct run_report *report);
+
+/* Let go of a report that another process, which shares it, has taken care of. */
+void run_report_disown(struct run_report *report);
+
 /* Drops an unfinished report. Accepts a zeroed or finished one. */
 void run_report_done(struct run_report *report);
+
+/* The record as a member of an object that has begun, or with @key NULL by itself. */
+void run_record_put(struct jout *out, const char *key, const struct tn_execution *execution,
+                    const struct tn_error *failure);
 
 /* The record of a run of which nothing but this is known. Borrows all it points to. */
 struct tn_execution run_record_unknown(const char *tenant, const char *id);

@@ -49,7 +49,13 @@ struct tn_run_spec {
 	const char *const *argv; /**< NULL-ended, at least one */
 	const char *const *env; /**< NULL-ended "NAME=VALUE", or NULL; added to the sandbox's */
 	const char *workdir;    /**< absolute, or NULL for the sandbox's default */
-	int stdin_fd, stdout_fd, stderr_fd; /**< borrowed */
+	int stdin_fd, stdout_fd, stderr_fd; /**< borrowed; not used with tty */
+	/**
+	 * Give the command a new terminal in its sandbox, of this size, as its standard
+	 * streams and controlling terminal; see tn_run_tty().
+	 */
+	bool tty;
+	uint16_t tty_rows, tty_cols;
 	struct tn_run_limits limits;
 	const struct tn_run_bind *binds;
 	size_t binds_n;
@@ -98,6 +104,14 @@ TN_API int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err);
 
 /** The UUID, or NULL before TN_RUN_STARTED. Owned by the run, as all below. */
 TN_API const char *tn_run_id(const struct tn_run *run);
+
+/**
+ * The master of the command's terminal, once, from TN_RUN_STARTED on: it is the caller's
+ * from then on, to copy from and to, to set the window size on, and to close, which hangs
+ * the terminal up. What the command wrote before its end can still be read after
+ * TN_RUN_EXITED. -1 without a terminal and when it has been handed over.
+ */
+TN_API int tn_run_tty(struct tn_run *run);
 
 /** The record, or NULL before TN_RUN_EXITED. */
 TN_API const struct tn_execution *tn_run_execution(const struct tn_run *run);

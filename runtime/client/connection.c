@@ -130,8 +130,34 @@ static int read_error(const char *name, const json_t *parameters, struct tn_quot
 	return err_refuse(err, code, "%s", message != NULL ? message : name);
 }
 
+/* Take the descriptor that parameter @name stands for. */
+static int take_fd(struct varlink_message *message, const json_t *parameters, const char *name,
+                   int *ret, struct tn_error *err)
+{
+	const json_t *index = json_object_get(parameters, name);
+	int fd;
+
+	if (index == NULL || json_is_null(index))
+		return 0;
+	fd = varlink_message_take_fd(
+		message, json_is_integer(index) ? json_integer_value(index) : -1, err);
+	if (fd < 0)
+		return err_refuse(err, TN_PROTOCOL, "the daemon's reply has no descriptor %s",
+		                  name);
+	*ret = fd;
+	return 0;
+}
+
 int connection_reply(struct varlink *link, json_t **ret_parameters, bool *ret_continues,
                      struct tn_quota_error *quota, struct tn_error *err)
+{
+	return connection_reply_with_fd(link, ret_parameters, ret_continues, quota, NULL, NULL,
+	                                err);
+}
+
+int connection_reply_with_fd(struct varlink *link, json_t **ret_parameters, bool *ret_continues,
+                             struct tn_quota_error *quota, const char *fd_name, int *ret_fd,
+                             struct tn_error *err)
 {
 	struct varlink_message message = { 0 };
 	json_t *parameters;
@@ -146,6 +172,8 @@ int connection_reply(struct varlink *link, json_t **ret_parameters, bool *ret_co
 		r = read_error(json_string_value(error), parameters, quota, err);
 	} else if (parameters != NULL && !json_is_object(parameters)) {
 		r = err_refuse(err, TN_PROTOCOL, "the daemon's reply has no parameters");
+	} else if (fd_name != NULL && take_fd(&message, parameters, fd_name, ret_fd, err) < 0) {
+		r = -EPROTO;
 	} else {
 		*ret_continues = json_is_true(json_object_get(message.json, "continues"));
 		*ret_parameters = parameters != NULL ? json_incref(parameters) : json_object();

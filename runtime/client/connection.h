@@ -35,4 +35,10 @@ int connection_call_with_fds(struct varlink *link, const char *method, json_t *p
 int connection_reply(struct varlink *link, json_t **ret_parameters, bool *ret_continues,
                      struct tn_quota_error *quota, struct tn_error *err);
 
+/* The same, and *ret_fd (the caller's) is the descriptor whose index parameter @fd_name
+ * gives; it stays what it was where that is null or absent. */
+int connection_reply_with_fd(struct varlink *link, json_t **ret_parameters, bool *ret_continues,
+                             struct tn_quota_error *quota, const char *fd_name, int *ret_fd,
+                             struct tn_error *err);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <base/fd.h>
 #include <base/id.h>
@@ -40,6 +41,8 @@ struct tn_run {
 	struct tn_execution execution;
 	int signals[SIGNALS_KEPT_MAX]; /* for when it has started */
 	size_t signals_n;
+	bool tty;
+	int tty_fd; /* the master, until it has been handed over */
 	bool quota_refused;
 	struct tn_quota_error quota;
 };
@@ -54,14 +57,19 @@ static json_t *pack_limits(const struct tn_run_limits *limits)
 	                 json_int_or_null(limits->kill_after_usec));
 }
 
-/* Binds follow stdin, stdout, stderr and the arguments. */
+/* How many descriptors of the caller's come before the arguments, which binds follow. */
+static int stdio_n(const struct tn_run_spec *spec)
+{
+	return spec->tty ? 0 : 3;
+}
+
 static json_t *pack_binds(const struct tn_run_spec *spec)
 {
 	json_t *binds = json_array();
 
 	for (size_t i = 0; i < spec->binds_n; i++) {
-		json_t *bind = json_pack("{s:i, s:s, s:b}", "fd", (int)i + 4, "target",
-		                         spec->binds[i].target, "writable",
+		json_t *bind = json_pack("{s:i, s:s, s:b}", "fd", stdio_n(spec) + 1 + (int)i,
+		                         "target", spec->binds[i].target, "writable",
 		                         spec->binds[i].writable);
 
 		if (json_array_append_new(binds, bind) < 0) {
@@ -74,10 +82,22 @@ static json_t *pack_binds(const struct tn_run_spec *spec)
 
 static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args)
 {
-	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:b}", "tenant",
-	                 spec->tenant, "stdin", 0, "stdout", 1, "stderr", 2, "args", 3, "argc",
-	                 args->argc, "envc", args->envc, "limits", pack_limits(&spec->limits),
-	                 "binds", pack_binds(spec), "dry_run", false);
+	json_t *run = spec->tty ? json_pack("{s:s, s:{s:i, s:i}}", "tenant", spec->tenant,
+	                                    "terminal", "rows", spec->tty_rows, "cols",
+	                                    spec->tty_cols)
+	                        : json_pack("{s:s, s:i, s:i, s:i}", "tenant", spec->tenant,
+	                                    "stdin", 0, "stdout", 1, "stderr", 2);
+	json_t *rest = json_pack("{s:i, s:i, s:i, s:o, s:o, s:b}", "args", stdio_n(spec),
+	                         "argc", args->argc, "envc", args->envc, "limits",
+	                         pack_limits(&spec->limits), "binds", pack_binds(spec),
+	                         "dry_run", false);
+
+	if (json_object_update(run, rest) < 0) {
+		json_decref(run);
+		run = NULL;
+	}
+	json_decref(rest);
+	return run;
 }
 
 static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
@@ -95,16 +115,17 @@ static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
 static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_error *err)
 {
 	int fds[VARLINK_FDS_MAX] = { spec->stdin_fd, spec->stdout_fd, spec->stderr_fd };
+	const size_t at = (size_t)stdio_n(spec);
 	struct args args;
 	int r = args_new(spec, &args, err);
 
 	if (r < 0)
 		return r;
-	fds[3] = args.fd;
+	fds[at] = args.fd;
 	for (size_t i = 0; i < spec->binds_n; i++)
-		fds[4 + i] = spec->binds[i].fd;
+		fds[at + 1 + i] = spec->binds[i].fd;
 	r = connection_call_with_fds(run->link, "Run", pack_run(spec, &args), fds,
-	                             4 + spec->binds_n, err);
+	                             at + 1 + spec->binds_n, err);
 	fd_closep(&args.fd);
 	return r;
 }
@@ -120,6 +141,8 @@ int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
 	run = calloc(1, sizeof(*run));
 	if (run == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a run");
+	run->tty = spec->tty;
+	run->tty_fd = FD_NONE;
 	r = connection_open(client_path(client), &run->link, err);
 	if (r == 0)
 		r = ask(run, spec, err);
@@ -136,6 +159,7 @@ struct tn_run *tn_run_free(struct tn_run *run)
 	if (run == NULL)
 		return NULL;
 	tn_execution_done(&run->execution);
+	fd_closep(&run->tty_fd);
 	json_decref(run->last);
 	varlink_free(run->link);
 	free(run);
@@ -182,6 +206,10 @@ static int on_started(struct tn_run *run, const json_t *parameters, struct tn_er
 
 	if (run->state != RUN_ASKED || id == NULL || id_parse(id, &ignored) < 0)
 		return err_refuse(err, TN_PROTOCOL, "the daemon's reply does not name the run");
+	if (run->tty != (run->tty_fd >= 0) || (run->tty && isatty(run->tty_fd) == 0))
+		return err_refuse(err, TN_PROTOCOL,
+		                  run->tty ? "the daemon's reply does not bring a terminal"
+		                           : "the daemon sends what was not asked for");
 	memcpy(run->id, id, sizeof(run->id)); /* as long as every UUID */
 	read_unenforced(run, json_object_get(parameters, "unenforced"));
 	run->state = RUN_STARTED;
@@ -216,11 +244,23 @@ static int on_event(struct tn_run *run, json_t *parameters, bool continues,
 	return err_refuse(err, TN_PROTOCOL, "the daemon's reply is no event of a run");
 }
 
+static int reply(struct tn_run *run, json_t **ret_parameters, bool *ret_continues,
+                 struct tn_error *err)
+{
+	cleanup_fd int fd = FD_NONE;
+	int r = connection_reply_with_fd(run->link, ret_parameters, ret_continues, &run->quota,
+	                                 "terminal", &fd, err);
+
+	if (r > 0 && fd >= 0 && run->tty_fd < 0)
+		run->tty_fd = fd_take(&fd);
+	return r;
+}
+
 static int next_event(struct tn_run *run, struct tn_error *err)
 {
 	json_t *parameters;
 	bool continues;
-	int r = connection_reply(run->link, &parameters, &continues, &run->quota, err);
+	int r = reply(run, &parameters, &continues, err);
 
 	if (r == 0) {
 		r = varlink_process(run->link, err);
@@ -229,7 +269,7 @@ static int next_event(struct tn_run *run, struct tn_error *err)
 		if (r == -EPIPE)
 			return err_set(err, TN_UNREACHABLE, EPIPE,
 			               "tenantd went away before the run had ended");
-		r = connection_reply(run->link, &parameters, &continues, &run->quota, err);
+		r = reply(run, &parameters, &continues, err);
 	}
 	if (r <= 0)
 		return r;
@@ -284,6 +324,11 @@ int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err)
 const char *tn_run_id(const struct tn_run *run)
 {
 	return run->id[0] != '\0' ? run->id : NULL;
+}
+
+int tn_run_tty(struct tn_run *run)
+{
+	return fd_take(&run->tty_fd);
 }
 
 const struct tn_execution *tn_run_execution(const struct tn_run *run)

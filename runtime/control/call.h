@@ -67,6 +67,8 @@ struct call {
 void call_reply(struct call *call, json_t *parameters);
 /* Answer, with more to come. */
 void call_reply_more(struct call *call, json_t *parameters);
+/* The same, with a copy of the borrowed descriptor @fd beside it unless that is FD_NONE. */
+void call_reply_more_with_fd(struct call *call, json_t *parameters, int fd);
 /* End the call with io.tenantd's error for @err. */
 void call_fail(struct call *call, const struct tn_error *err);
 /* End the call with one of org.varlink.service's errors; takes over @parameters. */

@@ -52,13 +52,13 @@ static void connection_listen(struct connection *connection)
 	loop_watch_events(connection->source, events);
 }
 
-static void connection_send(struct connection *connection, const json_t *json)
+static void connection_send(struct connection *connection, const json_t *json, int fd)
 {
 	struct tn_error err = { 0 };
 
 	if (connection->doomed)
 		return;
-	if (varlink_send(connection->link, json, NULL, 0, &err) < 0) {
+	if (varlink_send(connection->link, json, &fd, fd >= 0, &err) < 0) {
 		log_event(LOG_INFO, "a peer is dropped",
 		          LF_INT("uid", (int64_t)connection->peer.uid),
 		          LF_STR("error", err.msg), LF_END);
@@ -85,16 +85,21 @@ static void call_end(struct call *call)
 	connection_listen(connection);
 }
 
-/* Takes over @body. */
-static void call_send(struct call *call, json_t *body)
+/* Takes over @body; @fd is borrowed, or FD_NONE. */
+static void call_send_with_fd(struct call *call, json_t *body, int fd)
 {
 	if (call->connection != NULL && !call->oneway) {
 		if (body != NULL)
-			connection_send(call->connection, body);
+			connection_send(call->connection, body, fd);
 		else
 			connection_doom(call->connection);
 	}
 	json_decref(body);
+}
+
+static void call_send(struct call *call, json_t *body)
+{
+	call_send_with_fd(call, body, FD_NONE);
 }
 
 void call_reply(struct call *call, json_t *parameters)
@@ -105,7 +110,13 @@ void call_reply(struct call *call, json_t *parameters)
 
 void call_reply_more(struct call *call, json_t *parameters)
 {
-	call_send(call, json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
+	call_reply_more_with_fd(call, parameters, FD_NONE);
+}
+
+void call_reply_more_with_fd(struct call *call, json_t *parameters, int fd)
+{
+	call_send_with_fd(
+		call, json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1), fd);
 }
 
 void call_fail_service(struct call *call, const char *error, json_t *parameters)

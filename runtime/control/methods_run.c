@@ -35,6 +35,10 @@ struct run_arguments {
 	int64_t argc;
 	int64_t envc;
 	struct plan_narrowing limits;
+	struct terminal_arguments {
+		int64_t rows;
+		int64_t cols;
+	} terminal;
 	json_t *binds;
 	bool dry_run;
 };
@@ -50,6 +54,20 @@ static const struct param limits_params[] = {
 	LIMIT_ROW(runtime_usec_max), LIMIT_ROW(kill_after_usec), { .name = NULL },
 };
 
+#define TERMINAL_SIZE_MAX 65535 /* as in struct winsize */
+
+#define SIZE_ROW(field)                                                                        \
+	{                                                                                      \
+		.name = #field, .kind = PARAM_INT, .max = TERMINAL_SIZE_MAX,                   \
+		.offset = offsetof(struct terminal_arguments, field)                           \
+	}
+
+static const struct param terminal_params[] = {
+	SIZE_ROW(rows),
+	SIZE_ROW(cols),
+	{ .name = NULL },
+};
+
 #define RUN_AT(field) .offset = offsetof(struct run_arguments, field)
 #define RUN_FD_AT(i)  .offset = offsetof(struct run_arguments, fds) + (i) * sizeof(int64_t)
 
@@ -62,6 +80,10 @@ static const struct param run_params[] = {
 	{ .name = "argc", .kind = PARAM_INT, .max = ARGS_BYTES_MAX, RUN_AT(argc) },
 	{ .name = "envc", .kind = PARAM_INT, .max = ARGS_BYTES_MAX, RUN_AT(envc) },
 	{ .name = "limits", .kind = PARAM_STRUCT, .fields = limits_params, RUN_AT(limits) },
+	{ .name = "terminal",
+	  .kind = PARAM_STRUCT,
+	  .fields = terminal_params,
+	  RUN_AT(terminal) },
 	{ .name = "binds", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(binds) },
 	{ .name = "dry_run", .kind = PARAM_BOOL, RUN_AT(dry_run) },
 	{ .name = NULL },
@@ -101,6 +123,7 @@ struct run {
 	struct spec_bind binds[SPEC_BINDS_MAX];
 	uint32_t binds_n;
 	uint32_t args_bytes;
+	bool tty;
 };
 
 static void run_fds_close(struct run *run)
@@ -136,7 +159,7 @@ static int run_take_fd(struct call *call, struct run *run, int64_t index, const 
 static int run_check_args(struct run *run, const struct run_arguments *arguments,
                           struct tn_error *err)
 {
-	int fd = run->fds[RUN_ARGS];
+	int fd = run->fds[run->fds_n - 1]; /* the last one taken */
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 
@@ -174,13 +197,31 @@ static int run_take_bind(struct call *call, struct run *run, json_t *json, struc
 	return 0;
 }
 
+/* A size asks for a terminal, which then stands where the standard streams would. */
+static int run_take_terminal(struct run *run, const struct run_arguments *arguments,
+                             struct tn_error *err)
+{
+	const struct terminal_arguments *size = &arguments->terminal;
+
+	run->tty = size->rows != PARAMS_ABSENT || size->cols != PARAMS_ABSENT;
+	if (!run->tty)
+		return 0;
+	if (size->rows == PARAMS_ABSENT || size->cols == PARAMS_ABSENT)
+		return err_refuse(err, TN_INVALID, "terminal: rows and cols are both needed");
+	for (size_t i = 0; i < RUN_ARGS; i++)
+		if (arguments->fds[i] != PARAMS_ABSENT)
+			return err_refuse(err, TN_INVALID,
+			                  "stdin, stdout and stderr are the terminal's");
+	return 0;
+}
+
 static int run_take_fds(struct call *call, struct run *run, struct tn_error *err)
 {
 	static const char *const names[RUN_BINDS] = { "stdin", "stdout", "stderr", "args" };
 	const struct run_arguments *arguments = call->arguments;
-	int r = 0;
+	int r = run_take_terminal(run, arguments, err);
 
-	for (size_t i = 0; r == 0 && i < RUN_BINDS; i++)
+	for (size_t i = run->tty ? RUN_ARGS : 0; r == 0 && i < RUN_BINDS; i++)
 		r = run_take_fd(call, run, arguments->fds[i], names[i], err);
 	if (r == 0)
 		r = run_check_args(run, arguments, err);
@@ -206,15 +247,19 @@ static json_t *unenforced_list(const struct context *context)
 	return list;
 }
 
-static void run_on_started(void *userdata, const struct record *record)
+static void run_on_started(void *userdata, const struct record *record, int terminal)
 {
 	struct call *call = userdata;
+	const struct run *run = call->state;
+	json_t *index = run->tty && terminal >= 0 ? json_integer(0) : json_null();
 	char id[ID_TEXT_BYTES];
 
 	id_format(&record->id, id);
-	call_reply_more(call, json_pack("{s:s, s:s, s:o, s:o}", "event", "started", "id", id,
-	                                "execution", encode_record(record), "unenforced",
-	                                unenforced_list(call->context)));
+	call_reply_more_with_fd(call,
+	                        json_pack("{s:s, s:s, s:o, s:o, s:o}", "event", "started", "id",
+	                                  id, "execution", encode_record(record), "terminal",
+	                                  index, "unenforced", unenforced_list(call->context)),
+	                        run->tty ? terminal : FD_NONE);
 }
 
 static void run_on_exited(void *userdata, const struct record *record, const char *why)
@@ -285,6 +330,9 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 		.argc = (uint32_t)arguments->argc,
 		.envc = (uint32_t)arguments->envc,
 		.args_bytes = run->args_bytes,
+		.tty = run->tty,
+		.tty_rows = run->tty ? (uint32_t)arguments->terminal.rows : 0,
+		.tty_cols = run->tty ? (uint32_t)arguments->terminal.cols : 0,
 		.fds = run->fds,
 		.fds_n = run->fds_n,
 		.binds = run->binds,

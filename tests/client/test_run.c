@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 TestSuite(run, .timeout = 30, .init = set_up, .fini = tear_down);
@@ -189,6 +190,69 @@ Test(run, keeps_a_few_signals_until_it_has_started)
 	cr_assert_eq(tn_run_wait(run, &err), 0, "%s", err.msg);
 	cr_expect_eq(tn_run_execution(run)->signal, SIGTERM);
 	tn_run_free(run);
+}
+
+/* Until the terminal hangs up, which its last process does by ending. */
+static void read_terminal(int fd, char *text, size_t size)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < size - 1 && (got = read(fd, text + n, size - 1 - n)) > 0)
+		n += (size_t)got;
+	text[n] = '\0';
+}
+
+Test(run, hands_over_the_master_of_the_commands_terminal_once)
+{
+	struct tn_run_spec spec = TN_RUN_SPEC_INIT;
+	struct tn_run *run;
+	char text[128];
+	int before = fds_open(), fd;
+
+	spec.tenant = "acme";
+	spec.argv = COMMAND("sh", "-c",
+	                    "stty size; test -t 0 && test -t 1 && : </dev/tty && echo yes");
+	spec.tty = true;
+	spec.tty_rows = 7;
+	spec.tty_cols = 33;
+	/* What is not open would be refused if it were handed in. */
+	spec.stdin_fd = spec.stdout_fd = spec.stderr_fd = 1000;
+	cr_assert_eq(tn_run_start(client, &spec, &run, &err), 0, "%s", err.msg);
+	cr_expect_eq(tn_run_tty(run), FD_NONE, "it has not started");
+	cr_assert_eq(tn_run_wait(run, &err), 0, "%s", err.msg);
+	fd = tn_run_tty(run);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(tn_run_tty(run), FD_NONE, "only once");
+	read_terminal(fd, text, sizeof(text));
+	cr_expect_str_eq(text, "7 33\r\nyes\r\n", "what was written before the end is there");
+	(void)close(fd);
+	tn_run_free(run);
+
+	cr_assert_eq(tn_run_start(client, &spec, &run, &err), 0, "%s", err.msg);
+	cr_assert_eq(tn_run_wait(run, &err), 0, "%s", err.msg);
+	tn_run_free(run);
+	cr_expect_eq(fds_open(), before, "what nobody took is closed");
+	run = start("acme", COMMAND("true"), NULL);
+	cr_assert_eq(tn_run_wait(run, &err), 0);
+	cr_expect_eq(tn_run_tty(run), FD_NONE, "none was asked for");
+	tn_run_free(run);
+}
+
+Test(run, fails_if_the_terminal_does_not_come)
+{
+	struct tn_run_spec spec = TN_RUN_SPEC_INIT;
+	struct tn_run *run;
+	int before = fds_open();
+
+	spec.tenant = "blind";
+	spec.argv = COMMAND("true");
+	spec.tty = true;
+	cr_assert_eq(tn_run_start(client, &spec, &run, &err), 0, "%s", err.msg);
+	cr_expect_eq(tn_run_wait(run, &err), -EPROTO);
+	cr_expect_str_eq(err.msg, "the daemon's reply does not bring a terminal");
+	tn_run_free(run);
+	cr_expect_eq(fds_open(), before);
 }
 
 Test(run, ends_with_its_handle)

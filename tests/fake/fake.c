@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -55,21 +56,31 @@ static void flush(struct varlink *link)
 	}
 }
 
-static void send_json(struct varlink *link, json_t *json)
+static void send_json_with_fd(struct varlink *link, json_t *json, int fd)
 {
-	if (json == NULL || varlink_send(link, json, NULL, 0, &ignored) < 0)
+	if (json == NULL || varlink_send(link, json, &fd, fd >= 0, &ignored) < 0)
 		_exit(1);
 	json_decref(json);
 	flush(link);
 }
 
-static void reply(const struct call *call, json_t *parameters, bool continues)
+static void send_json(struct varlink *link, json_t *json)
+{
+	send_json_with_fd(link, json, FD_NONE);
+}
+
+static void reply_with_fd(const struct call *call, json_t *parameters, bool continues, int fd)
 {
 	json_t *json = json_pack("{s:o}", "parameters", parameters);
 
 	if (continues)
 		(void)json_object_set_new(json, "continues", json_true());
-	send_json(call->link, json);
+	send_json_with_fd(call->link, json, fd);
+}
+
+static void reply(const struct call *call, json_t *parameters, bool continues)
+{
+	reply_with_fd(call, parameters, continues, FD_NONE);
 }
 
 static void refuse(const struct call *call, const char *name, json_t *parameters)
@@ -251,7 +262,8 @@ static bool read_args(const struct call *call, struct workload *workload)
 {
 	json_int_t argc = json_integer_value(json_object_get(call->parameters, "argc"));
 	json_int_t envc = json_integer_value(json_object_get(call->parameters, "envc"));
-	int fd = call->message->fds_n > 3 ? call->message->fds[3] : FD_NONE;
+	size_t at = (size_t)json_integer_value(json_object_get(call->parameters, "args"));
+	int fd = at < call->message->fds_n ? call->message->fds[at] : FD_NONE;
 	ssize_t n;
 	char *p;
 
@@ -272,8 +284,42 @@ static bool read_args(const struct call *call, struct workload *workload)
 	return p + strlen(p) + 1 == workload->bytes + n;
 }
 
+/* A terminal of the size that was asked for; FD_NONE if none was. */
+static int open_terminal(const struct call *call)
+{
+	const json_t *asked = json_object_get(call->parameters, "terminal");
+	struct winsize size = { 0 };
+	int fd;
+
+	if (!json_is_object(asked))
+		return FD_NONE;
+	size.ws_row = (unsigned short)json_integer_value(json_object_get(asked, "rows"));
+	size.ws_col = (unsigned short)json_integer_value(json_object_get(asked, "cols"));
+	fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 || unlockpt(fd) < 0 || ioctl(fd, TIOCSWINSZ, &size) < 0)
+		_exit(1);
+	return fd;
+}
+
+/* In the child: its streams are those of the caller, or its terminal. */
+static void take_streams(const struct call *call, int terminal)
+{
+	int slave = FD_NONE;
+
+	if (terminal >= 0) {
+		(void)setsid();
+		slave = ioctl(terminal, TIOCGPTPEER, O_RDWR | O_CLOEXEC);
+		(void)ioctl(slave, TIOCSCTTY, 0);
+	} else {
+		(void)setpgid(0, 0);
+	}
+	for (int i = 0; i < 3; i++)
+		(void)dup2(slave >= 0 ? slave : call->message->fds[i], i);
+}
+
 /* Returns the pid; what exec failed with comes over the pipe, which closes if it did not. */
-static pid_t spawn(const struct call *call, const struct workload *workload, int *ret_pipe)
+static pid_t spawn(const struct call *call, const struct workload *workload, int terminal,
+                   int *ret_pipe)
 {
 	pid_t self = getpid();
 	int ends[2];
@@ -283,9 +329,7 @@ static pid_t spawn(const struct call *call, const struct workload *workload, int
 		_exit(1);
 	if (pid == 0) {
 		end_with(self);
-		for (int i = 0; i < 3; i++)
-			(void)dup2(call->message->fds[i], i);
-		(void)setpgid(0, 0);
+		take_streams(call, terminal);
 		if (workload->workdir[0] == '\0' || chdir(workload->workdir) == 0)
 			(void)execvpe(workload->argv[0], workload->argv, workload->envp);
 		(void)!write(ends[1], &errno, sizeof(errno));
@@ -378,7 +422,7 @@ static void run(const struct call *call)
 	const char *tenant = text_of(call, "tenant");
 	struct workload *workload = calloc(1, sizeof(*workload));
 	cleanup_fd int from_child = FD_NONE;
-	int failure = 0;
+	int failure = 0, terminal;
 	pid_t pid;
 
 	if (misbehave(call, tenant))
@@ -398,20 +442,26 @@ static void run(const struct call *call)
 		       json_pack("{s:s}", "message", "malformed args"));
 		return;
 	}
-	pid = spawn(call, workload, &from_child);
+	terminal = open_terminal(call);
+	pid = spawn(call, workload, terminal, &from_child);
 	if (io_read_all(from_child, &failure, sizeof(failure)) > 0) {
 		(void)waitpid(pid, NULL, 0);
 		send_exit(call, tenant,
 		          W_EXITCODE(failure == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTE, 0),
 		          "runtime");
 	} else {
-		reply(call,
-		      json_pack("{s:s, s:s, s:o*}", "event", "started", "id", FAKE_EXECUTION_ID,
-		                "unenforced",
-		                strcmp(tenant, "unheld") == 0
-		                        ? json_pack("[ss]", "cpu", "memory")
-		                        : NULL),
-		      true);
+		reply_with_fd(call,
+		              json_pack("{s:s, s:s, s:o, s:o*}", "event", "started", "id",
+		                        FAKE_EXECUTION_ID, "terminal",
+		                        terminal >= 0 && strcmp(tenant, "blind") != 0
+		                                ? json_integer(0)
+		                                : json_null(),
+		                        "unenforced",
+		                        strcmp(tenant, "unheld") == 0
+		                                ? json_pack("[ss]", "cpu", "memory")
+		                                : NULL),
+		              true, terminal);
+		fd_closep(&terminal);
 		wait_for(call, pid, tenant);
 	}
 	free(workload->bytes);

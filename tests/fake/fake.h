@@ -12,6 +12,7 @@
  *   twice          a second answer comes to a call that has one
  *   wrong          the answer lacks what it has to hold
  *   oom, unclear   a run ends for this reason, whatever it does
+ *   blind          a run that asked for a terminal is not told which descriptor it is
  */
 #ifndef TESTS_FAKE_FAKE_H
 #define TESTS_FAKE_FAKE_H

@@ -64,6 +64,8 @@ static const struct field launch_fields[] = {
 	COUNT(argc,       1, UINT16_MAX),
 	COUNT(envc,       0, UINT16_MAX),
 	COUNT(args_bytes, 2, INT32_MAX),
+	COUNT(tty_rows,   0, UINT16_MAX),
+	COUNT(tty_cols,   0, UINT16_MAX),
 	/* clang-format on */
 };
 
@@ -167,7 +169,7 @@ Test(bounds_check, holds_for_each_limit_of_a_launch)
 
 	cr_assert_eq(check(true, &launch_good, &err), 0, "%s", err.msg);
 	fields_expect(true, launch_fields, ARRAY_LEN(launch_fields));
-	cr_expect_eq((ARRAY_LEN(launch_fields) - 3) * 8, sizeof(struct spec_execution_limits));
+	cr_expect_eq((ARRAY_LEN(launch_fields) - 5) * 8, sizeof(struct spec_execution_limits));
 }
 
 Test(bounds_check, refuses_a_request_of_zeroes)

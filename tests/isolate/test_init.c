@@ -40,6 +40,8 @@ struct launch {
 	const char *path;      /* "PATH=…"; none */
 	void (*prepare)(void); /* in the child, before the exec of tenant-init */
 	bool same_pids;        /* no pid namespace */
+	int terminal;          /* descriptor 0; 0: /dev/null is */
+	bool claimed;          /* what descriptor 0 is to be: the controlling terminal */
 };
 
 struct run {
@@ -80,7 +82,7 @@ static void enter(const struct launch *launch, const int order[INIT_FD + 1])
 	__attribute__((noreturn));
 static void enter(const struct launch *launch, const int order[INIT_FD + 1])
 {
-	const char *argv[ARGS_MAX + 3] = { "tenant-init",
+	const char *argv[ARGS_MAX + 3] = { launch->claimed ? INIT_NAME_TERMINAL : INIT_NAME,
 		                           launch->workdir != NULL ? launch->workdir : "/" };
 	const char *const envp[] = { launch->path, NULL };
 
@@ -106,7 +108,8 @@ static struct run start(const struct launch *launch)
 
 	pipe_high(report);
 	pipe_high(out);
-	order[0] = high(open("/dev/null", O_RDWR | O_CLOEXEC));
+	order[0] = launch->terminal > 0 ? high(dup(launch->terminal))
+	                                : high(open("/dev/null", O_RDWR | O_CLOEXEC));
 	order[1] = order[2] = out[1];
 	order[INIT_STATUS_FD] = high(memfd_create("status", MFD_CLOEXEC));
 	cr_assert_eq(fcntl(order[INIT_STATUS_FD], F_SETFL, O_APPEND), 0);
@@ -511,6 +514,28 @@ Test(init, holds_no_end_of_the_workloads_streams)
 	cr_expect_eq(waitpid(run.pid, NULL, WNOHANG), 0);
 	cr_assert_eq(kill(run.pid, SIGTERM), 0);
 	cr_expect_eq(finish(&run).status.wait_status, SIGTERM);
+}
+
+/*
+ * A terminal that was handed in belongs to somebody else's session, or will. Here it is of
+ * none, so that to take it would succeed.
+ */
+Test(init, makes_a_terminal_the_controlling_one_only_where_it_is_told_to)
+{
+	struct launch launch = {
+		.argv = { SH("(: </dev/tty) 2>/dev/null && echo yes || echo no") }
+	};
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	rig_need(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0,
+	         "there are no terminals here");
+	launch.terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	cr_assert_geq(launch.terminal, 0);
+	expect_out(&launch, "no\n");
+	launch.claimed = true;
+	expect_out(&launch, "yes\n");
+	(void)close(launch.terminal);
+	(void)close(master);
 }
 
 Test(init, ends_with_the_workload_and_takes_what_it_left_along)

@@ -188,19 +188,24 @@ void rig_window(struct rig *rig)
 	}
 }
 
-void rig_send(struct rig *rig, enum spec_op op, uint64_t serial, struct spec_head *message,
-              size_t bytes)
+static void rig_send_fd(struct rig *rig, enum spec_op op, uint64_t serial,
+                        struct spec_head *message, size_t bytes, int fd)
 {
-	bool hello = op == SPEC_HELLO;
 	struct tn_error err = { 0 };
 
 	*message = (struct spec_head){ .bytes = (uint32_t)bytes,
 		                       .op = (uint16_t)op,
 		                       .version = SPEC_VERSION,
 		                       .serial = serial };
-	cr_assert_eq(fdpass_send(rig->supervisor, message, bytes, &rig->cgroup, hello, &err), 0,
-	             "%s", err.msg);
+	cr_assert_eq(fdpass_send(rig->supervisor, message, bytes, &fd, fd >= 0, &err), 0, "%s",
+	             err.msg);
 	rig_turn(rig);
+}
+
+void rig_send(struct rig *rig, enum spec_op op, uint64_t serial, struct spec_head *message,
+              size_t bytes)
+{
+	rig_send_fd(rig, op, serial, message, bytes, op == SPEC_HELLO ? rig->cgroup : FD_NONE);
 }
 
 void rig_hello(struct rig *rig, uint32_t controllers)
@@ -235,7 +240,10 @@ static int rig_receive(struct rig *rig, union rig_message *ret)
 	cr_assert_eq(ret->head.version, SPEC_VERSION);
 	cr_assert_eq((int)ret->head.bytes, r);
 	if (ret->head.op == SPEC_LAUNCH)
-		cr_assert_eq(fds_n, 4 + ret->launch.binds_n, "%zu descriptors", fds_n);
+		cr_assert_eq(fds_n,
+		             ((ret->launch.flags & SPEC_LAUNCH_TTY) != 0 ? 1 : 4) +
+		                     ret->launch.binds_n,
+		             "%zu descriptors", fds_n);
 	if (ret->head.op == SPEC_TENANT_APPLY)
 		cr_assert_eq(fds_n, 1);
 	return 1;
@@ -286,7 +294,8 @@ void rig_started(struct rig *rig, const union rig_message *launch)
 		                        .started_unix_usec = 1700000000000000 };
 
 	memcpy(started.policy_hash, launch->launch.policy_hash, SPEC_HASH_BYTES);
-	rig_send(rig, SPEC_STARTED, launch->head.serial, &started.head, sizeof(started));
+	rig_send_fd(rig, SPEC_STARTED, launch->head.serial, &started.head, sizeof(started),
+	            (launch->launch.flags & SPEC_LAUNCH_TTY) != 0 ? rig->cgroup : FD_NONE);
 }
 
 struct spec_exited rig_exited_of(const union rig_message *launch, int wait_status,
@@ -354,6 +363,15 @@ void rig_call(struct rig *rig, struct varlink *link, const char *method, json_t 
 
 json_t *rig_answer(struct rig *rig, struct varlink *link)
 {
+	int fd = FD_NONE;
+	json_t *answer = rig_answer_fd(rig, link, &fd);
+
+	cr_assert_eq(fd, FD_NONE, "a descriptor came along");
+	return answer;
+}
+
+json_t *rig_answer_fd(struct rig *rig, struct varlink *link, int *ret_fd)
+{
 	struct varlink_message message;
 	struct tn_error err = { 0 };
 
@@ -365,8 +383,11 @@ json_t *rig_answer(struct rig *rig, struct varlink *link)
 		cr_assert_eq(r, 0, "%s", err.msg);
 		r = varlink_next(link, &message, &err);
 		cr_assert_geq(r, 0, "%s", err.msg);
-		if (r == 1)
+		if (r == 1) {
+			cr_assert_leq(message.fds_n, 1u);
+			*ret_fd = message.fds_n == 1 ? message.fds[0] : FD_NONE;
 			return message.json;
+		}
 		rig_wait(rig);
 	}
 	cr_assert_fail("a client waits in vain");
@@ -460,6 +481,21 @@ void rig_run(struct rig *rig, struct varlink *link, const char *tenant, json_t *
 	             json_pack("{s:s, s:o, s:b}", "method", "io.tenantd.Run", "parameters",
 	                       parameters, "more", 1),
 	             fds, ARRAY_LEN(fds));
+}
+
+void rig_run_tty(struct rig *rig, struct varlink *link, const char *tenant, json_t *further)
+{
+	cleanup_fd int args = args_memfd();
+	json_t *parameters = json_pack("{s:s, s:{s:i, s:i}, s:i, s:i, s:i, s:{}, s:[], s:b}",
+	                               "tenant", tenant, "terminal", "rows", 30, "cols", 100,
+	                               "args", 0, "argc", 1, "envc", 0, "limits", "binds",
+	                               "dry_run", 0);
+
+	(void)json_object_update_new(parameters, further != NULL ? further : json_object());
+	rig_call_fds(rig, link,
+	             json_pack("{s:s, s:o, s:b}", "method", "io.tenantd.Run", "parameters",
+	                       parameters, "more", 1),
+	             &args, 1);
 }
 
 void rig_run_started(struct rig *rig, struct varlink *link, const char *tenant,

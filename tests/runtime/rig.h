@@ -67,6 +67,7 @@ bool rig_silent(struct rig *rig);
 void rig_send(struct rig *rig, enum spec_op op, uint64_t serial, struct spec_head *message,
               size_t bytes);
 void rig_reply(struct rig *rig, const union rig_message *to, enum tn_error_code code);
+/* With a descriptor where the launch asked for a terminal. */
 void rig_started(struct rig *rig, const union rig_message *launch);
 /* The execution of @launch ended with @wait_status and used @cpu_usec. */
 struct spec_exited rig_exited_of(const union rig_message *launch, int wait_status,
@@ -81,6 +82,8 @@ void rig_call(struct rig *rig, struct varlink *link, const char *method, json_t 
               const char *flag);
 /* The next answer, whole; the caller's. */
 json_t *rig_answer(struct rig *rig, struct varlink *link);
+/* The same, and the one descriptor that came with it, or FD_NONE; both the caller's. */
+json_t *rig_answer_fd(struct rig *rig, struct varlink *link, int *ret_fd);
 /* Whether the server closes the connection. */
 bool rig_closed(struct rig *rig, struct varlink *link);
 /* Call and expect an answer without error: its parameters; the caller's. */
@@ -94,7 +97,9 @@ json_t *rig_refused(struct rig *rig, struct varlink *link, const char *method,
 void rig_tenant(struct rig *rig, const char *name);
 /* Send a Run of a command for @tenant; with @more as JSON object of further parameters. */
 void rig_run(struct rig *rig, struct varlink *link, const char *tenant, json_t *further);
-/* The same and be tenantd: *ret is the launch, which has been answered. */
+/* Send a Run that asks for a terminal of 30 lines of 100, @further as above. */
+void rig_run_tty(struct rig *rig, struct varlink *link, const char *tenant, json_t *further);
+/* A Run, and be tenantd: *ret is the launch, which has been answered. */
 void rig_run_started(struct rig *rig, struct varlink *link, const char *tenant,
                      union rig_message *ret);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Executions, from the call that asks for one to the record of its end. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rig.h"
@@ -210,6 +212,79 @@ Test(runs, kills_one_or_all_of_a_tenant)
 	                    NULL, "io.tenantd.NotFound"));
 	for (int i = 0; i < 2; i++)
 		(void)varlink_free(runs[i]);
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+static int fds_open(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+Test(runs, hands_a_terminal_on_and_keeps_none_of_it)
+{
+	struct rig rig = { 0 };
+	struct varlink *link;
+	static union rig_message launch;
+	struct stat ours, theirs;
+	json_t *answer, *parameters;
+	int before, fd = -1;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	link = rig_connect(&rig);
+	rig_turn(&rig);
+	before = fds_open();
+	rig_run_tty(&rig, link, "acme", NULL);
+	rig_take(&rig, SPEC_LAUNCH, &launch);
+	cr_expect_neq(launch.launch.flags & SPEC_LAUNCH_TTY, 0u);
+	cr_expect_eq(launch.launch.tty_rows, 30);
+	cr_expect_eq(launch.launch.tty_cols, 100);
+	rig_started(&rig, &launch);
+	answer = rig_answer_fd(&rig, link, &fd);
+	parameters = json_object_get(answer, "parameters");
+	cr_expect_str_eq(rig_text(parameters, "event"), "started");
+	cr_expect_eq(rig_number(parameters, "terminal"), 0);
+	json_decref(answer);
+	cr_assert_eq(fstat(fd, &theirs), 0);
+	cr_assert_eq(fstat(rig.cgroup, &ours), 0);
+	cr_expect_eq(theirs.st_ino, ours.st_ino, "it is the one that tenantd sent");
+	(void)close(fd);
+	cr_expect_eq(fds_open(), before);
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+Test(runs, refuses_half_a_terminal_and_streams_beside_one)
+{
+	struct rig rig = { 0 };
+	struct varlink *link;
+	json_t *answer;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	link = rig_connect(&rig);
+	rig_run_tty(&rig, link, "acme", json_pack("{s:{s:i}}", "terminal", "rows", 1));
+	answer = rig_answer(&rig, link);
+	cr_expect_str_eq(rig_text(json_object_get(answer, "parameters"), "message"),
+	                 "terminal: rows and cols are both needed");
+	json_decref(answer);
+	rig_run_tty(&rig, link, "acme", json_pack("{s:i}", "stdin", 0));
+	answer = rig_answer(&rig, link);
+	cr_expect_str_eq(rig_text(json_object_get(answer, "parameters"), "message"),
+	                 "stdin, stdout and stderr are the terminal's");
+	json_decref(answer);
+	rig_run_tty(&rig, link, "acme",
+	            json_pack("{s:{s:i, s:i}}", "terminal", "rows", 1, "cols", 65536));
+	answer = rig_answer(&rig, link);
+	cr_expect_str_eq(rig_text(json_object_get(answer, "parameters"), "parameter"),
+	                 "terminal.cols");
+	json_decref(answer);
+	cr_expect(rig_silent(&rig));
 	(void)varlink_free(link);
 	rig_done(&rig);
 }

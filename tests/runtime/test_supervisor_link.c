@@ -15,7 +15,7 @@ struct fixture {
 	struct loop *loop;
 	struct supervisor_link *link;
 	int peer;
-	int hellos, starts, exits, gones, replies, abandoned;
+	int hellos, starts, terminals, exits, gones, replies, abandoned;
 	uint64_t replied[4];
 	char why[TN_ERROR_MSG_BYTES];
 };
@@ -30,10 +30,13 @@ static void on_hello(void *userdata, const struct spec_hello *hello, int root_fd
 	fixture->hellos++;
 }
 
-static void on_started(void *userdata, const struct spec_started *started)
+static void on_started(void *userdata, const struct spec_started *started, int terminal)
 {
+	struct fixture *fixture = userdata;
+
 	(void)started;
-	((struct fixture *)userdata)->starts++;
+	fixture->starts++;
+	fixture->terminals += terminal >= 0;
 }
 
 static void on_exited(void *userdata, const struct spec_exited *exited)
@@ -141,6 +144,26 @@ Test(supervisor_link, hands_on_what_tenantd_says)
 	fixture_done(&fixture);
 }
 
+Test(supervisor_link, hands_on_a_terminal_and_no_other_descriptor)
+{
+	struct spec_started started = { .head = { sizeof(started), SPEC_STARTED, SPEC_VERSION,
+		                                  0 } };
+	struct spec_exited exited = { .head = { sizeof(exited), SPEC_EXITED, SPEC_VERSION,
+		                                0 } };
+	struct fixture fixture;
+	char why[TN_ERROR_MSG_BYTES];
+
+	fixture_init(&fixture);
+	greet(&fixture);
+	put(&fixture, &started, sizeof(started), true);
+	cr_expect_eq(fixture.starts, 1);
+	cr_expect_eq(fixture.terminals, 1);
+	put(&fixture, &exited, sizeof(exited), true);
+	(void)snprintf(why, sizeof(why), "tenantd sent a descriptor with operation %d",
+	               SPEC_EXITED);
+	expect_gone(&fixture, why);
+}
+
 Test(supervisor_link, takes_a_closed_channel_for_the_end)
 {
 	struct fixture fixture;
@@ -175,14 +198,15 @@ Test(supervisor_link, wants_the_greeting_first_and_once)
 
 Test(supervisor_link, finds_another_version_and_a_wrong_size)
 {
-	struct spec_started started = { .head = { sizeof(started), SPEC_STARTED, 2, 0 } };
+	struct spec_started started = { .head = { sizeof(started), SPEC_STARTED,
+		                                  SPEC_VERSION + 1, 0 } };
 	struct fixture fixture;
 	char why[TN_ERROR_MSG_BYTES];
 
 	fixture_init(&fixture);
 	greet(&fixture);
 	put(&fixture, &started, sizeof(started), false);
-	expect_gone(&fixture, "tenantd speaks version 2, we speak 1");
+	expect_gone(&fixture, "tenantd speaks version 3, we speak 2");
 
 	fixture_init(&fixture);
 	greet(&fixture);

@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import resource
 import signal
@@ -14,11 +15,17 @@ import time
 import pytest
 
 from inside import command
-from product import Host, wait_for
+from product import RECORD_KEYS, Host, wait_for
 
 MIB = 1 << 20
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
-           signal.SIGALRM, signal.SIGCONT, signal.SIGTSTP, signal.SIGTERM, 34, 35, 50, 64)
+           signal.SIGALRM, signal.SIGCONT, signal.SIGTSTP, signal.SIGTERM, signal.SIGILL,
+           signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV,
+           signal.SIGSTKFLT, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR,
+           signal.SIGXCPU, signal.SIGXFSZ, signal.SIGSYS, 34, 35, 50, 64)
+# What tells something to tenant-run itself.
+KEPT = (signal.SIGCHLD, signal.SIGURG, signal.SIGPIPE, signal.SIGWINCH, signal.SIGTTIN,
+        signal.SIGTTOU)
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +256,21 @@ def test_signals_reach_the_whole_process_group_of_the_workload(tenant):
     running.wait()
 
 
+def test_signals_that_mean_tenant_run_do_not_reach_the_workload(tenant):
+    running = tenant.start(command("catch", *map(int, KEPT)))
+    running.wait_out(b"parent ready;")
+    running.wait_out(b"child ready;")
+    for number in KEPT:
+        running.send_signal(number)
+        # Those of a terminal in the background stop it.
+        running.send_signal(signal.SIGCONT)
+    time.sleep(0.5)
+    assert running.poll() is None
+    assert running.out().count(b";") == 2, running.out()
+    running.kill()
+    running.wait()
+
+
 def test_a_signal_without_a_handler_ends_the_workload(tenant):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, 40):
         running = tenant.start(["sleep", "100"])
@@ -295,6 +317,63 @@ def test_variables_are_given_with_a_value_or_taken_from_the_caller(tenant, monke
     fields = result.out.decode().rstrip("\n").split("|")
     assert fields[:4] == ["1=2 3", "", "here", "unset"]
     assert fields[4] in ("a", "b")
+
+
+def test_variables_come_from_files_and_the_command_line_goes_before(tenant, tmp_path, monkeypatch):
+    monkeypatch.setenv("FROM_CALLER", "here")
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"# first\n\nA=1\nB=1\nC=1\nFROM_CALLER\n")
+    second.write_bytes(b"B=2 \xff#\nC=2\nC=3\n  D=\n")
+    show = ["sh", "-c", 'printf "%s|" "$A" "$B" "$C" "${D-unset}" "$FROM_CALLER"']
+    result = tenant.run(show, "--env-file", first, "-e", "A=named", "--env-file", second)
+    assert result.out == b"named|2 \xff#|3||here|"
+    second.write_bytes(b"A=1\nexport B=2\n")
+    result = tenant.run(show, "--env-file", second)
+    assert (result.status, result.out) == (125, b"")
+    assert f"--env-file: {second}:2: a blank in a name; expected NAME=VALUE or NAME" in \
+        result.err.decode()
+
+
+def status_run(tenant, argv, *opts, keep=True):
+    """tenant-run with --status-fd: its end, and the events. keep False: nobody reads them."""
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as events:
+        done = subprocess.Popen(["tenant-run", "--status-fd", str(write), *opts, tenant, "--",
+                                 *argv], pass_fds=[write], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        os.close(write)
+        if not keep:
+            events.close()
+        out, err = done.communicate(timeout=60)
+        lines = [json.loads(line) for line in events] if keep else []
+    return done.returncode, out, err, lines, write
+
+
+def test_what_happens_is_told_on_a_descriptor(tenant):
+    for opts in ([], ["-t"]):
+        status, out, _, events, fd = status_run(
+            tenant.name, ["sh", "-c", "ls /proc/$$/fd; exit 4"], *opts)
+        assert status == 4
+        assert out.split() == [b"0", b"1", b"2"], f"descriptor {fd} is inside"
+        started, exited = events
+        assert started == {"event": "started", "id": started["id"], "tenant": tenant.name}
+        assert set(exited) == {"event", "execution"} and exited["event"] == "exited"
+        assert set(exited["execution"]) == set(RECORD_KEYS)
+        assert exited["execution"]["id"] == started["id"]
+        assert exited["execution"]["exit_code"] == 4
+        status, _, _, events, _ = status_run("no-such-tenant", ["true"], *opts)
+        assert status == 125
+        (refused,) = events
+        assert (refused["event"], refused["error"]) == ("refused", "io.tenantd.NotFound")
+        assert "no-such-tenant" in refused["message"]
+        status, _, _, events, _ = status_run(tenant.name, ["/absent"], *opts)
+        assert (status, [event["event"] for event in events]) == (127, ["exited"])
+
+
+def test_who_reads_what_happens_may_go(tenant):
+    for opts in ([], ["-t"]):
+        assert status_run(tenant.name, ["sh", "-c", "sleep 0.3; exit 6"], *opts,
+                          keep=False)[0] == 6
 
 
 def test_what_daemonizes_ends_with_the_main_process(tenant):

@@ -84,11 +84,11 @@ Test(options, pass_a_variable_on_only_if_it_is_named)
 	cr_assert_eq(PARSE(&options, "-e", "A=1", "-e", "TEST_SET", "-eTEST_UNSET",
 	                   "--env=B=", "acme", "x"),
 	             0);
-	cr_assert_eq(options.env_n, 3u);
-	cr_expect_str_eq(options.env[0], "A=1");
-	cr_expect_str_eq(options.env[1], "TEST_SET=a=b");
-	cr_expect_str_eq(options.env[2], "B=");
-	cr_expect_null(options.env[3]);
+	cr_assert_eq(options.env.n, 3u);
+	cr_expect_str_eq(options.env.items[0], "A=1");
+	cr_expect_str_eq(options.env.items[1], "TEST_SET=a=b");
+	cr_expect_str_eq(options.env.items[2], "B=");
+	cr_expect_null(options.env.items[3]);
 	run_options_done(&options);
 }
 
