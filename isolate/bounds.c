@@ -265,6 +265,7 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 		{ "tasks_max", l->tasks_max, 1, SPEC_UNLIMITED },
 		{ "runtime_usec_max", l->runtime_usec_max, 1, SPEC_UNLIMITED },
 		{ "kill_after_usec", l->kill_after_usec, 0, SPEC_UNLIMITED },
+		{ "cpu_time_usec_max", l->cpu_time_usec_max, 1, SPEC_UNLIMITED },
 		{ "nofile_max", l->nofile_max, 1, bounds->nofile_max },
 		{ "core_max", l->core_bytes_max, 0, bounds->core_bytes_max },
 		{ "fsize_max", l->fsize_bytes_max, 1, SPEC_UNLIMITED },

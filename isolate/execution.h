@@ -19,6 +19,7 @@
 #include <base/id_table.h>
 
 #include "child.h"
+#include "cpu_time.h"
 #include "loop.h"
 #include "record.h"
 #include "tenant.h"
@@ -40,7 +41,8 @@ struct execution {
 	struct init_report failure; /* error != 0: what failed before the workload ran */
 	enum spec_kill_why killed;
 	struct executions *all;
-	struct loop_source pid, report, timer;
+	struct cpu_time cpu_time;
+	struct loop_source pid, report, timer, cpu_timer;
 };
 
 /* All but the table and the counts is borrowed or plain and set by the owner. */

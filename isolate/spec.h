@@ -29,7 +29,7 @@
 #include <base/name.h>
 #include <tenant/error.h>
 
-#define SPEC_VERSION          1
+#define SPEC_VERSION          2
 #define SPEC_MSG_BYTES_MAX    16384
 #define SPEC_FDS_MAX          16
 #define SPEC_PATH_BYTES_MAX   256
@@ -136,8 +136,9 @@ struct spec_execution_limits {
 	int64_t cpu_quota_usec; /* per SPEC_CPU_PERIOD_USEC */
 	int64_t memory_max_bytes;
 	int64_t tasks_max;
-	int64_t runtime_usec_max; /* then SIGTERM */
-	int64_t kill_after_usec;  /* after SIGTERM, then cgroup.kill */
+	int64_t runtime_usec_max;  /* then SIGTERM */
+	int64_t kill_after_usec;   /* after SIGTERM, then cgroup.kill */
+	int64_t cpu_time_usec_max; /* of all processes of the leaf, then cgroup.kill */
 	int64_t nofile_max;
 	int64_t core_bytes_max;
 	int64_t fsize_bytes_max;
@@ -191,6 +192,7 @@ enum spec_kill_why {
 	SPEC_KILL_CLIENT_GONE,
 	SPEC_KILL_TIMEOUT,
 	SPEC_KILL_QUOTA,
+	SPEC_KILL_CPU_TIME, /* tenantd alone */
 };
 
 struct spec_kill {

@@ -67,6 +67,8 @@ static const struct narrow_row {
 	  offsetof(struct spec_execution_limits, tasks_max), 1, true, units_count_format },
 	{ "--timeout", offsetof(struct plan_narrowing, runtime_usec_max), LIMIT_INDEX(runtime_usec_max),
 	  offsetof(struct spec_execution_limits, runtime_usec_max), 1, true, units_duration_format },
+	{ "--cpu-time", offsetof(struct plan_narrowing, cpu_usec_max),    LIMIT_INDEX(cpu_time_usec_max),
+	  offsetof(struct spec_execution_limits, cpu_time_usec_max), 1, true, units_duration_format },
 	/* clang-format on */
 };
 
@@ -152,6 +154,7 @@ static void tightest_find(struct plan *plan)
 	plan->memory_tightest = leaf ? LIMIT_INDEX(execution_memory_max_bytes)
 	                             : LIMIT_INDEX(memory_max_bytes);
 	plan->runtime = LIMIT_INDEX(runtime_usec_max);
+	plan->cpu_time = LIMIT_INDEX(cpu_time_usec_max);
 }
 
 int plan_resolve(const struct policy_tier *tier, const struct plan_narrowing *narrowing,

@@ -26,11 +26,12 @@ struct plan_narrowing {
 	int64_t tasks_max;
 	int64_t runtime_usec_max;
 	int64_t kill_after_usec;
+	int64_t cpu_usec_max;
 };
 
 #define PLAN_NARROWING_NONE                                                                    \
 	((struct plan_narrowing){ PLAN_ABSENT, PLAN_ABSENT, PLAN_ABSENT, PLAN_ABSENT,          \
-	                          PLAN_ABSENT })
+	                          PLAN_ABSENT, PLAN_ABSENT })
 
 /* One limit in words: key, value as policy files write it, and where it is set. */
 struct plan_limit {
@@ -45,9 +46,10 @@ struct plan {
 	uint32_t flags; /* enum spec_launch_flag */
 	struct plan_limit limits[PLAN_LIMITS_MAX];
 	size_t limits_n;
-	/* What stops a workload that takes too much: indexes into limits. */
+	/* What ends a workload that takes too much: indexes into limits. */
 	size_t memory_tightest;
 	size_t runtime;
+	size_t cpu_time;
 };
 
 /* The limits of a tenant's own cgroup. */

@@ -89,6 +89,8 @@ static const struct option_row rows[] = {
 	  AT(limits.tasks_max), units_count_parse, NULL },
 	{ 0, "timeout", "DURATION", "end it after this long: 90s, 5min, 1h30min", OPTION_NUMBER,
 	  AT(limits.runtime_usec_max), units_duration_parse, NULL },
+	{ 0, "cpu-time", "DURATION", "kill it after this much CPU time of all its processes",
+	  OPTION_NUMBER, AT(limits.cpu_usec_max), units_duration_parse, NULL },
 	{ 0, "kill-after", "DURATION",
 	  "after a timeout, this long from TERM to KILL;\n"
 	  "10s unless told, and at most",
@@ -134,7 +136,7 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct tn_
 	int first;
 
 	*ret = (struct run_options){
-		.limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT },
+		.limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT },
 	};
 	first = options_parse(rows, ARRAY_LEN(rows), argc, argv, true, ret, err);
 	if (first < 0)

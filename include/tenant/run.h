@@ -34,6 +34,7 @@ struct tn_run_limits {
 	int64_t tasks_max;
 	int64_t runtime_usec_max;
 	int64_t kill_after_usec; /**< from the TERM of a timeout to the kill */
+	int64_t cpu_usec_max;    /**< CPU time of all its processes together */
 };
 
 /** A file or directory, opened by the caller (O_PATH will do), shown at target. */
@@ -57,8 +58,9 @@ struct tn_run_spec {
 
 #define TN_RUN_SPEC_INIT                                                                       \
 	{                                                                                      \
-		.stdin_fd = 0, .stdout_fd = 1, .stderr_fd = 2,                                 \
-		.limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT },           \
+		.stdin_fd = 0, .stdout_fd = 1,                                                 \
+		.stderr_fd = 2, .limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT,                   \
+			                    TN_ABSENT, TN_ABSENT, TN_ABSENT },                 \
 	}
 
 struct tn_run;

@@ -46,12 +46,13 @@ struct tn_run {
 
 static json_t *pack_limits(const struct tn_run_limits *limits)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "memory_max_bytes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "memory_max_bytes",
 	                 json_int_or_null(limits->memory_max_bytes), "cpu_quota_usec",
 	                 json_int_or_null(limits->cpu_quota_usec), "tasks_max",
 	                 json_int_or_null(limits->tasks_max), "runtime_usec_max",
 	                 json_int_or_null(limits->runtime_usec_max), "kill_after_usec",
-	                 json_int_or_null(limits->kill_after_usec));
+	                 json_int_or_null(limits->kill_after_usec), "cpu_usec_max",
+	                 json_int_or_null(limits->cpu_usec_max));
 }
 
 /* Binds follow stdin, stdout, stderr and the arguments. */

@@ -46,8 +46,13 @@ struct run_arguments {
 	}
 
 static const struct param limits_params[] = {
-	LIMIT_ROW(memory_max_bytes), LIMIT_ROW(cpu_quota_usec),  LIMIT_ROW(tasks_max),
-	LIMIT_ROW(runtime_usec_max), LIMIT_ROW(kill_after_usec), { .name = NULL },
+	LIMIT_ROW(memory_max_bytes),
+	LIMIT_ROW(cpu_quota_usec),
+	LIMIT_ROW(tasks_max),
+	LIMIT_ROW(runtime_usec_max),
+	LIMIT_ROW(kill_after_usec),
+	LIMIT_ROW(cpu_usec_max),
+	{ .name = NULL },
 };
 
 #define RUN_AT(field) .offset = offsetof(struct run_arguments, field)

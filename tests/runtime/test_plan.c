@@ -18,7 +18,8 @@ static const char free_yaml[] = "tier: free\n"
 				"  memory_max: 128M\n"
 				"  execution_memory_max: 64M\n"
 				"  runtime_max: 10min\n"
-				"  tasks_max: 32\n";
+				"  tasks_max: 32\n"
+				"  cpu_time_max: 2min\n";
 
 /* Too large for a stack; each test has a process of its own. */
 static struct policy_tier tier;
@@ -72,6 +73,9 @@ Test(plan, takes_from_the_tier_what_is_not_asked_for)
 	expect_limit(&plan, "nofile_max", "1024", "default");
 	cr_expect_str_eq(plan.limits[plan.memory_tightest].key, "execution_memory_max");
 	cr_expect_str_eq(plan.limits[plan.runtime].key, "runtime_max");
+	cr_expect_str_eq(plan.limits[plan.cpu_time].key, "cpu_time_max");
+	cr_expect_eq(plan.execution.cpu_time_usec_max, INT64_C(120000000));
+	expect_limit(&plan, "cpu_time_max", "2min", "tiers/free.yaml:8");
 }
 
 Test(plan, narrows_and_says_by_what)
@@ -80,7 +84,8 @@ Test(plan, narrows_and_says_by_what)
 		                      .cpu_quota_usec = 25000,
 		                      .tasks_max = 8,
 		                      .runtime_usec_max = 5000000,
-		                      .kill_after_usec = 1000000 };
+		                      .kill_after_usec = 1000000,
+		                      .cpu_usec_max = 2000000 };
 	struct plan plan;
 	struct tn_error err = { 0 };
 
@@ -99,6 +104,8 @@ Test(plan, narrows_and_says_by_what)
 	expect_limit(&plan, "tasks_max", "8", "--pids");
 	expect_limit(&plan, "runtime_max", "5s", "--timeout");
 	expect_limit(&plan, "kill_after", "1s", "--kill-after");
+	cr_expect_eq(plan.execution.cpu_time_usec_max, 2000000);
+	expect_limit(&plan, "cpu_time_max", "2s", "--cpu-time");
 }
 
 struct refusal {
@@ -109,27 +116,31 @@ struct refusal {
 ParameterizedTestParameters(plan, refuses_to_widen)
 {
 	static struct refusal rows[] = {
-		{ { .memory_max_bytes = (64 << 20) + 1, -1, -1, -1, -1 },
+		{ { .memory_max_bytes = (64 << 20) + 1, -1, -1, -1, -1, -1 },
 		  "--memory 67108865 is wider than execution_memory_max 64M "
 		  "(tiers/free.yaml:5)" },
-		{ { .memory_max_bytes = 128 << 20, -1, -1, -1, -1 },
+		{ { .memory_max_bytes = 128 << 20, -1, -1, -1, -1, -1 },
 		  "--memory 128M is wider than execution_memory_max 64M (tiers/free.yaml:5)" },
-		{ { -1, .cpu_quota_usec = 100000, -1, -1, -1 },
+		{ { -1, .cpu_quota_usec = 100000, -1, -1, -1, -1 },
 		  "--cpus 100% is wider than cpu_quota 50% (tiers/free.yaml:3)" },
-		{ { -1, -1, .tasks_max = 33, -1, -1 },
+		{ { -1, -1, .tasks_max = 33, -1, -1, -1 },
 		  "--pids 33 is wider than tasks_max 32 (tiers/free.yaml:7)" },
-		{ { -1, -1, -1, .runtime_usec_max = INT64_C(600000001), -1 },
+		{ { -1, -1, -1, .runtime_usec_max = INT64_C(600000001), -1, -1 },
 		  "--timeout 10min1us is wider than runtime_max 10min (tiers/free.yaml:6)" },
-		{ { -1, -1, -1, -1, .kill_after_usec = 11000000 },
+		{ { -1, -1, -1, -1, .kill_after_usec = 11000000, -1 },
 		  "--kill-after 11s is wider than 10s (default)" },
-		{ { .memory_max_bytes = 0, -1, -1, -1, -1 },
+		{ { .memory_max_bytes = 0, -1, -1, -1, -1, -1 },
 		  "--memory 0 is less than the least there can be, 4M" },
-		{ { -1, .cpu_quota_usec = 999, -1, -1, -1 },
+		{ { -1, .cpu_quota_usec = 999, -1, -1, -1, -1 },
 		  "--cpus 0.999% is less than the least there can be, 1%" },
-		{ { -1, -1, .tasks_max = 0, -1, -1 },
+		{ { -1, -1, .tasks_max = 0, -1, -1, -1 },
 		  "--pids 0 is less than the least there can be, 1" },
-		{ { -1, -1, -1, .runtime_usec_max = 0, -1 },
+		{ { -1, -1, -1, .runtime_usec_max = 0, -1, -1 },
 		  "--timeout 0s is less than the least there can be, 1us" },
+		{ { -1, -1, -1, -1, -1, .cpu_usec_max = INT64_C(120000001) },
+		  "--cpu-time 2min1us is wider than cpu_time_max 2min (tiers/free.yaml:8)" },
+		{ { -1, -1, -1, -1, -1, .cpu_usec_max = 0 },
+		  "--cpu-time 0s is less than the least there can be, 1us" },
 	};
 
 	return cr_make_param_array(struct refusal, rows, ARRAY_LEN(rows));
@@ -196,7 +207,7 @@ Test(plan, tells_the_workload_its_tightest_limits)
 	static const char *const whole[] = { ENV_COMMON, "TENANT_MEMORY_MAX=536870912",
 		                             "TENANT_CPUS=10" };
 	struct plan_narrowing none = PLAN_NARROWING_NONE;
-	struct plan_narrowing ask = { 16 << 20, 12500, -1, -1, -1 };
+	struct plan_narrowing ask = { 16 << 20, 12500, -1, -1, -1, -1 };
 
 	expect_environment(free_yaml, &none, tiers, ARRAY_LEN(tiers));
 	expect_environment(free_yaml, &ask, narrowed, ARRAY_LEN(narrowed));

@@ -20,8 +20,8 @@ PROBE_SOURCES = Path(__file__).parent / "probes"
 
 LIMIT_KEYS = (
     "cpu_quota", "cpu_weight", "memory_max", "memory_high", "memory_swap_max",
-    "execution_memory_max", "tasks_max", "executions_max", "runtime_max", "nofile_max",
-    "core_max", "fsize_max", "oom",
+    "execution_memory_max", "tasks_max", "executions_max", "runtime_max",
+    "cpu_time_max", "nofile_max", "core_max", "fsize_max", "oom",
 )
 RECORD_KEYS = (
     "id", "tenant", "name", "state", "reason", "exit_code", "signal", "started_at", "ended_at",

@@ -63,16 +63,19 @@ Test(options, give_limits_in_the_units_of_policy_files)
 	struct run_options options;
 
 	cr_assert_eq(PARSE(&options, "--memory", "64M", "--cpus=0.5", "--pids", "7",
-	                   "--timeout", "1h30min", "--kill-after=500ms", "acme", "x"),
+	                   "--timeout", "1h30min", "--kill-after=500ms", "--cpu-time=2min",
+	                   "acme", "x"),
 	             0, "%s", err.msg);
 	cr_expect_eq(options.limits.memory_max_bytes, 64 << 20);
 	cr_expect_eq(options.limits.cpu_quota_usec, 50000);
 	cr_expect_eq(options.limits.tasks_max, 7);
 	cr_expect_eq(options.limits.runtime_usec_max, 5400 * (int64_t)CLOCK_USEC_PER_SEC);
 	cr_expect_eq(options.limits.kill_after_usec, 500000);
+	cr_expect_eq(options.limits.cpu_usec_max, 120 * (int64_t)CLOCK_USEC_PER_SEC);
 	cr_assert_eq(PARSE(&options, "acme", "x"), 0);
 	cr_expect_eq(options.limits.memory_max_bytes, TN_ABSENT);
 	cr_expect_eq(options.limits.kill_after_usec, TN_ABSENT);
+	cr_expect_eq(options.limits.cpu_usec_max, TN_ABSENT);
 }
 
 Test(options, pass_a_variable_on_only_if_it_is_named)
@@ -149,7 +152,8 @@ Test(options, are_refused_with_the_option_and_the_reason)
 
 Test(options, refuse_amounts_that_are_none)
 {
-	static const char *const options_of[] = { "--memory", "--cpus", "--pids", "--timeout" };
+	static const char *const options_of[] = { "--memory", "--cpus", "--pids", "--timeout",
+		                                  "--cpu-time" };
 	static const char *const amounts[] = { "",   "-1",   "x",
 		                               "1x", "1e9",  "99999999999999999999",
 		                               " 1", "0x10", "nan" };
