@@ -235,6 +235,22 @@ int bounds_check_tenant(const struct bounds *bounds, const struct spec_tenant_ap
 	return fields_check(fields, ARRAY_LEN(fields), err);
 }
 
+static int check_tmpfs(const struct spec_launch *launch, struct tn_error *err)
+{
+	for (uint32_t i = 0; i < launch->tmpfs_n; i++) {
+		const struct spec_tmpfs *tmpfs = &launch->tmpfs[i];
+
+		if (memchr(tmpfs->target, '\0', SPEC_PATH_BYTES_MAX) == NULL ||
+		    !path_plain(tmpfs->target))
+			return err_refuse(err, TN_INVALID,
+			                  "tmpfs %" PRIu32 " has no plain target", i);
+		/* To the kernel a size of 0 is none at all. */
+		if (!within(tmpfs->bytes_max, 1, launch->limits.memory_max_bytes))
+			return refuse_field(err, "a tmpfs' bytes_max", tmpfs->bytes_max);
+	}
+	return 0;
+}
+
 static int check_strings(const struct spec_launch *launch, struct tn_error *err)
 {
 	uint32_t n = 0;
@@ -273,8 +289,13 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 		{ "envc", launch->envc, 0, UINT16_MAX },
 		{ "args_bytes", launch->args_bytes, 2, INT32_MAX },
 		{ "binds_n", launch->binds_n, 0, SPEC_BINDS_MAX },
+		{ "tmpfs_n", launch->tmpfs_n, 0, SPEC_TMPFS_MAX },
+		{ "uid", launch->uid, 0, SPEC_UIDS_PER_TENANT - 1 },
+		{ "gid", launch->gid, 0, SPEC_UIDS_PER_TENANT - 1 },
 	};
 	int r = fields_check(fields, ARRAY_LEN(fields), err);
 
+	if (r == 0)
+		r = check_tmpfs(launch, err);
 	return r < 0 ? r : check_strings(launch, err);
 }

@@ -18,6 +18,10 @@
 #include "cgroup.h"
 #include "execution_state.h"
 
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
+#endif
+
 struct execution *execution_new(struct executions *executions, const struct id *id)
 {
 	struct execution *e = calloc(1, sizeof(*e));
@@ -120,8 +124,26 @@ static void kill_leaf(struct execution *e)
 		          LF_END);
 }
 
+/*
+ * tenant-init forwards to the workload's group. Without it the workload leads that itself.
+ * Its number cannot be anyone else's while our child has not been reaped; after a restart
+ * only a kernel since 6.9 can be asked for the group by a descriptor, and otherwise the
+ * workload alone is meant. It is also before it leads a group.
+ */
+static bool group_signal(const struct execution *e, int signal)
+{
+	if (!e->record.no_init)
+		return false;
+	if (e->child)
+		return kill(-e->record.pid, signal) == 0;
+	return syscall(SYS_pidfd_send_signal, e->pid.fd, signal, NULL,
+	               PIDFD_SIGNAL_PROCESS_GROUP) == 0;
+}
+
 static int pid_signal(const struct execution *e, int signal)
 {
+	if (group_signal(e, signal))
+		return 0;
 	return syscall(SYS_pidfd_send_signal, e->pid.fd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 

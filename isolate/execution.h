@@ -36,6 +36,8 @@ struct execution {
 	int status_fd;
 	bool child; /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	bool waited;                /* wait_status is that of pid 1 */
+	int32_t wait_status;        /* as waitpid(2) gives it */
 	bool executing;             /* reported: the next step is the workload's exec */
 	bool terminated;            /* SIGTERM was sent at the deadline */
 	struct init_report failure; /* error != 0: what failed before the workload ran */

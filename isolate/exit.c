@@ -93,6 +93,18 @@ static bool set_up_failed(const struct execution *e)
 	return e->failure.error != 0 && e->failure.stage != INIT_STAGE_EXEC;
 }
 
+/* The same without tenant-init: what the kernel said, if it was our child to wait for. */
+static int64_t exit_kind_without_init(const struct execution *e, struct spec_exited *exited)
+{
+	if (has_executed(e) && e->waited) {
+		exited->kind = SPEC_EXIT_STATUS;
+		exited->wait_status = e->wait_status;
+	}
+	if (!e->executing && !e->record.started)
+		return SPEC_ABSENT;
+	return e->record.child_cpu_nsec / CLOCK_NSEC_PER_USEC;
+}
+
 /* How it ended. Returns what we spent in the leaf, or SPEC_ABSENT if no one told. */
 static int64_t exit_kind(const struct execution *e, struct spec_exited *exited)
 {
@@ -102,6 +114,8 @@ static int64_t exit_kind(const struct execution *e, struct spec_exited *exited)
 		exited->kind = SPEC_EXIT_NOT_EXECUTED;
 		exited->exec_errno = e->failure.error;
 	}
+	if (e->record.no_init)
+		return exit_kind_without_init(e, exited);
 	if (!record_status_read(e->status_fd, &status))
 		return SPEC_ABSENT;
 	if (status.kind == INIT_STATUS_WAITED) {
@@ -224,10 +238,23 @@ static bool off_cpu(const struct execution *e)
 	       strncmp(text, "running", strlen("running")) != 0;
 }
 
+static void child_reap(struct execution *e)
+{
+	siginfo_t info = { 0 };
+
+	e->child = false;
+	if (waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+		return;
+	e->waited = true;
+	if (info.si_code == CLD_EXITED)
+		e->wait_status = W_EXITCODE(info.si_status, 0);
+	else
+		e->wait_status = info.si_status | (info.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+}
+
 void execution_pid_ready(void *context, uint32_t events)
 {
 	struct execution *e = context;
-	siginfo_t info;
 	uint64_t ticks;
 
 	(void)events;
@@ -248,7 +275,6 @@ void execution_pid_ready(void *context, uint32_t events)
 		return;
 	}
 	if (e->child)
-		(void)waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED | WNOHANG);
-	e->child = false;
+		child_reap(e);
 	execution_end(e);
 }

@@ -32,6 +32,8 @@ struct record {
 	int64_t child_cpu_nsec;        /* spent before the workload's exec by its process */
 	int32_t pid;      /* of tenant-init, in the host's pid namespace; 0: none yet */
 	uint32_t started; /* the workload has been executed */
+	uint32_t no_init; /* pid is the workload's own, and there is no status file's record */
+	uint32_t pad;
 	struct spec_exited exited;
 };
 

@@ -93,6 +93,8 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
 	launch->limits = request->plan->execution;
 	memcpy(launch->policy_hash, request->policy_hash, sizeof(launch->policy_hash));
 	launch->flags = request->plan->flags;
+	launch->uid = request->plan->uid;
+	launch->gid = request->plan->gid;
 	launch->argc = request->argc;
 	launch->envc = request->envc;
 	launch->args_bytes = request->args_bytes;
@@ -101,6 +103,11 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
 	if (request->binds_n > 0)
 		memcpy(launch->binds, request->binds,
 		       request->binds_n * sizeof(launch->binds[0]));
+	launch->tmpfs_n = request->tmpfs_n;
+	assert(request->tmpfs_n <= SPEC_TMPFS_MAX);
+	if (request->tmpfs_n > 0)
+		memcpy(launch->tmpfs, request->tmpfs,
+		       request->tmpfs_n * sizeof(launch->tmpfs[0]));
 	return plan_environment(request->plan, request->tenant->row.name, launch, err);
 }
 

@@ -22,9 +22,13 @@ struct run_options {
 	char **env;     /* "NAME=VALUE", NULL-ended; owned */
 	size_t env_n;
 	const char *workdir;
+	const char *user;
 	struct tn_run_limits limits;
 	struct run_bind_option binds[TN_RUN_BINDS_MAX];
 	size_t binds_n;
+	struct tn_run_tmpfs tmpfs[TN_RUN_TMPFS_MAX]; /* the targets are owned */
+	size_t tmpfs_n;
+	bool read_only, no_init;
 	const char *report;
 	bool dry_run, json, quiet, verbose, help, version;
 };

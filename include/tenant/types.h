@@ -88,7 +88,7 @@ struct tn_texts {
 	size_t n;
 };
 
-/** One resolved limit: its value as policy files write it, and where it is set. */
+/** One resolved limit or option: its value as policy files write it, and where it is set. */
 struct tn_limit {
 	const char *key;    /**< "memory_max" */
 	const char *value;  /**< "64M" */
@@ -173,6 +173,7 @@ struct tn_plan {
 	void *owner; /**< private */
 	const char *tier;
 	struct tn_limits limits;
+	struct tn_limits options; /**< how it would be run: "user", "1000:1000", "--user" */
 	struct tn_texts environment;
 	const char *policy_hash;
 	struct tn_texts unenforced; /**< what this host cannot enforce, in words */

@@ -73,12 +73,69 @@ static json_t *pack_binds(const struct tn_run_spec *spec)
 	return binds;
 }
 
+static json_t *pack_tmpfs(const struct tn_run_spec *spec)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < spec->tmpfs_n; i++) {
+		json_t *tmpfs = json_pack("{s:s, s:o}", "target", spec->tmpfs[i].target,
+		                          "bytes_max",
+		                          json_int_or_null(spec->tmpfs[i].bytes_max));
+
+		if (json_array_append_new(list, tmpfs) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+/* Add what says how to run, whether it is run or only planned. */
+static json_t *add_options(json_t *parameters, const struct tn_run_spec *spec)
+{
+	json_t *options = json_pack("{s:s?, s:o, s:b, s:b}", "user", spec->user, "tmpfs",
+	                            pack_tmpfs(spec), "read_only", spec->read_only, "no_init",
+	                            spec->no_init);
+	int r = json_object_update(parameters, options);
+
+	json_decref(options);
+	if (r == 0)
+		return parameters;
+	json_decref(parameters);
+	return NULL;
+}
+
 static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args)
 {
-	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:b}", "tenant",
-	                 spec->tenant, "stdin", 0, "stdout", 1, "stderr", 2, "args", 3, "argc",
-	                 args->argc, "envc", args->envc, "limits", pack_limits(&spec->limits),
-	                 "binds", pack_binds(spec), "dry_run", false);
+	json_t *parameters = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:b}",
+	                               "tenant", spec->tenant, "stdin", 0, "stdout", 1,
+	                               "stderr", 2, "args", 3, "argc", args->argc, "envc",
+	                               args->envc, "limits", pack_limits(&spec->limits),
+	                               "binds", pack_binds(spec), "dry_run", false);
+
+	return add_options(parameters, spec);
+}
+
+static json_t *pack_plan(const struct tn_run_spec *spec)
+{
+	json_t *parameters = json_pack("{s:s, s:n, s:n, s:n, s:n, s:i, s:i, s:o, s:[], s:b}",
+	                               "tenant", spec->tenant, "stdin", "stdout", "stderr",
+	                               "args", "argc", 0, "envc", 0, "limits",
+	                               pack_limits(&spec->limits), "binds", "dry_run", true);
+
+	return add_options(parameters, spec);
+}
+
+static int check_options(const struct tn_run_spec *spec, struct tn_error *err)
+{
+	if (spec->tmpfs_n > TN_RUN_TMPFS_MAX)
+		return err_refuse(err, TN_INVALID, "more than %d tmpfs", TN_RUN_TMPFS_MAX);
+	for (size_t i = 0; i < spec->tmpfs_n; i++)
+		if (spec->tmpfs[i].target[0] != '/')
+			return err_refuse(err, TN_INVALID,
+			                  "tmpfs on '%s': not an absolute path",
+			                  spec->tmpfs[i].target);
+	return check_tenant(spec->tenant, err);
 }
 
 static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
@@ -90,7 +147,7 @@ static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
 		if (spec->binds[i].target[0] != '/')
 			return err_refuse(err, TN_INVALID, "bind to '%s': not an absolute path",
 			                  spec->binds[i].target);
-	return check_tenant(spec->tenant, err);
+	return check_options(spec, err);
 }
 
 static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_error *err)
@@ -316,16 +373,11 @@ int tn_run_plan_start(struct tn_client *client, const struct tn_run_spec *spec,
 		.ret_fields = tn_plan_fields(),
 		.ret_size = sizeof(*ret),
 	};
-	int r = check_tenant(spec->tenant, err);
+	int r = check_options(spec, err);
 
 	if (r < 0)
 		return r;
-	return client_start(client, "Run",
-	                    json_pack("{s:s, s:n, s:n, s:n, s:n, s:i, s:i, s:o, s:[], s:b}",
-	                              "tenant", spec->tenant, "stdin", "stdout", "stderr",
-	                              "args", "argc", 0, "envc", 0, "limits",
-	                              pack_limits(&spec->limits), "binds", "dry_run", true),
-	                    CONNECTION_ONE, &call, err);
+	return client_start(client, "Run", pack_plan(spec), CONNECTION_ONE, &call, err);
 }
 
 int tn_run_plan(struct tn_client *client, const struct tn_run_spec *spec, struct tn_plan *ret,

@@ -65,6 +65,8 @@ static const struct field launch_fields[] = {
 	COUNT(argc,       1, UINT16_MAX),
 	COUNT(envc,       0, UINT16_MAX),
 	COUNT(args_bytes, 2, INT32_MAX),
+	COUNT(uid,        0, 65535),
+	COUNT(gid,        0, 65535),
 	/* clang-format on */
 };
 
@@ -169,7 +171,7 @@ Test(bounds_check, holds_for_each_limit_of_a_launch)
 
 	cr_assert_eq(check(true, &launch_good, &err), 0, "%s", err.msg);
 	fields_expect(true, launch_fields, ARRAY_LEN(launch_fields));
-	cr_expect_eq((ARRAY_LEN(launch_fields) - 3) * 8, sizeof(struct spec_execution_limits));
+	cr_expect_eq((ARRAY_LEN(launch_fields) - 5) * 8, sizeof(struct spec_execution_limits));
 }
 
 Test(bounds_check, refuses_a_request_of_zeroes)
@@ -289,5 +291,56 @@ Test(bounds_check, takes_as_many_binds_as_there_are_places)
 	launch.binds_n = SPEC_BINDS_MAX;
 	memset(launch.binds[SPEC_BINDS_MAX - 1].target, 'a', SPEC_PATH_BYTES_MAX);
 	launch.binds[SPEC_BINDS_MAX - 1].target[0] = '/';
+	cr_expect_eq(check(true, &launch, &err), -EINVAL, "a target without a NUL");
+}
+
+static void tmpfs_expect(const char *target, int64_t bytes_max, const char *why)
+{
+	struct spec_launch launch = launch_good;
+	struct tn_error err;
+
+	launch.limits.memory_max_bytes = 1 << 20;
+	launch.tmpfs_n = 2;
+	launch.tmpfs[0] = (struct spec_tmpfs){ "/mnt/first", 4096 };
+	(void)snprintf(launch.tmpfs[1].target, SPEC_PATH_BYTES_MAX, "%s", target);
+	launch.tmpfs[1].bytes_max = bytes_max;
+	cr_expect_eq(check(true, &launch, &err), why == NULL ? 0 : -EINVAL, "'%s': %s", target,
+	             err.msg);
+	if (why != NULL)
+		cr_expect_str_eq(err.msg, why);
+}
+
+Test(bounds_check, takes_only_tmpfs_that_fit_into_the_memory)
+{
+	static const char *const bad[] = { "", "mnt", "/", "/mnt/", "/m/../n", "/m//n", "." };
+
+	tmpfs_expect("/mnt/a", 1, NULL);
+	tmpfs_expect("/mnt/a", 1 << 20, NULL);
+	/* To the kernel no size is "as much as there is". */
+	tmpfs_expect("/mnt/a", 0, "a tmpfs' bytes_max of 0 is outside bounds.conf");
+	tmpfs_expect("/mnt/a", -1, "a tmpfs' bytes_max of -1 is outside bounds.conf");
+	tmpfs_expect("/mnt/a", (1 << 20) + 1,
+	             "a tmpfs' bytes_max of 1048577 is outside bounds.conf");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		tmpfs_expect(bad[i], 4096, "tmpfs 1 has no plain target");
+}
+
+Test(bounds_check, takes_as_many_tmpfs_as_there_are_places)
+{
+	struct spec_launch launch = launch_good;
+	struct tn_error err;
+
+	for (size_t i = 0; i < SPEC_TMPFS_MAX; i++) {
+		(void)snprintf(launch.tmpfs[i].target, SPEC_PATH_BYTES_MAX, "/mnt/%zu", i);
+		launch.tmpfs[i].bytes_max = 4096;
+	}
+	launch.tmpfs_n = SPEC_TMPFS_MAX;
+	cr_expect_eq(check(true, &launch, &err), 0, "%s", err.msg);
+	launch.tmpfs_n = SPEC_TMPFS_MAX + 1;
+	cr_expect_eq(check(true, &launch, &err), -EINVAL);
+	cr_expect_str_eq(err.msg, "tmpfs_n of 9 is outside bounds.conf");
+	launch.tmpfs_n = SPEC_TMPFS_MAX;
+	memset(launch.tmpfs[SPEC_TMPFS_MAX - 1].target, 'a', SPEC_PATH_BYTES_MAX);
+	launch.tmpfs[SPEC_TMPFS_MAX - 1].target[0] = '/';
 	cr_expect_eq(check(true, &launch, &err), -EINVAL, "a target without a NUL");
 }

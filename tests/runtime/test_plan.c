@@ -277,3 +277,129 @@ Test(plan, refuses_a_bind_whose_path_means_something_else_to_the_host)
 	cr_expect_eq(plan_bind(&tier, fd, "/mnt", false, &err), -EPERM, "%s", err.msg);
 	cr_assert_eq(rmdir(other), 0);
 }
+
+static struct plan plan_free(void)
+{
+	struct plan_narrowing none = PLAN_NARROWING_NONE;
+	struct plan plan;
+	struct tn_error err = { 0 };
+
+	tier_parse(free_yaml);
+	cr_assert_eq(plan_resolve(&tier, &none, &plan, &err), 0, "%s", err.msg);
+	return plan;
+}
+
+Test(plan, runs_as_whom_a_number_or_an_account_names)
+{
+	static const struct {
+		const char *user;
+		uint32_t uid, gid;
+	} rows[] = {
+		{ NULL, 1000, 1000 },
+		{ "tenant", 1000, 1000 },
+		{ "root", 0, 0 },
+		{ "nobody", 65534, 65534 },
+		{ "0", 0, 0 },
+		{ "65535", 65535, 65535 },
+		{ "7:0", 7, 0 },
+		{ "root:tty", 0, 5 },
+		{ "1:nogroup", 1, 65534 },
+		{ "nobody:65535", 65534, 65535 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct plan plan = plan_free();
+		struct tn_error err = { 0 };
+
+		cr_expect_eq(plan_user(&plan, rows[i].user, &err), 0, "%s: %s", rows[i].user,
+		             err.msg);
+		cr_expect_eq(plan.uid, rows[i].uid, "%s: %u", rows[i].user, plan.uid);
+		cr_expect_eq(plan.gid, rows[i].gid, "%s: %u", rows[i].user, plan.gid);
+	}
+}
+
+#define NO_USER(text)                                                                          \
+	"--user: '" text "' is no user of the sandbox; expected a number from 0 to 65535, "    \
+	"root, tenant or nobody"
+#define NO_GROUP(text)                                                                         \
+	"--user: '" text "' is no group of the sandbox; expected a number from 0 to 65535, "   \
+	"root, tty, tenant or nogroup"
+
+Test(plan, takes_nobody_else_for_a_user)
+{
+	static const char *const rows[][2] = {
+		{ "", NO_USER("") },
+		{ "-1", NO_USER("-1") },
+		{ "65536", NO_USER("65536") },
+		{ "4294967296", NO_USER("4294967296") },
+		{ "18446744073709551616", NO_USER("18446744073709551616") },
+		{ "1000 ", NO_USER("1000 ") },
+		{ "+1", NO_USER("+1") },
+		{ "0x0", NO_USER("0x0") },
+		{ "1e3", NO_USER("1e3") },
+		{ "daemon", NO_USER("daemon") },
+		{ "Root", NO_USER("Root") },
+		{ ":0", NO_USER("") },
+		{ "0:", NO_GROUP("") },
+		{ "0:nobody", NO_GROUP("nobody") },
+		{ "0:65536", NO_GROUP("65536") },
+		{ "0:0:0", NO_GROUP("0:0") },
+		{ "root:-0", NO_GROUP("-0") },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct plan plan = plan_free();
+		struct tn_error err = { 0 };
+
+		cr_expect_eq(plan_user(&plan, rows[i][0], &err), -EINVAL, "'%s'", rows[i][0]);
+		cr_expect_eq(err.code, TN_INVALID);
+		cr_expect_str_eq(err.msg, rows[i][1], "%s", err.msg);
+	}
+}
+
+Test(plan, gives_a_tmpfs_the_memory_there_is_or_less)
+{
+	struct plan plan = plan_free();
+	struct spec_tmpfs tmpfs;
+	struct tn_error err = { 0 };
+
+	cr_expect_eq(plan_tmpfs(&plan, "/mnt/a", PLAN_ABSENT, &tmpfs, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(tmpfs.target, "/mnt/a");
+	cr_expect_eq(tmpfs.bytes_max, 64 << 20);
+	cr_expect_eq(plan_tmpfs(&plan, "/mnt/b", 4096, &tmpfs, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(tmpfs.target, "/mnt/b");
+	cr_expect_eq(tmpfs.bytes_max, 4096);
+	cr_expect_eq(plan_tmpfs(&plan, "/mnt/c", 64 << 20, &tmpfs, &err), 0, "%s", err.msg);
+}
+
+Test(plan, refuses_a_tmpfs_of_no_size_of_too_much_or_nowhere)
+{
+	static const struct {
+		const char *target;
+		int64_t bytes_max;
+		const char *msg;
+	} rows[] = {
+		{ "/mnt/a", (64 << 20) + 1,
+		  "--tmpfs /mnt/a:67108865 is wider than execution_memory_max 64M "
+		  "(tiers/free.yaml:5)" },
+		{ "/mnt/a", 0, "--tmpfs /mnt/a:0 is less than the least there can be, 4K" },
+		{ "/mnt/a", 4095,
+		  "--tmpfs /mnt/a:4095 is less than the least there can be, 4K" },
+		{ "mnt", PLAN_ABSENT, "--tmpfs: 'mnt' is not an absolute path" },
+		{ "/", PLAN_ABSENT, "--tmpfs: '/' is not an absolute path" },
+		{ "/mnt/../a", PLAN_ABSENT,
+		  "--tmpfs: '/mnt/../a' has an empty component, '.' or '..'" },
+		{ "/mnt//a", PLAN_ABSENT,
+		  "--tmpfs: '/mnt//a' has an empty component, '.' or '..'" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct plan plan = plan_free();
+		struct spec_tmpfs tmpfs;
+		struct tn_error err = { 0 };
+
+		cr_expect_eq(plan_tmpfs(&plan, rows[i].target, rows[i].bytes_max, &tmpfs, &err),
+		             -EINVAL);
+		cr_expect_str_eq(err.msg, rows[i].msg, "%s", err.msg);
+	}
+}

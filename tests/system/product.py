@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -301,6 +302,14 @@ class Host:
         except FileNotFoundError:
             pass
         return 0
+
+    @classmethod
+    def kill_supervisor(cls):
+        """kill -9; gives back once another tenantd serves."""
+        old = cls.supervisor_pid()
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: cls.supervisor_pid() not in (0, old) and
+                 cls.ctl("status", check=False).returncode == 0, "a new tenantd")
 
     def close(self):
         """Ends what the test left running; tiers that no tenant has are taken away."""

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """--cpu-time and cpu_time_max: the CPU time of a whole execution, held by its end."""
 
-import subprocess
-
 import pytest
 
 from product import wait_for
-from test_cli import wait_until_it_answers
 
 # Processes of one second each, all at once or one after the other; then a word.
 BURN = """
@@ -84,8 +81,8 @@ def test_it_holds_on_after_a_restart_of_tenantd(host):
     tenant = host.tenant(host.tier(cpu_quota="max"))
     running = tenant.start([host.probe("hog"), "1"], "--cpu-time", "4s")
     execution = running.id
-    subprocess.run(["systemctl", "kill", "-s", "KILL", "tenantd.service"], check=True)
-    wait_until_it_answers()
+    host.kill_supervisor()
+    assert running.leaf.exists()
     wait_for(lambda: tenant.leaves() == [], "the end of the execution")
     row, = wait_for(lambda: [row for row in tenant.ps() if row["state"] == "exited"],
                     "its record")

@@ -113,6 +113,29 @@ Test(options, bind_read_only_unless_told)
 	run_options_done(&options);
 }
 
+Test(options, say_how_to_run)
+{
+	struct run_options options;
+
+	cr_assert_eq(PARSE(&options, "-u", "0:5", "--read-only", "--no-init", "--tmpfs=/mnt/a",
+	                   "--tmpfs", "/mnt/b:64M", "acme", "x"),
+	             0, "%s", err.msg);
+	cr_expect_str_eq(options.user, "0:5");
+	cr_expect(options.read_only);
+	cr_expect(options.no_init);
+	cr_assert_eq(options.tmpfs_n, 2u);
+	cr_expect_str_eq(options.tmpfs[0].target, "/mnt/a");
+	cr_expect_eq(options.tmpfs[0].bytes_max, TN_ABSENT);
+	cr_expect_str_eq(options.tmpfs[1].target, "/mnt/b");
+	cr_expect_eq(options.tmpfs[1].bytes_max, 64 << 20);
+	run_options_done(&options);
+	cr_assert_eq(PARSE(&options, "acme", "x"), 0);
+	cr_expect_null(options.user);
+	cr_expect_not(options.read_only);
+	cr_expect_not(options.no_init);
+	cr_expect_eq(options.tmpfs_n, 0u);
+}
+
 Test(options, are_refused_with_the_option_and_the_reason)
 {
 	static const struct {
@@ -131,6 +154,14 @@ Test(options, are_refused_with_the_option_and_the_reason)
 		{ { "--bind", "/a:/b:rx", "acme", "x" },
 		  "--bind: '/a:/b:rx' is not SRC[:DST[:rw]]" },
 		{ { "--bind", ":/b", "acme", "x" }, "--bind: ':/b' is not SRC[:DST[:rw]]" },
+		{ { "--tmpfs", "mnt", "acme", "x" },
+		  "--tmpfs: 'mnt' is not DST[:SIZE], where DST is an absolute path" },
+		{ { "--tmpfs", "/mnt/a:64X", "acme", "x" },
+		  "--tmpfs: '64X' is not a size; expected bytes with an optional K, M, G or T, "
+		  "such as 512M" },
+		{ { "--tmpfs", "/mnt/a:", "acme", "x" },
+		  "--tmpfs: empty size; expected bytes with an optional K, M, G or T, "
+		  "such as 512M" },
 		{ { "acme" }, "which command? see --help" },
 		{ { "acme", "--" }, "which command? see --help" },
 		{ { "--quiet" }, "which tenant? see --help" },
