@@ -94,6 +94,7 @@ static inline int workload_enter(const char *dir)
 
 	if (r < 0)
 		return (int)-r;
+	cwd[0] = '\0';
 	r = CALL(__NR_getcwd, cwd, sizeof(cwd), 0, 0);
 	if (r < 0)
 		return (int)-r;

@@ -48,7 +48,7 @@ enum tn_reason {
 	TN_REASON_EXITED,   /**< by itself; see exit_code */
 	TN_REASON_SIGNALED, /**< by a signal that was not ours; see signal */
 	TN_REASON_OOM,      /**< out of the memory it may use */
-	TN_REASON_TIMEOUT,  /**< longer than it may run */
+	TN_REASON_TIMEOUT,  /**< longer, or for more CPU time, than it may run */
 	TN_REASON_SECCOMP,  /**< a system call that is refused */
 	TN_REASON_QUOTA,    /**< a quota was exhausted */
 	TN_REASON_KILLED,   /**< on someone's order, or because its caller went away */

@@ -9,6 +9,7 @@ import pytest
 
 from inside import command, status_of
 from product import Host, wait_for
+from wire import Wire
 
 NO_INIT = "--no-init"
 
@@ -125,21 +126,39 @@ def test_memory_it_may_not_have_is_told(host):
     assert (result.status, result.record["reason"]) == (137, "oom")
 
 
-def test_after_a_restart_of_tenantd_its_end_is_noticed_and_its_status_not_invented(host):
+def test_after_a_restart_of_tenantd_it_is_still_signalled_and_killed(host):
     tenant = host.tenant()
-    running = tenant.start(["sh", "-c", "trap 'exit 9' USR1; echo up; while :; do sleep 0.1; "
-                            "done"], NO_INIT)
+    running = tenant.start(command("catch", int(signal.SIGUSR1), int(signal.SIGTERM)), NO_INIT)
+    running.wait_out(b"parent ready;")
+    running.wait_out(b"child ready;")
+    execution, leaf = running.id, running.leaf
+    host.kill_supervisor()
+    assert leaf.exists()
+    with Wire() as wire:
+        wire.call("io.tenantd.Signal", {"id": execution, "signal": int(signal.SIGUSR1)})
+    wait_for(lambda: f"parent {int(signal.SIGUSR1)};".encode() in running.out(), "the signal")
+    host.ctl("kill", execution)
+    wait_for(lambda: not leaf.exists(), "the execution's end")
+    row, = wait_for(lambda: [row for row in tenant.ps() if row["state"] == "exited"], "its record")
+    assert (row["id"], row["reason"], row["signal"]) == (execution, "killed", None)
+    assert row["cpu_usec"] > 0 and row["overhead_usec"] > 0
+    running.wait()
+
+
+def test_after_a_restart_of_tenantd_its_status_is_not_invented(host):
+    tenant = host.tenant()
+    running = tenant.start(["sh", "-c", "echo up; read x </data/go; exit 9"], NO_INIT)
+    subprocess.run(["mkfifo", "-m", "666", tenant.storage / "go"], check=True)
     running.wait_out(b"up")
     execution, leaf = running.id, running.leaf
     host.kill_supervisor()
     assert leaf.exists()
-    tenant_pid = int((leaf / "cgroup.procs").read_text("ascii").split()[0])
-    subprocess.run(["kill", "-USR1", str(tenant_pid)], check=True)
+    with open(tenant.storage / "go", "w", encoding="ascii") as go:
+        go.write("\n")
     wait_for(lambda: not leaf.exists(), "the execution's end")
     row, = wait_for(lambda: [row for row in tenant.ps() if row["state"] == "exited"], "its record")
     assert (row["id"], row["reason"]) == (execution, "unknown")
     assert row["exit_code"] is None and row["signal"] is None
-    assert row["cpu_usec"] > 0 and row["overhead_usec"] > 0
     running.wait()
 
 
