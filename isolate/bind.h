@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a caller has shown in a sandbox: paths of its own, and fresh tmpfs. The caller opened
- * them with its own rights and passed O_PATH descriptors; nothing here follows a path that
- * anyone else wrote.
+ * What a caller has shown in a sandbox: paths of its own, which it opened with its own
+ * rights and passed as O_PATH descriptors, so that nothing here follows a path that anyone
+ * else wrote; and fresh tmpfs.
  *
  * A bind is nosuid and nodev, read-only unless asked for and allowed, and idmapped where
- * the file system can: what belongs to uid 1000 outside belongs to uid 1000 inside. A
+ * the file system can: what belongs to uid 1000 outside belongs to uid 1000 inside, and
+ * to all other users of a sandbox nothing belongs there that is anyone's outside. A
  * tmpfs is nosuid and nodev too, and everyone may write there. Both are shown below one of
  * a few directories that are empty in every sandbox, none of them within another.
  */

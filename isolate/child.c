@@ -239,7 +239,7 @@ static void binds_clone(const struct child_request *request, int *fds)
 	if (request->launch->binds_n == 0)
 		return;
 	if (setns(request->host_mnt_fd, CLONE_NEWNS) < 0 ||
-	    bind_clone(request->launch, fds, request->context->fds[CONTEXT_USER]) < 0)
+	    bind_clone(request->launch, fds, request->context->fds[CONTEXT_USER_BINDS]) < 0)
 		fail(request, CHILD_BIND_CLONE);
 }
 
