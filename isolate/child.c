@@ -455,9 +455,8 @@ static bool without_init(const struct child_request *request)
 }
 
 /*
- * tenantd keeps its own descriptors above these numbers, so none is overwritten. Those of
- * tenant-init are closed by the exec where it is the workload's: what it needs not is not
- * even opened for it.
+ * tenantd keeps its own descriptors above these numbers, so none is overwritten. Without
+ * tenant-init its own stay closed, and the pipe closes with the workload's exec.
  */
 static void fds_arrange(const struct child_request *request)
 {
