@@ -120,8 +120,6 @@ static const struct param tmpfs_params[] = {
 	{ .name = NULL },
 };
 
-static_assert(PARAMS_ABSENT == PLAN_ABSENT, "what is not asked for is the same to both");
-
 /* What a Run needs while it runs, and the descriptors until they are on their way. */
 struct run {
 	struct tenant *tenant;
