@@ -153,7 +153,7 @@ print(attempt(os.open, "new", os.O_CREAT | os.O_WRONLY, 0o4755, dir_fd=directory
 
 
 @pytest.mark.parametrize("user", ["root", "7:0", "0:1000", "65535"])
-def test_no_other_user_of_a_sandbox_is_anybody_on_the_host(host, share, user):
+def test_options_make_no_other_user_of_a_sandbox_anybody_on_the_host(host, share, user):
     inbox = share / "inbox"
     inbox.chmod(0o777)
     for name, mode in ("secret", 0o600), ("everyones", 0o644):
@@ -172,7 +172,7 @@ def test_no_other_user_of_a_sandbox_is_anybody_on_the_host(host, share, user):
     assert (inbox / "secret").stat().st_mode & 0o7777 == 0o600
 
 
-def test_a_directory_of_others_that_everyone_may_write_to_is_written_by_its_owner(host, share):
+def test_bind_options_leave_to_everyone_what_is_everyones(host, share):
     inbox = share / "inbox"
     shutil.chown(inbox, OWNER, 0)
     tenant = host.tenant(sharing_tier(host))
