@@ -2,6 +2,7 @@
 #include "bind.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
@@ -37,28 +38,47 @@ static bool covers(const char *a, const char *b)
 	return strncmp(a, b, n) == 0 && (b[n] == '\0' || b[n] == '/');
 }
 
+/* Targets of the binds, then of the tmpfs. */
+static uint32_t targets_n(const struct spec_launch *launch)
+{
+	return launch->binds_n + launch->tmpfs_n;
+}
+
+static const char *target_of(const struct spec_launch *launch, uint32_t i)
+{
+	return i < launch->binds_n ? launch->binds[i].target
+	                           : launch->tmpfs[i - launch->binds_n].target;
+}
+
+static int target_check(const struct spec_launch *launch, uint32_t i, struct tn_error *err)
+{
+	const char *target = target_of(launch, i);
+
+	if (top_of(target) == ARRAY_LEN(tops))
+		return err_refuse(err, TN_INVALID,
+		                  "cannot %s %s: a path below /home, /media, /mnt, /opt, /srv "
+		                  "or /tmp was expected",
+		                  i < launch->binds_n ? "bind to" : "mount a tmpfs on", target);
+	for (uint32_t j = 0; j < targets_n(launch); j++)
+		if (i != j && covers(target_of(launch, j), target))
+			return err_refuse(err, TN_INVALID,
+			                  "the targets %s and %s lie one in the other",
+			                  target_of(launch, j), target);
+	return 0;
+}
+
 int bind_check(const struct spec_launch *launch, const int *fds, struct tn_error *err)
 {
-	for (uint32_t i = 0; i < launch->binds_n; i++) {
-		const char *target = launch->binds[i].target;
-		int r;
+	int r = 0;
 
-		if (top_of(target) == ARRAY_LEN(tops))
-			return err_refuse(
-				err, TN_INVALID,
-				"cannot bind to %s: a path below /home, /media, /mnt, /opt, "
-				"/srv or /tmp was expected",
-				target);
-		for (uint32_t j = 0; j < launch->binds_n; j++)
-			if (i != j && covers(launch->binds[j].target, target))
-				return err_refuse(err, TN_INVALID,
-				                  "binds to %s and %s lie one in the other",
-				                  launch->binds[j].target, target);
+	for (uint32_t i = 0; r == 0 && i < targets_n(launch); i++)
+		r = target_check(launch, i, err);
+	for (uint32_t i = 0; r == 0 && i < launch->binds_n; i++) {
 		r = fdcheck_path(fds[i], err);
 		if (r < 0)
-			return err_wrap(err, r, "bind to %s", target);
+			return err_wrap(err, r, "bind to %s", launch->binds[i].target);
 	}
-	return 0;
+	return r;
 }
 
 static int clone_one(int fd, bool writable, int user_ns_fd)
@@ -107,34 +127,63 @@ static int parents_make(const char *path)
 	return 0;
 }
 
-static int target_make(const char *path, int tree)
+static int bind_attach_one(const char *target, int tree)
 {
 	cleanup_fd int fd = FD_NONE;
 	struct stat st;
 
-	if (parents_make(path) < 0 || fstat(tree, &st) < 0)
+	if (fstat(tree, &st) < 0)
 		return -1;
-	if (S_ISDIR(st.st_mode))
-		return mkdir(path, 0755);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	return fd < 0 ? -1 : 0;
+	if (S_ISDIR(st.st_mode)) {
+		if (mkdir(target, 0755) < 0)
+			return -1;
+	} else {
+		fd = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		if (fd < 0)
+			return -1;
+	}
+	return move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-int bind_attach(const struct spec_launch *launch, const int *fds)
+int bind_tmpfs_mount(const char *target, unsigned long flags, int64_t bytes_max)
+{
+	char options[64] = "mode=1777";
+
+	if (bytes_max != SPEC_UNLIMITED)
+		(void)snprintf(options, sizeof(options), "mode=1777,size=%" PRId64, bytes_max);
+	return mount("tmpfs", target, "tmpfs", flags, options);
+}
+
+static int tmpfs_attach(const struct spec_tmpfs *tmpfs, int64_t memory_max_bytes)
+{
+	const int64_t bytes = tmpfs->bytes_max < memory_max_bytes ? tmpfs->bytes_max
+	                                                          : memory_max_bytes;
+
+	if (mkdir(tmpfs->target, 0755) < 0)
+		return -1;
+	return bind_tmpfs_mount(tmpfs->target, MS_NOSUID | MS_NODEV, bytes);
+}
+
+int bind_attach(const struct spec_launch *launch, const int *fds, int64_t memory_max_bytes)
 {
 	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 	bool mounted[ARRAY_LEN(tops)] = { false };
 
-	for (uint32_t i = 0; i < launch->binds_n; i++) {
-		const char *target = launch->binds[i].target;
+	for (uint32_t i = 0; i < targets_n(launch); i++) {
+		const char *target = target_of(launch, i);
 		size_t top = top_of(target);
+		int r;
 
 		if (!mounted[top] && strcmp(tops[top], "/tmp") != 0 &&
 		    mount("binds", tops[top], "tmpfs", flags, "mode=755,size=1m") < 0)
 			return -1;
 		mounted[top] = true;
-		if (target_make(target, fds[i]) < 0 ||
-		    move_mount(fds[i], "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		if (parents_make(target) < 0)
+			return -1;
+		r = i < launch->binds_n ? bind_attach_one(target, fds[i])
+		                        : tmpfs_attach(&launch->tmpfs[i - launch->binds_n],
+		                                       memory_max_bytes);
+		if (r < 0)
 			return -1;
 	}
 	for (size_t top = 0; top < ARRAY_LEN(tops); top++)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Paths of the caller's shown in a sandbox. The caller opened them with its own rights
- * and passed O_PATH descriptors; nothing here follows a path that anyone else wrote.
+ * What a caller has shown in a sandbox: paths of its own, which it opened with its own
+ * rights and passed as O_PATH descriptors, so that nothing here follows a path that anyone
+ * else wrote; and fresh tmpfs.
  *
  * A bind is nosuid and nodev, read-only unless asked for and allowed, and idmapped where
- * the file system can: what belongs to uid 1000 outside belongs to uid 1000 inside. It
- * is shown below one of a few directories that are empty in every sandbox.
+ * the file system can: what belongs to uid 1000 outside belongs to uid 1000 inside, and
+ * to all other users of a sandbox nothing belongs there that is anyone's outside. A
+ * tmpfs is nosuid and nodev too, and everyone may write there. Both are shown below one of
+ * a few directories that are empty in every sandbox, none of them within another.
  */
 #ifndef ISOLATE_BIND_H
 #define ISOLATE_BIND_H
@@ -14,7 +17,7 @@
 
 #include "spec.h"
 
-/* 0 if every target is allowed and every descriptor a path to a file or directory. */
+/* 0 if every target is allowed and every bind's descriptor a path to a file or directory. */
 int bind_check(const struct spec_launch *launch, const int *fds, struct tn_error *err);
 
 /*
@@ -24,7 +27,13 @@ int bind_check(const struct spec_launch *launch, const int *fds, struct tn_error
  */
 int bind_clone(const struct spec_launch *launch, int *fds, int user_ns_fd);
 
-/* In the sandbox's own mount namespace: attach the clones. 0, or -1 and errno. */
-int bind_attach(const struct spec_launch *launch, const int *fds);
+/*
+ * In the sandbox's own mount namespace: attach the clones and mount the tmpfs, each of at
+ * most @memory_max_bytes. 0, or -1 and errno.
+ */
+int bind_attach(const struct spec_launch *launch, const int *fds, int64_t memory_max_bytes);
+
+/* A tmpfs at @target that everyone may write to: 0, or -1 and errno. */
+int bind_tmpfs_mount(const char *target, unsigned long flags, int64_t bytes_max);
 
 #endif

@@ -237,6 +237,22 @@ int bounds_check_tenant(const struct bounds *bounds, const struct spec_tenant_ap
 	return fields_check(fields, ARRAY_LEN(fields), err);
 }
 
+static int check_tmpfs(const struct spec_launch *launch, struct tn_error *err)
+{
+	for (uint32_t i = 0; i < launch->tmpfs_n; i++) {
+		const struct spec_tmpfs *tmpfs = &launch->tmpfs[i];
+
+		if (memchr(tmpfs->target, '\0', SPEC_PATH_BYTES_MAX) == NULL ||
+		    !path_plain(tmpfs->target))
+			return err_refuse(err, TN_INVALID,
+			                  "tmpfs %" PRIu32 " has no plain target", i);
+		/* To the kernel a size of 0 is none at all. */
+		if (!within(tmpfs->bytes_max, 1, launch->limits.memory_max_bytes))
+			return refuse_field(err, "a tmpfs' bytes_max", tmpfs->bytes_max);
+	}
+	return 0;
+}
+
 static int check_strings(const struct spec_launch *launch, struct tn_error *err)
 {
 	uint32_t n = 0;
@@ -267,6 +283,7 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 		{ "tasks_max", l->tasks_max, 1, SPEC_UNLIMITED },
 		{ "runtime_usec_max", l->runtime_usec_max, 1, SPEC_UNLIMITED },
 		{ "kill_after_usec", l->kill_after_usec, 0, SPEC_UNLIMITED },
+		{ "cpu_time_usec_max", l->cpu_time_usec_max, 1, SPEC_UNLIMITED },
 		{ "nofile_max", l->nofile_max, 1, bounds->nofile_max },
 		{ "core_max", l->core_bytes_max, 0, bounds->core_bytes_max },
 		{ "fsize_max", l->fsize_bytes_max, 1, SPEC_UNLIMITED },
@@ -276,8 +293,13 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 		{ "binds_n", launch->binds_n, 0, SPEC_BINDS_MAX },
 		{ "tty_rows", launch->tty_rows, 0, TERMINAL_SIZE_MAX },
 		{ "tty_cols", launch->tty_cols, 0, TERMINAL_SIZE_MAX },
+		{ "tmpfs_n", launch->tmpfs_n, 0, SPEC_TMPFS_MAX },
+		{ "uid", launch->uid, 0, SPEC_UIDS_PER_TENANT - 1 },
+		{ "gid", launch->gid, 0, SPEC_UIDS_PER_TENANT - 1 },
 	};
 	int r = fields_check(fields, ARRAY_LEN(fields), err);
 
+	if (r == 0)
+		r = check_tmpfs(launch, err);
 	return r < 0 ? r : check_strings(launch, err);
 }

@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <base/fd.h>
@@ -28,10 +29,12 @@
 #include "init.h"
 #include "template.h"
 #include "terminal.h"
+#include "workload.h"
 
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
 #define CHILD_PTYS_MAX    64
+#define CPU_NSEC_PER_SEC  1000000000u
 
 enum child_stage {
 	CHILD_ARGS = 1,
@@ -44,6 +47,7 @@ enum child_stage {
 	CHILD_PROC_MASK,
 	CHILD_TMP,
 	CHILD_PTS,
+	CHILD_READ_ONLY,
 	CHILD_LEAF_ATTACH,
 	CHILD_BIND_CLONE,
 	CHILD_BIND_ATTACH,
@@ -70,10 +74,11 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_PROC_MASK] = "mask /proc",
 	[CHILD_TMP] = "mount /tmp and /dev/shm",
 	[CHILD_PTS] = "mount /dev/pts",
+	[CHILD_READ_ONLY] = "make /data and /cache read-only",
 	[CHILD_LEAF_ATTACH] = "attach the leaf's size files",
 	[CHILD_BIND_CLONE] =
 		"clone a path of the host to bind (writable: one that can map ids)",
-	[CHILD_BIND_ATTACH] = "attach a bound path",
+	[CHILD_BIND_ATTACH] = "attach a bound path or mount a tmpfs",
 	[CHILD_USERNS] = "enter the user namespace",
 	[CHILD_BOUNDING] = "drop the bounding set",
 	[CHILD_IDS] = "take the tenant's ids",
@@ -97,7 +102,8 @@ int child_error(uint32_t stage, int32_t error, struct tn_error *err)
 	if (stage > 0 && stage < CHILD_STAGES_N)
 		what = stage_texts[stage];
 	else if (stage == INIT_STAGE_CHDIR)
-		what = "enter the working directory";
+		what = error == EACCES ? "enter the working directory as the command's user"
+		                       : "enter the working directory";
 	else if (stage == INIT_STAGE_FORK)
 		what = "fork the workload";
 	return err_errno(err, "%s: %s", what, strerror(errno));
@@ -141,14 +147,31 @@ void child_masks_probe(struct child_masks *masks)
 	masks->cap_last = (int)last;
 }
 
+static void tell(const struct child_request *request, uint32_t stage, int error)
+{
+	struct init_report report = { .stage = stage, .error = error };
+	struct timespec cpu = { 0 };
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	report.cpu_nsec = (uint64_t)cpu.tv_sec * CPU_NSEC_PER_SEC + (uint64_t)cpu.tv_nsec;
+	(void)!write(request->report_fd, &report, sizeof(report));
+}
+
 static void fail(const struct child_request *request, enum child_stage stage)
 	__attribute__((noreturn));
 static void fail(const struct child_request *request, enum child_stage stage)
 {
-	struct init_report report = { .stage = stage, .error = errno };
-
-	(void)!write(request->report_fd, &report, sizeof(report));
+	tell(request, stage, errno);
 	_exit(CHILD_EXIT_FAILED);
+}
+
+/*
+ * What is still ours must not be read or opened through /proc: not our memory, not our
+ * descriptors, and not the program that the last exec comes from.
+ */
+static void hide(void)
+{
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /*
@@ -219,7 +242,7 @@ static void binds_clone(const struct child_request *request, int *fds)
 	if (request->launch->binds_n == 0)
 		return;
 	if (setns(request->host_mnt_fd, CLONE_NEWNS) < 0 ||
-	    bind_clone(request->launch, fds, request->context->fds[CONTEXT_USER]) < 0)
+	    bind_clone(request->launch, fds, request->context->fds[CONTEXT_USER_BINDS]) < 0)
 		fail(request, CHILD_BIND_CLONE);
 }
 
@@ -271,13 +294,10 @@ static void proc_mount(const struct child_request *request)
 static void private_mount(const struct child_request *request)
 {
 	const unsigned long flags = MS_NOSUID | MS_NODEV;
-	char options[64] = "mode=1777", pts[64];
+	char pts[64];
 
-	if (request->memory_max_bytes != SPEC_UNLIMITED)
-		(void)snprintf(options, sizeof(options), "mode=1777,size=%" PRId64,
-		               request->memory_max_bytes);
-	if (mount("tmp", "/tmp", "tmpfs", flags, options) < 0 ||
-	    mount("shm", "/dev/shm", "tmpfs", flags | MS_NOEXEC, options) < 0)
+	if (bind_tmpfs_mount("/tmp", flags, request->memory_max_bytes) < 0 ||
+	    bind_tmpfs_mount("/dev/shm", flags | MS_NOEXEC, request->memory_max_bytes) < 0)
 		fail(request, CHILD_TMP);
 
 	/* No gid=: Linux 6.1 reads it as a signed number, and our ids lie above 2^31. A
@@ -286,6 +306,20 @@ static void private_mount(const struct child_request *request)
 	               CHILD_PTYS_MAX);
 	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, pts) < 0)
 		fail(request, CHILD_PTS);
+}
+
+/* In this execution's mounts alone; they are still as the template has made them. */
+static void storage_restrict(const struct child_request *request)
+{
+	static const char *const paths[] = { "/data", "/cache" };
+	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	if ((request->launch->flags & SPEC_LAUNCH_READ_ONLY) == 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		if (mount_setattr(AT_FDCWD, paths[i], AT_SYMLINK_NOFOLLOW, &read_only,
+		                  sizeof(read_only)) < 0)
+			fail(request, CHILD_READ_ONLY);
 }
 
 static void leaf_files_attach(const struct child_request *request, const int *fds)
@@ -311,7 +345,8 @@ static void privileges_drop(const struct child_request *request)
 	                           SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
-	const uid_t id = SPEC_WORKLOAD_UID;
+	const uid_t uid = request->launch->uid;
+	const gid_t gid = request->launch->gid;
 
 	if (setns(request->context->fds[CONTEXT_USER], CLONE_NEWUSER) < 0)
 		fail(request, CHILD_USERNS);
@@ -321,12 +356,14 @@ static void privileges_drop(const struct child_request *request)
 			fail(request, CHILD_BOUNDING);
 	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
 		fail(request, CHILD_BOUNDING);
-	if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 ||
-	    syscall(SYS_setresuid, id, id, id) < 0)
+	if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, gid, gid, gid) < 0 ||
+	    syscall(SYS_setresuid, uid, uid, uid) < 0)
 		fail(request, CHILD_IDS);
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
 	    syscall(SYS_capset, &header, none) < 0)
 		fail(request, CHILD_CAPS);
+	/* With other ids the kernel decides anew, by fs.suid_dumpable. */
+	hide();
 }
 
 static bool same_key(const char *entry, const char *ours)
@@ -352,6 +389,12 @@ static void strings_index(char **text, size_t n, char **ret)
 		*text += strlen(*text) + 1;
 	}
 	ret[n] = NULL;
+}
+
+/* /data belongs to the first ordinary user, who may keep it from the others. */
+static const char *workdir_default(const struct spec_launch *launch)
+{
+	return launch->uid == SPEC_WORKLOAD_UID ? "/data" : "/";
 }
 
 struct vectors {
@@ -396,7 +439,7 @@ static struct vectors vectors_make(const struct child_request *request)
 	strings_index(&env, launch->env_n, ours);
 	v.argv[0] = (char *)(uintptr_t)(request->terminal_fd >= 0 ? INIT_NAME_TERMINAL
 	                                                          : INIT_NAME);
-	v.argv[1] = *text != '\0' ? text : (char *)(uintptr_t) "/data";
+	v.argv[1] = *text != '\0' ? text : (char *)(uintptr_t)workdir_default(launch);
 
 	/* The defaults give way to the client's entries, the others do not. */
 	for (size_t i = 0; i < launch->env_n; i++)
@@ -425,19 +468,58 @@ static void terminal_make(struct child_request *request)
 		request->stdio_fds[i] = slave;
 }
 
-/* tenantd keeps its own descriptors above these numbers, so none is overwritten. */
+static bool without_init(const struct child_request *request)
+{
+	return (request->launch->flags & SPEC_LAUNCH_NO_INIT) != 0;
+}
+
+/*
+ * tenantd keeps its own descriptors above these numbers, so none is overwritten. Without
+ * tenant-init its own stay closed, and the pipe closes with the workload's exec.
+ */
 static void fds_arrange(const struct child_request *request)
 {
-	const int order[] = {
-		request->stdio_fds[0], request->stdio_fds[1], request->stdio_fds[2],
-		request->status_fd,    request->report_fd,    request->init_fd,
+	const bool init = !without_init(request);
+	const struct {
+		int fd, flags;
+		bool wanted;
+	} order[] = {
+		{ request->stdio_fds[0], 0, true },
+		{ request->stdio_fds[1], 0, true },
+		{ request->stdio_fds[2], 0, true },
+		[INIT_STATUS_FD] = { request->status_fd, 0, init },
+		[INIT_REPORT_FD] = { request->report_fd, init ? 0 : O_CLOEXEC, true },
+		[CHILD_INIT_FD] = { request->init_fd, O_CLOEXEC, init },
 	};
 
 	for (int i = 0; i < (int)ARRAY_LEN(order); i++)
-		if (dup3(order[i], i, i == CHILD_INIT_FD ? O_CLOEXEC : 0) < 0)
+		if (order[i].wanted && dup3(order[i].fd, i, order[i].flags) < 0)
 			fail(request, CHILD_FDS);
 	if (close_range(CHILD_INIT_FD + 1, ~0u, 0) < 0)
 		fail(request, CHILD_FDS);
+}
+
+/* As tenant-init's child does it, but as pid 1: tenantd waits for it itself. */
+static void workload(const struct child_request *request, const struct vectors *v)
+	__attribute__((noreturn));
+static void workload(const struct child_request *request, const struct vectors *v)
+{
+	sigset_t none;
+	int error;
+
+	if (request->terminal_fd >= 0)
+		(void)terminal_claim(STDIN_FILENO);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	error = workload_enter(v->argv[1]);
+	if (error != 0) {
+		tell(request, INIT_STAGE_CHDIR, error);
+		_exit(CHILD_EXIT_FAILED);
+	}
+	tell(request, INIT_STAGE_EXECUTING, 0);
+	error = workload_execute(v->argv + 2, v->envp);
+	tell(request, INIT_STAGE_EXEC, error);
+	_exit(CHILD_EXIT_FAILED);
 }
 
 void child_enter(const struct child_request *request)
@@ -447,6 +529,7 @@ void child_enter(const struct child_request *request)
 	struct tn_error ignored = { 0 };
 	struct vectors v;
 
+	hide();
 	(void)setsid();
 	(void)umask(022);
 	signals_default();
@@ -457,8 +540,9 @@ void child_enter(const struct child_request *request)
 	namespaces_enter(request);
 	proc_mount(request);
 	private_mount(request);
+	storage_restrict(request);
 	leaf_files_attach(request, leaf_fds);
-	if (bind_attach(request->launch, bind_fds) < 0)
+	if (bind_attach(request->launch, bind_fds, request->memory_max_bytes) < 0)
 		fail(request, CHILD_BIND_ATTACH);
 	v = vectors_make(request);
 	privileges_drop(request);
@@ -471,6 +555,8 @@ void child_enter(const struct child_request *request)
 		fail(&moved, CHILD_NO_NEW_PRIVS);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, request->filter) < 0)
 		fail(&moved, CHILD_SECCOMP);
+	if (without_init(request))
+		workload(&moved, &v);
 	(void)syscall(SYS_execveat, CHILD_INIT_FD, "", v.argv, v.envp, AT_EMPTY_PATH);
 	fail(&moved, CHILD_EXEC_INIT);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The way into the sandbox: what runs between clone3 and the exec of tenant-init.
+ * The way into the sandbox: what runs between clone3 and the exec of tenant-init, or of the
+ * workload where that is to be pid 1 itself.
  *
  * The child begins as a copy of tenantd in the leaf, with all signals blocked, as root
  * in the initial user namespace; it ends as the tenant's uid with nothing. Everything

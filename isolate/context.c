@@ -20,8 +20,10 @@
 #include "spec.h"
 #include "template.h"
 
-/* Rows of /proc/self/ns, in the order of enum context_ns; the user namespace is the
- * grandchild's. */
+#define MAP_BYTES_MAX 128
+
+/* Rows of /proc/self/ns, in the order of enum context_ns; the user namespaces are the
+ * grandchildren's. */
 static const char *const ns_files[] = {
 	[CONTEXT_NET] = "/proc/self/ns/net",
 	[CONTEXT_IPC] = "/proc/self/ns/ipc",
@@ -55,24 +57,23 @@ static void userns_first(int release_fd)
 	_exit(0);
 }
 
-static int map_write(pid_t pid, const char *file, int64_t uid_first, struct tn_error *err)
+static int map_write(pid_t pid, const char *file, const char *map, struct tn_error *err)
 {
-	char path[64], map[64];
+	char path[64];
 	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	(void)snprintf(map, sizeof(map), "0 %" PRId64 " %d", uid_first, SPEC_UIDS_PER_TENANT);
 	r = io_write_file_at(AT_FDCWD, path, map);
 	return r < 0 ? err_set(err, TN_SYSTEM, -r, "write '%s' to %s", map, file) : 0;
 }
 
-static int userns_open(pid_t pid, int64_t uid_first, struct tn_error *err)
+static int userns_open(pid_t pid, const char *map, struct tn_error *err)
 {
 	char path[64];
-	int fd, r = map_write(pid, "uid_map", uid_first, err);
+	int fd, r = map_write(pid, "uid_map", map, err);
 
 	if (r == 0)
-		r = map_write(pid, "gid_map", uid_first, err);
+		r = map_write(pid, "gid_map", map, err);
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
@@ -80,7 +81,8 @@ static int userns_open(pid_t pid, int64_t uid_first, struct tn_error *err)
 	return fd < 0 ? err_errno(err, "open the user namespace") : fd;
 }
 
-static int userns_make(int64_t uid_first, struct tn_error *err)
+/* Users and groups are mapped alike, by the lines of @map. */
+static int userns_make(const char *map, struct tn_error *err)
 {
 	int release[2], fd, status = 0;
 	pid_t pid;
@@ -97,7 +99,7 @@ static int userns_make(int64_t uid_first, struct tn_error *err)
 		(void)close(release[1]);
 		return err_errno(err, "clone a user namespace");
 	}
-	fd = userns_open(pid, uid_first, err);
+	fd = userns_open(pid, map, err);
 	(void)close(release[1]);
 	if (waitpid(pid, &status, 0) < 0 || status != 0) {
 		fd_closep(&fd);
@@ -105,6 +107,21 @@ static int userns_make(int64_t uid_first, struct tn_error *err)
 		                  "seal the user namespace: max_user_namespaces");
 	}
 	return fd;
+}
+
+static int usernses_make(int64_t uid_first, int fds[CONTEXT_NS_N], struct tn_error *err)
+{
+	const int uid = SPEC_WORKLOAD_UID, rest = SPEC_UIDS_PER_TENANT - SPEC_WORKLOAD_UID - 1;
+	char all[MAP_BYTES_MAX], one[MAP_BYTES_MAX];
+
+	(void)snprintf(all, sizeof(all), "0 %" PRId64 " %d", uid_first, SPEC_UIDS_PER_TENANT);
+	(void)snprintf(one, sizeof(one), "0 0 %d\n%d %" PRId64 " 1\n%d %d %d", uid, uid,
+	               uid_first + uid, uid + 1, uid + 1, rest);
+	fds[CONTEXT_USER] = userns_make(all, err);
+	if (fds[CONTEXT_USER] < 0)
+		return fds[CONTEXT_USER];
+	fds[CONTEXT_USER_BINDS] = userns_make(one, err);
+	return fds[CONTEXT_USER_BINDS] < 0 ? fds[CONTEXT_USER_BINDS] : 0;
 }
 
 static int namespaces_open(int fds[CONTEXT_NS_N], struct tn_error *err)
@@ -125,9 +142,9 @@ static int build(const struct context_request *request, int fds[CONTEXT_NS_N],
 
 	if (r < 0)
 		return r;
-	fds[CONTEXT_USER] = userns_make(request->uid_first, err);
-	if (fds[CONTEXT_USER] < 0)
-		return fds[CONTEXT_USER];
+	r = usernses_make(request->uid_first, fds, err);
+	if (r < 0)
+		return r;
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		return err_errno(err, "unshare");
 	if (sethostname(request->name, strlen(request->name)) < 0)

@@ -7,6 +7,10 @@
  *
  * All namespaces but the user namespace belong to the initial user namespace: nobody in
  * a sandbox has a capability over them, even with all those of its own user namespace.
+ *
+ * Bound paths are mapped by a second user namespace. In it the workload's usual user is the
+ * host's of the same number, and all others are the host's own, whom nobody in a sandbox
+ * is: its root neither, however it got hold of what another execution has bound.
  */
 #ifndef ISOLATE_CONTEXT_H
 #define ISOLATE_CONTEXT_H
@@ -21,6 +25,7 @@ enum context_ns {
 	CONTEXT_UTS,
 	CONTEXT_MNT,
 	CONTEXT_USER,
+	CONTEXT_USER_BINDS, /* maps bound paths; nobody is in it */
 	CONTEXT_NS_N,
 };
 

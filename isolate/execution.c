@@ -18,6 +18,10 @@
 #include "cgroup.h"
 #include "execution_state.h"
 
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
+#endif
+
 struct execution *execution_new(struct executions *executions, const struct id *id)
 {
 	struct execution *e = calloc(1, sizeof(*e));
@@ -30,6 +34,7 @@ struct execution *execution_new(struct executions *executions, const struct id *
 	e->pid = (struct loop_source){ FD_NONE, execution_pid_ready, e };
 	e->report = (struct loop_source){ FD_NONE, execution_report_ready, e };
 	e->timer = (struct loop_source){ FD_NONE, execution_timer_ready, e };
+	e->cpu_timer = (struct loop_source){ FD_NONE, execution_cpu_timer_ready, e };
 	e->record = (struct record){ .magic = RECORD_MAGIC, .execution = *id };
 	return e;
 }
@@ -45,6 +50,7 @@ void execution_release(struct execution *e)
 	source_close(e->all->loop, &e->pid);
 	source_close(e->all->loop, &e->report);
 	source_close(e->all->loop, &e->timer);
+	source_close(e->all->loop, &e->cpu_timer);
 	fd_closep(&e->leaf_fd);
 	fd_closep(&e->status_fd);
 	fd_closep(&e->terminal_fd);
@@ -60,16 +66,36 @@ void execution_free(struct execution *e)
 	free(e);
 }
 
-/* Arm the timer at @boot_usec; a point in the past fires at once. */
-static int timer_arm(struct execution *e, int64_t boot_usec)
+/* 0, or -1 and errno. @flags as of timerfd_settime(2). */
+static int timer_set(int fd, int flags, int64_t usec)
 {
 	struct itimerspec when = {
-		.it_value = { .tv_sec = (time_t)(boot_usec / CLOCK_USEC_PER_SEC),
-		              .tv_nsec = (long)(boot_usec % CLOCK_USEC_PER_SEC) *
+		.it_value = { .tv_sec = (time_t)(usec / CLOCK_USEC_PER_SEC),
+		              .tv_nsec = (long)(usec % CLOCK_USEC_PER_SEC) *
 		                         CLOCK_NSEC_PER_USEC },
 	};
 
-	return timerfd_settime(e->timer.fd, TFD_TIMER_ABSTIME, &when, NULL) < 0 ? -errno : 0;
+	return timerfd_settime(fd, flags, &when, NULL);
+}
+
+/* Arm the timer at @boot_usec; a point in the past fires at once. */
+static int timer_arm(struct execution *e, int64_t boot_usec)
+{
+	return timer_set(e->timer.fd, TFD_TIMER_ABSTIME, boot_usec);
+}
+
+/* Look at once, and from then on when it is due. */
+static int cpu_time_watch(struct execution *e, struct tn_error *err)
+{
+	if (e->record.cpu_time_usec_max == SPEC_UNLIMITED)
+		return 0;
+	cpu_time_init(&e->cpu_time, e->record.cpu_time_usec_max, sysconf(_SC_NPROCESSORS_CONF));
+	e->cpu_timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (e->cpu_timer.fd < 0)
+		return err_errno(err, "create a timer");
+	if (timer_set(e->cpu_timer.fd, 0, 1) < 0)
+		return err_errno(err, "arm a timer");
+	return loop_add(e->all->loop, &e->cpu_timer, EPOLLIN, err);
 }
 
 int execution_watch(struct execution *e, int pid_fd, struct tn_error *err)
@@ -87,7 +113,7 @@ int execution_watch(struct execution *e, int pid_fd, struct tn_error *err)
 	if (r == 0 && e->record.deadline_boot_usec != SPEC_UNLIMITED &&
 	    timer_arm(e, e->record.deadline_boot_usec) < 0)
 		r = err_errno(err, "arm a timer");
-	return r;
+	return r < 0 ? r : cpu_time_watch(e, err);
 }
 
 static void kill_leaf(struct execution *e)
@@ -99,8 +125,26 @@ static void kill_leaf(struct execution *e)
 		          LF_END);
 }
 
+/*
+ * tenant-init forwards to the workload's group. Without it the workload leads that itself.
+ * Its number cannot be anyone else's while our child has not been reaped; after a restart
+ * only a kernel since 6.9 can be asked for the group by a descriptor, and otherwise the
+ * workload alone is meant. It is also before it leads a group.
+ */
+static bool group_signal(const struct execution *e, int signal)
+{
+	if (!e->record.no_init)
+		return false;
+	if (e->child)
+		return kill(-e->record.pid, signal) == 0;
+	return syscall(SYS_pidfd_send_signal, e->pid.fd, signal, NULL,
+	               PIDFD_SIGNAL_PROCESS_GROUP) == 0;
+}
+
 static int pid_signal(const struct execution *e, int signal)
 {
+	if (group_signal(e, signal))
+		return 0;
 	return syscall(SYS_pidfd_send_signal, e->pid.fd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
@@ -126,6 +170,28 @@ void execution_timer_ready(void *context, uint32_t events)
 		return;
 	if (timer_arm(e, end) < 0)
 		kill_leaf(e);
+}
+
+/*
+ * Killed at once, without a SIGTERM before: what is given for a clean end would be CPU time
+ * beyond the limit, and all of its processes could use it.
+ */
+void execution_cpu_timer_ready(void *context, uint32_t events)
+{
+	struct execution *e = context;
+	int64_t used = cg_cpu_usec(e->leaf_fd), wait = CPU_TIME_WAIT_USEC_MAX;
+	uint64_t ticks;
+
+	(void)events;
+	if (read(e->cpu_timer.fd, &ticks, sizeof(ticks)) < 0)
+		return;
+	if (used != SPEC_ABSENT)
+		wait = cpu_time_next(&e->cpu_time, used);
+	if (wait > 0 && timer_set(e->cpu_timer.fd, 0, wait) == 0)
+		return;
+	if (e->killed == SPEC_KILL_NONE)
+		e->killed = SPEC_KILL_CPU_TIME;
+	kill_leaf(e);
 }
 
 static struct execution *find_running(struct executions *executions, const struct id *id,

@@ -19,6 +19,7 @@
 #include <base/id_table.h>
 
 #include "child.h"
+#include "cpu_time.h"
 #include "loop.h"
 #include "record.h"
 #include "tenant.h"
@@ -36,12 +37,15 @@ struct execution {
 	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	bool waited;                /* wait_status is that of pid 1 */
+	int32_t wait_status;        /* as waitpid(2) gives it */
 	bool executing;             /* reported: the next step is the workload's exec */
 	bool terminated;            /* SIGTERM was sent at the deadline */
 	struct init_report failure; /* error != 0: what failed before the workload ran */
 	enum spec_kill_why killed;
 	struct executions *all;
-	struct loop_source pid, report, timer;
+	struct cpu_time cpu_time;
+	struct loop_source pid, report, timer, cpu_timer;
 };
 
 /* All but the table and the counts is borrowed or plain and set by the owner. */

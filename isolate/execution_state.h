@@ -13,13 +13,14 @@ void execution_release(struct execution *execution);
 /* Release and free, also out of the table. */
 void execution_free(struct execution *execution);
 
-/* Watch the pidfd @pid_fd (consumed; FD_NONE: already ended) and set the deadline's timer. */
+/* Watch the pidfd @pid_fd (consumed; FD_NONE: already ended) and set the limits' timers. */
 int execution_watch(struct execution *execution, int pid_fd, struct tn_error *err);
 
 /* Handlers of the loop. */
 void execution_report_ready(void *context, uint32_t events);
 void execution_pid_ready(void *context, uint32_t events);
 void execution_timer_ready(void *context, uint32_t events);
+void execution_cpu_timer_ready(void *context, uint32_t events);
 
 /* The processes are gone: settle the leaf and tell. */
 void execution_end(struct execution *execution);

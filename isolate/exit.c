@@ -126,6 +126,18 @@ static bool set_up_failed(const struct execution *e)
 	return e->failure.error != 0 && e->failure.stage != INIT_STAGE_EXEC;
 }
 
+/* The same without tenant-init: what the kernel said, if it was our child to wait for. */
+static int64_t exit_kind_without_init(const struct execution *e, struct spec_exited *exited)
+{
+	if (has_executed(e) && e->waited) {
+		exited->kind = SPEC_EXIT_STATUS;
+		exited->wait_status = e->wait_status;
+	}
+	if (!e->executing && !e->record.started)
+		return SPEC_ABSENT;
+	return e->record.child_cpu_nsec / CLOCK_NSEC_PER_USEC;
+}
+
 /* How it ended. Returns what we spent in the leaf, or SPEC_ABSENT if no one told. */
 static int64_t exit_kind(const struct execution *e, struct spec_exited *exited)
 {
@@ -135,6 +147,8 @@ static int64_t exit_kind(const struct execution *e, struct spec_exited *exited)
 		exited->kind = SPEC_EXIT_NOT_EXECUTED;
 		exited->exec_errno = e->failure.error;
 	}
+	if (e->record.no_init)
+		return exit_kind_without_init(e, exited);
 	if (!record_status_read(e->status_fd, &status))
 		return SPEC_ABSENT;
 	if (status.kind == INIT_STATUS_WAITED) {
@@ -257,10 +271,23 @@ static bool off_cpu(const struct execution *e)
 	       strncmp(text, "running", strlen("running")) != 0;
 }
 
+static void child_reap(struct execution *e)
+{
+	siginfo_t info = { 0 };
+
+	e->child = false;
+	if (waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+		return;
+	e->waited = true;
+	if (info.si_code == CLD_EXITED)
+		e->wait_status = W_EXITCODE(info.si_status, 0);
+	else
+		e->wait_status = info.si_status | (info.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+}
+
 void execution_pid_ready(void *context, uint32_t events)
 {
 	struct execution *e = context;
-	siginfo_t info;
 	uint64_t ticks;
 
 	(void)events;
@@ -272,12 +299,13 @@ void execution_pid_ready(void *context, uint32_t events)
 			(void)started(e);
 	}
 	(void)!read(e->timer.fd, &ticks, sizeof(ticks));
+	/* It has ended by itself, whatever it used up to then. */
+	loop_remove(e->all->loop, &e->cpu_timer);
 	if (e->child && !off_cpu(e) && e->off_cpu_tries++ < EXIT_OFF_CPU_TRIES_MAX) {
 		retry_later(e);
 		return;
 	}
 	if (e->child)
-		(void)waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED | WNOHANG);
-	e->child = false;
+		child_reap(e);
 	execution_end(e);
 }

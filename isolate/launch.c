@@ -75,9 +75,11 @@ static void record_begin(struct execution *e, const struct spec_launch *launch)
 
 	record->tenant = launch->tenant;
 	memcpy(record->policy_hash, launch->policy_hash, sizeof(record->policy_hash));
+	record->no_init = (launch->flags & SPEC_LAUNCH_NO_INIT) != 0;
 	record->started_unix_usec = clock_usec(CLOCK_REALTIME);
 	record->started_boot_usec = now;
 	record->kill_after_usec = launch->limits.kill_after_usec;
+	record->cpu_time_usec_max = launch->limits.cpu_time_usec_max;
 	if (__builtin_add_overflow(now, launch->limits.runtime_usec_max,
 	                           &record->deadline_boot_usec))
 		record->deadline_boot_usec = SPEC_UNLIMITED;

@@ -15,7 +15,7 @@
 #include "init.h"
 #include "spec.h"
 
-#define RECORD_MAGIC 0x746e7231u
+#define RECORD_MAGIC 0x746e7232u
 
 struct record {
 	uint32_t magic;
@@ -27,10 +27,13 @@ struct record {
 	int64_t started_boot_usec;
 	int64_t deadline_boot_usec; /* SPEC_UNLIMITED: none */
 	int64_t kill_after_usec;
+	int64_t cpu_time_usec_max;
 	int64_t tenant_throttled_usec; /* of the node, at the start */
 	int64_t child_cpu_nsec;        /* spent before the workload's exec by its process */
 	int32_t pid;      /* of tenant-init, in the host's pid namespace; 0: none yet */
 	uint32_t started; /* the workload has been executed */
+	uint32_t no_init; /* pid is the workload's own, and there is no status file's record */
+	uint32_t pad;
 	struct spec_exited exited;
 };
 

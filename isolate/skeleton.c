@@ -12,6 +12,7 @@
 #include <base/fd.h>
 #include <base/io.h>
 
+#include "spec.h"
 #include "template.h"
 
 #define COPY_FILE_BYTES_MAX (4 << 20)
@@ -46,13 +47,14 @@ static const struct device {
 	{ "dev/random", 1, 8 }, { "dev/urandom", 1, 9 }, { "dev/tty", 5, 0 },
 };
 
+#define USER_LINE(name, id, home, shell) name ":x:" #id ":" #id ":" name ":" home ":" shell "\n"
+#define GROUP_LINE(name, id)             name ":x:" #id ":\n"
+
 static const struct text {
 	const char *path, *content;
 } texts[] = {
-	{ "etc/passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\n"
-	                "tenant:x:1000:1000:tenant:/data:/bin/sh\n"
-	                "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" },
-	{ "etc/group", "root:x:0:\ntty:x:5:\ntenant:x:1000:\nnogroup:x:65534:\n" },
+	{ "etc/passwd", SPEC_USERS(USER_LINE) },
+	{ "etc/group", SPEC_GROUPS(GROUP_LINE) },
 	{ "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"
 	                       "services: files\nprotocols: files\n" },
 	{ "etc/resolv.conf", "" },

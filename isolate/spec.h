@@ -35,6 +35,7 @@
 #define SPEC_PATH_BYTES_MAX   256
 #define SPEC_ENV_BYTES_MAX    4096
 #define SPEC_BINDS_MAX        12
+#define SPEC_TMPFS_MAX        8
 #define SPEC_HASH_BYTES       32
 #define SPEC_FILTER_INSNS_MAX 4096
 
@@ -48,9 +49,17 @@
 #define SPEC_CONTROLLER_CHANNEL_FD 3 /* this protocol */
 #define SPEC_CONTROLLER_LISTEN_FD  4 /* the listening control socket */
 
-/* Ids inside the sandbox: the workload runs as the first ordinary user. */
+/* Ids inside the sandbox: the workload runs as the first ordinary user unless told. */
 #define SPEC_WORKLOAD_UID    1000
 #define SPEC_UIDS_PER_TENANT 65536
+
+/* The accounts of the sandbox's /etc/passwd, X(name, uid and gid, home, shell), and the
+ * groups of its /etc/group, X(name, gid). */
+#define SPEC_USERS(X)                                                                          \
+	X("root", 0, "/root", "/usr/sbin/nologin")                                             \
+	X("tenant", 1000, "/data", "/bin/sh")                                                  \
+	X("nobody", 65534, "/nonexistent", "/usr/sbin/nologin")
+#define SPEC_GROUPS(X) X("root", 0) X("tty", 5) X("tenant", 1000) X("nogroup", 65534)
 
 enum spec_op {
 	SPEC_HELLO = 1,     /* tenantd: fd 0 is an O_PATH of the cgroup tree's root */
@@ -136,8 +145,9 @@ struct spec_execution_limits {
 	int64_t cpu_quota_usec; /* per SPEC_CPU_PERIOD_USEC */
 	int64_t memory_max_bytes;
 	int64_t tasks_max;
-	int64_t runtime_usec_max; /* then SIGTERM */
-	int64_t kill_after_usec;  /* after SIGTERM, then cgroup.kill */
+	int64_t runtime_usec_max;  /* then SIGTERM */
+	int64_t kill_after_usec;   /* after SIGTERM, then cgroup.kill */
+	int64_t cpu_time_usec_max; /* of all processes of the leaf, then cgroup.kill */
 	int64_t nofile_max;
 	int64_t core_bytes_max;
 	int64_t fsize_bytes_max;
@@ -146,12 +156,19 @@ struct spec_execution_limits {
 enum spec_launch_flag {
 	SPEC_LAUNCH_OOM_GROUP = 1 << 0, /* memory.oom.group on the leaf */
 	SPEC_LAUNCH_TTY = 1 << 3,       /* a terminal of the sandbox's own instead of stdio */
+	SPEC_LAUNCH_READ_ONLY = 1 << 1, /* /data and /cache cannot be written to */
+	SPEC_LAUNCH_NO_INIT = 1 << 2,   /* the workload is pid 1 */
 };
 
 struct spec_bind {
 	char target[SPEC_PATH_BYTES_MAX]; /* absolute, inside the sandbox */
 	uint32_t writable;
 	uint32_t pad;
+};
+
+struct spec_tmpfs {
+	char target[SPEC_PATH_BYTES_MAX]; /* absolute, inside the sandbox */
+	int64_t bytes_max;                /* at most memory_max_bytes */
 };
 
 /*
@@ -176,8 +193,13 @@ struct spec_launch {
 	uint32_t binds_n;
 	uint32_t tty_rows; /* of the terminal, with SPEC_LAUNCH_TTY */
 	uint32_t tty_cols;
+	uint32_t uid; /* inside, below SPEC_UIDS_PER_TENANT */
+	uint32_t gid;
 	char env[SPEC_ENV_BYTES_MAX];
 	struct spec_bind binds[SPEC_BINDS_MAX];
+	uint32_t tmpfs_n;
+	uint32_t pad;
+	struct spec_tmpfs tmpfs[SPEC_TMPFS_MAX];
 };
 
 struct spec_signal {
@@ -194,6 +216,7 @@ enum spec_kill_why {
 	SPEC_KILL_CLIENT_GONE,
 	SPEC_KILL_TIMEOUT,
 	SPEC_KILL_QUOTA,
+	SPEC_KILL_CPU_TIME, /* tenantd alone */
 };
 
 struct spec_kill {

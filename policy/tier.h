@@ -38,6 +38,7 @@ struct policy_limits {
 	int64_t tasks_max;
 	int64_t executions_max;
 	int64_t runtime_usec_max;
+	int64_t cpu_time_usec_max;
 	int64_t nofile_max;
 	int64_t core_bytes_max;
 	int64_t fsize_bytes_max;

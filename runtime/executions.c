@@ -95,6 +95,8 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
 	launch->flags = request->plan->flags | (request->tty ? SPEC_LAUNCH_TTY : 0);
 	launch->tty_rows = request->tty_rows;
 	launch->tty_cols = request->tty_cols;
+	launch->uid = request->plan->uid;
+	launch->gid = request->plan->gid;
 	launch->argc = request->argc;
 	launch->envc = request->envc;
 	launch->args_bytes = request->args_bytes;
@@ -103,6 +105,11 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
 	if (request->binds_n > 0)
 		memcpy(launch->binds, request->binds,
 		       request->binds_n * sizeof(launch->binds[0]));
+	launch->tmpfs_n = request->tmpfs_n;
+	assert(request->tmpfs_n <= SPEC_TMPFS_MAX);
+	if (request->tmpfs_n > 0)
+		memcpy(launch->tmpfs, request->tmpfs,
+		       request->tmpfs_n * sizeof(launch->tmpfs[0]));
 	return plan_environment(request->plan, request->tenant->row.name, launch, err);
 }
 

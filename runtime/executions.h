@@ -46,6 +46,8 @@ struct execution_request {
 	size_t fds_n;
 	const struct spec_bind *binds;
 	uint32_t binds_n;
+	const struct spec_tmpfs *tmpfs;
+	uint32_t tmpfs_n;
 };
 
 int executions_new(struct executions **ret, const struct executions_config *config,

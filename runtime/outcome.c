@@ -38,6 +38,7 @@ static enum record_reason reason_of(const struct spec_exited *exited,
 	case SPEC_KILL_CLIENT_GONE:
 		return REASON_KILLED;
 	case SPEC_KILL_TIMEOUT:
+	case SPEC_KILL_CPU_TIME:
 		return REASON_TIMEOUT;
 	case SPEC_KILL_QUOTA:
 		return REASON_QUOTA;
@@ -113,6 +114,17 @@ static void explain_limit(const char *verb, const struct plan *plan, size_t limi
 	               l->source);
 }
 
+static void explain_timeout(const struct spec_exited *exited, const struct plan *plan,
+                            char *text)
+{
+	if (exited->killed == SPEC_KILL_CPU_TIME)
+		explain_limit("killed by", plan, plan != NULL ? plan->cpu_time : 0,
+		              "killed because it used up its CPU time", text);
+	else
+		explain_limit("timed out after", plan, plan != NULL ? plan->runtime : 0,
+		              "timed out", text);
+}
+
 static void explain_runtime(const struct spec_exited *exited, char *text)
 {
 	if (exited->kind == SPEC_EXIT_SETUP_FAILED)
@@ -145,8 +157,7 @@ void outcome_explain(const struct spec_exited *exited, const struct record *reco
 		              "killed because it ran out of memory", text);
 		break;
 	case REASON_TIMEOUT:
-		explain_limit("timed out after", plan, plan != NULL ? plan->runtime : 0,
-		              "timed out", text);
+		explain_timeout(exited, plan, text);
 		break;
 	case REASON_SECCOMP:
 		(void)snprintf(text, OUTCOME_TEXT_BYTES_MAX,

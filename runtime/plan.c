@@ -8,10 +8,13 @@
 #include <sys/stat.h>
 
 #include <base/fd.h>
+#include <base/num.h>
 #include <policy/units.h>
 
 /* Below this the sandbox itself does not fit, and every launch ends in an OOM kill. */
 #define MEMORY_BYTES_MIN (INT64_C(4) << 20)
+/* One page: there is no smaller file system in memory. */
+#define TMPFS_BYTES_MIN (INT64_C(4) << 10)
 
 static_assert(POLICY_CPU_PERIOD_USEC == SPEC_CPU_PERIOD_USEC,
               "a quota is a share of one period");
@@ -67,6 +70,8 @@ static const struct narrow_row {
 	  offsetof(struct spec_execution_limits, tasks_max), 1, true, units_count_format },
 	{ "--timeout", offsetof(struct plan_narrowing, runtime_usec_max), LIMIT_INDEX(runtime_usec_max),
 	  offsetof(struct spec_execution_limits, runtime_usec_max), 1, true, units_duration_format },
+	{ "--cpu-time", offsetof(struct plan_narrowing, cpu_usec_max),    LIMIT_INDEX(cpu_time_usec_max),
+	  offsetof(struct spec_execution_limits, cpu_time_usec_max), 1, true, units_duration_format },
 	/* clang-format on */
 };
 
@@ -152,6 +157,7 @@ static void tightest_find(struct plan *plan)
 	plan->memory_tightest = leaf ? LIMIT_INDEX(execution_memory_max_bytes)
 	                             : LIMIT_INDEX(memory_max_bytes);
 	plan->runtime = LIMIT_INDEX(runtime_usec_max);
+	plan->cpu_time = LIMIT_INDEX(cpu_time_usec_max);
 }
 
 int plan_resolve(const struct policy_tier *tier, const struct plan_narrowing *narrowing,
@@ -164,6 +170,7 @@ int plan_resolve(const struct policy_tier *tier, const struct plan_narrowing *na
 	plan.execution.nofile_max = tier->limits.nofile_max;
 	plan.execution.core_bytes_max = tier->limits.core_bytes_max;
 	plan.execution.fsize_bytes_max = tier->limits.fsize_bytes_max;
+	plan.uid = plan.gid = SPEC_WORKLOAD_UID;
 	if (tier->limits.oom == POLICY_OOM_GROUP)
 		plan.flags |= SPEC_LAUNCH_OOM_GROUP;
 
@@ -188,6 +195,75 @@ int plan_resolve(const struct policy_tier *tier, const struct plan_narrowing *na
 	tightest_find(&plan);
 	*ret = plan;
 	return 0;
+}
+
+struct account {
+	const char *name;
+	uint32_t id;
+};
+
+#define USER_ROW(name, id, home, shell) { name, id },
+#define GROUP_ROW(name, id)             { name, id },
+
+static const struct account users[] = { SPEC_USERS(USER_ROW) };
+static const struct account groups[] = { SPEC_GROUPS(GROUP_ROW) };
+
+struct accounts {
+	const char *noun;
+	const struct account *rows;
+	size_t n;
+};
+
+static int account_refuse(const struct accounts *accounts, const char *text,
+                          struct tn_error *err)
+{
+	char names[128] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < accounts->n; i++)
+		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s",
+		                      i == 0                ? ""
+		                      : i + 1 < accounts->n ? ", "
+		                                            : " or ",
+		                      accounts->rows[i].name);
+	return err_refuse(err, TN_INVALID,
+	                  "--user: '%.64s' is no %s of the sandbox; expected a number from 0 "
+	                  "to %d, %s",
+	                  text, accounts->noun, SPEC_UIDS_PER_TENANT - 1, names);
+}
+
+static int account_find(const struct accounts *accounts, const char *text, uint32_t *ret,
+                        struct tn_error *err)
+{
+	int64_t number;
+
+	for (size_t i = 0; i < accounts->n; i++)
+		if (strcmp(accounts->rows[i].name, text) == 0) {
+			*ret = accounts->rows[i].id;
+			return 0;
+		}
+	if (num_parse(text, SPEC_UIDS_PER_TENANT - 1, &number) < 0)
+		return account_refuse(accounts, text, err);
+	*ret = (uint32_t)number;
+	return 0;
+}
+
+int plan_user(struct plan *plan, const char *user, struct tn_error *err)
+{
+	static const struct accounts all_users = { "user", users, ARRAY_LEN(users) };
+	static const struct accounts all_groups = { "group", groups, ARRAY_LEN(groups) };
+	char name[PLAN_USER_BYTES_MAX];
+	const char *group;
+	int r;
+
+	if (user == NULL)
+		return 0;
+	group = strchr(user, ':');
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(user, ":"), user);
+	r = account_find(&all_users, name, &plan->uid, err);
+	plan->gid = plan->uid;
+	return r < 0 || group == NULL ? r
+	                              : account_find(&all_groups, group + 1, &plan->gid, err);
 }
 
 static int64_t min64(int64_t a, int64_t b)
@@ -279,22 +355,47 @@ static bool path_listed(const char *path, const char (*list)[POLICY_PATH_BYTES_M
 	return false;
 }
 
-static int target_check(const char *target, struct tn_error *err)
+static int target_check(const char *option, const char *target, struct tn_error *err)
 {
 	const char *p = target;
 
 	if (*p != '/' || p[1] == '\0')
-		return err_refuse(err, TN_INVALID, "--bind: '%s' is not an absolute path",
+		return err_refuse(err, TN_INVALID, "%s: '%s' is not an absolute path", option,
 		                  target);
 	while (*p != '\0') {
 		size_t n = strcspn(++p, "/");
 
 		if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && strncmp(p, "..", 2) == 0))
 			return err_refuse(err, TN_INVALID,
-			                  "--bind: '%s' has an empty component, '.' or '..'",
-			                  target);
+			                  "%s: '%s' has an empty component, '.' or '..'",
+			                  option, target);
 		p += n;
 	}
+	return 0;
+}
+
+int plan_tmpfs(const struct plan *plan, const char *target, int64_t bytes_max,
+               struct spec_tmpfs *ret, struct tn_error *err)
+{
+	const int64_t memory = min64(plan->execution.memory_max_bytes,
+	                             plan->tenant.memory_max_bytes);
+	const struct plan_limit *limit = &plan->limits[plan->memory_tightest];
+	int64_t bytes = bytes_max != PLAN_ABSENT ? bytes_max : memory;
+	char size[PLAN_VALUE_BYTES_MAX];
+	int r = target_check("--tmpfs", target, err);
+
+	if (r < 0)
+		return r;
+	units_bytes_format(bytes, size, sizeof(size));
+	if (bytes < TMPFS_BYTES_MIN)
+		return err_refuse(err, TN_INVALID,
+		                  "--tmpfs %s:%s is less than the least there can be, 4K",
+		                  target, size);
+	if (bytes > memory)
+		return err_refuse(err, TN_INVALID, "--tmpfs %s:%s is wider than %s %s (%s)",
+		                  target, size, limit->key, limit->value, limit->source);
+	(void)snprintf(ret->target, sizeof(ret->target), "%s", target);
+	ret->bytes_max = bytes;
 	return 0;
 }
 
@@ -326,7 +427,7 @@ int plan_bind(const struct policy_tier *tier, int fd, const char *target, bool w
 	char link[64];
 	char path[PATH_MAX];
 	ssize_t n;
-	int r = target_check(target, err);
+	int r = target_check("--bind", target, err);
 
 	if (r < 0)
 		return r;

@@ -77,6 +77,29 @@ static int add_bind(void *target, const char *argument, struct tn_error *err)
 	return 0;
 }
 
+/* DST[:SIZE] */
+static int add_tmpfs(void *target, const char *argument, struct tn_error *err)
+{
+	struct run_options *options = target;
+	struct tn_run_tmpfs *tmpfs = &options->tmpfs[options->tmpfs_n];
+	size_t n = strcspn(argument, ":");
+
+	if (options->tmpfs_n == TN_RUN_TMPFS_MAX)
+		return err_refuse(err, TN_INVALID, "more than %d tmpfs", TN_RUN_TMPFS_MAX);
+	if (argument[0] != '/')
+		return err_refuse(err, TN_INVALID,
+		                  "'%s' is not DST[:SIZE], where DST is an absolute path",
+		                  argument);
+	tmpfs->bytes_max = TN_ABSENT;
+	tmpfs->target = strndup(argument, n);
+	if (tmpfs->target == NULL)
+		return no_memory(err);
+	options->tmpfs_n++;
+	return argument[n] == '\0'
+	               ? 0
+	               : units_bytes_parse(argument + n + 1, &tmpfs->bytes_max, err);
+}
+
 #define AT(member) offsetof(struct run_options, member)
 
 static const struct option_row rows[] = {
@@ -90,6 +113,10 @@ static const struct option_row rows[] = {
 	  OPTION_FLAG, AT(tty), NULL, NULL },
 	{ 'w', "workdir", "DIR", "start in this directory of the sandbox", OPTION_TEXT,
 	  AT(workdir), NULL, NULL },
+	{ 'u', "user", "USER[:GROUP]",
+	  "run as this user of the sandbox, never with a capability;\n"
+	  "a number up to 65535, or root, tenant or nobody",
+	  OPTION_TEXT, AT(user), NULL, NULL },
 	{ 0, "memory", "SIZE", "at most this much memory: 64M, 2G", OPTION_NUMBER,
 	  AT(limits.memory_max_bytes), units_bytes_parse, NULL },
 	{ 0, "cpus", "N", "at most this many CPUs: 0.5, 2", OPTION_NUMBER,
@@ -98,6 +125,8 @@ static const struct option_row rows[] = {
 	  AT(limits.tasks_max), units_count_parse, NULL },
 	{ 0, "timeout", "DURATION", "end it after this long: 90s, 5min, 1h30min", OPTION_NUMBER,
 	  AT(limits.runtime_usec_max), units_duration_parse, NULL },
+	{ 0, "cpu-time", "DURATION", "kill it after this much CPU time of all its processes",
+	  OPTION_NUMBER, AT(limits.cpu_usec_max), units_duration_parse, NULL },
 	{ 0, "kill-after", "DURATION",
 	  "after a timeout, this long from TERM to KILL;\n"
 	  "10s unless told, and at most",
@@ -107,12 +136,23 @@ static const struct option_row rows[] = {
 	  "the tier has to allow it, and DST (or else SRC) to lie below\n"
 	  "/home, /media, /mnt, /opt, /srv or /tmp",
 	  OPTION_CALL, 0, NULL, add_bind },
+	{ 0, "tmpfs", "DST[:SIZE]",
+	  "show a fresh file system in memory there, which everyone\n"
+	  "may write to; DST lies as that of --bind, SIZE is at most\n"
+	  "and by default the memory limit",
+	  OPTION_CALL, 0, NULL, add_tmpfs },
+	{ 0, "read-only", NULL, "do not let it write to /data and /cache", OPTION_FLAG,
+	  AT(read_only), NULL, NULL },
+	{ 0, "no-init", NULL,
+	  "run the command as process 1 of its sandbox; it then has\n"
+	  "to reap orphans, and ignores signals it does not handle",
+	  OPTION_FLAG, AT(no_init), NULL, NULL },
 	{ 0, "report", "FILE", "write the execution's record there as JSON", OPTION_TEXT,
 	  AT(report), NULL, NULL },
 	{ 0, "status-fd", "N", "write what happens there, one JSON object a line",
 	  OPTION_NUMBER, AT(status_fd), parse_descriptor, NULL },
-	{ 0, "dry-run", NULL, "run nothing; show every limit and where it is set", OPTION_FLAG,
-	  AT(dry_run), NULL, NULL },
+	{ 0, "dry-run", NULL, "run nothing; show every limit and option and where it is set",
+	  OPTION_FLAG, AT(dry_run), NULL, NULL },
 	{ 0, "json", NULL, "show the plan of --dry-run, and errors, as JSON", OPTION_FLAG,
 	  AT(json), NULL, NULL },
 	{ 'q', "quiet", NULL, "do not say why it was ended", OPTION_FLAG, AT(quiet), NULL,
@@ -156,7 +196,7 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct tn_
 	int first;
 
 	*ret = (struct run_options){
-		.limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT },
+		.limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT },
 		.status_fd = TN_ABSENT,
 	};
 	first = options_parse(rows, ARRAY_LEN(rows), argc, argv, true, ret, err);
@@ -181,5 +221,7 @@ void run_options_done(struct run_options *options)
 	free(options->env_files);
 	for (size_t i = 0; i < options->binds_n; i++)
 		free(options->binds[i].source);
+	for (size_t i = 0; i < options->tmpfs_n; i++)
+		free((void *)(uintptr_t)options->tmpfs[i].target);
 	*options = (struct run_options){ 0 };
 }

@@ -26,9 +26,13 @@ struct run_options {
 	const char **env_files; /* in their order; the array is owned */
 	size_t env_files_n;
 	const char *workdir;
+	const char *user;
 	struct tn_run_limits limits;
 	struct run_bind_option binds[TN_RUN_BINDS_MAX];
 	size_t binds_n;
+	struct tn_run_tmpfs tmpfs[TN_RUN_TMPFS_MAX]; /* the targets are owned */
+	size_t tmpfs_n;
+	bool read_only, no_init;
 	const char *report;
 	int64_t status_fd; /* or TN_ABSENT */
 	bool interactive;  /* accepted; input is passed on in any case */

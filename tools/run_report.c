@@ -221,26 +221,37 @@ static int print_plan_json(const struct tn_plan *plan, const struct run_options 
 	return 0;
 }
 
+static int print_rows(const struct tn_limits *rows, const char *noun, FILE *file)
+{
+	const struct table_column columns[] = { { noun, false },
+		                                { "VALUE", true },
+		                                { "SET IN", false } };
+	struct table table;
+	int r;
+
+	table_init(&table, columns, ARRAY_LEN(columns));
+	for (size_t i = 0; i < rows->n; i++) {
+		table_add(&table, rows->items[i].key);
+		table_add(&table, rows->items[i].value);
+		table_add(&table, rows->items[i].source);
+	}
+	r = table_print(&table, file);
+	table_done(&table);
+	return r;
+}
+
 int run_print_plan(const struct tn_plan *plan, const struct run_options *options, FILE *file)
 {
-	static const struct table_column columns[] = { { "LIMIT", false },
-		                                       { "VALUE", true },
-		                                       { "SET IN", false } };
-	struct table table;
 	int r;
 
 	if (options->json)
 		return print_plan_json(plan, options, file);
 	(void)fprintf(file, "tenant %s, tier %s, policy %.12s\n\n", options->tenant, plan->tier,
 	              plan->policy_hash);
-	table_init(&table, columns, ARRAY_LEN(columns));
-	for (size_t i = 0; i < plan->limits.n; i++) {
-		table_add(&table, plan->limits.items[i].key);
-		table_add(&table, plan->limits.items[i].value);
-		table_add(&table, plan->limits.items[i].source);
-	}
-	r = table_print(&table, file);
-	table_done(&table);
+	r = print_rows(&plan->limits, "LIMIT", file);
+	(void)putc('\n', file);
+	if (r == 0)
+		r = print_rows(&plan->options, "OPTION", file);
 
 	(void)fputs("\nenvironment:\n", file);
 	for (size_t i = 0; i < plan->environment.n; i++)

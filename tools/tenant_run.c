@@ -264,6 +264,18 @@ static int open_bind(const struct run_bind_option *option, struct tn_run_bind *b
 	return 0;
 }
 
+/* What counts for a plan too. */
+static void take_options(const struct run_options *options, struct tn_run_spec *spec)
+{
+	spec->tenant = options->tenant;
+	spec->limits = options->limits;
+	spec->user = options->user;
+	spec->tmpfs = options->tmpfs;
+	spec->tmpfs_n = options->tmpfs_n;
+	spec->read_only = options->read_only;
+	spec->no_init = options->no_init;
+}
+
 static int start(struct running *running, const struct tn_client *client, struct tn_error *err)
 {
 	const struct run_options *options = running->options;
@@ -272,11 +284,10 @@ static int start(struct running *running, const struct tn_client *client, struct
 	struct tn_run_spec spec = TN_RUN_SPEC_INIT;
 	int r = 0;
 
-	spec.tenant = options->tenant;
+	take_options(options, &spec);
 	spec.argv = (const char *const *)options->command;
 	spec.env = (const char *const *)options->env.items;
 	spec.workdir = options->workdir;
-	spec.limits = options->limits;
 	spec.tty = options->tty;
 	terminal_size(&spec.tty_rows, &spec.tty_cols);
 	spec.binds = binds;
@@ -429,8 +440,7 @@ static int dry_run(const struct run_options *options, struct tn_client *client,
 	struct tn_plan plan = { 0 };
 	int r;
 
-	spec.tenant = options->tenant;
-	spec.limits = options->limits;
+	take_options(options, &spec);
 	r = tn_run_plan(client, &spec, &plan, err);
 	if (r < 0)
 		return r;

@@ -26,6 +26,7 @@ extern "C" {
 /** All arguments, variables and the working directory together, NULs included. */
 #define TN_RUN_ARGS_BYTES_MAX 2097152
 #define TN_RUN_BINDS_MAX      12
+#define TN_RUN_TMPFS_MAX      8
 
 /** Narrows what the tier gives; TN_ABSENT leaves the tier's. */
 struct tn_run_limits {
@@ -34,6 +35,7 @@ struct tn_run_limits {
 	int64_t tasks_max;
 	int64_t runtime_usec_max;
 	int64_t kill_after_usec; /**< from the TERM of a timeout to the kill */
+	int64_t cpu_usec_max;    /**< CPU time of all its processes together */
 };
 
 /** A file or directory, opened by the caller (O_PATH will do), shown at target. */
@@ -41,6 +43,12 @@ struct tn_run_bind {
 	const char *target; /**< absolute */
 	int fd;             /**< borrowed */
 	bool writable;
+};
+
+/** A fresh file system in memory, shown at target. */
+struct tn_run_tmpfs {
+	const char *target; /**< absolute */
+	int64_t bytes_max;  /**< TN_ABSENT: as much as the memory limit */
 };
 
 /** Start from TN_RUN_SPEC_INIT. Borrows everything it points to, until the call returns. */
@@ -59,12 +67,20 @@ struct tn_run_spec {
 	struct tn_run_limits limits;
 	const struct tn_run_bind *binds;
 	size_t binds_n;
+	/** "USER[:GROUP]": numbers below 65536, or names of the sandbox's /etc/passwd and
+	 * /etc/group; NULL for "tenant". */
+	const char *user;
+	const struct tn_run_tmpfs *tmpfs;
+	size_t tmpfs_n;
+	bool read_only; /**< /data and /cache cannot be written to */
+	bool no_init;   /**< the command itself is process 1; it takes no signal by default */
 };
 
 #define TN_RUN_SPEC_INIT                                                                       \
 	{                                                                                      \
-		.stdin_fd = 0, .stdout_fd = 1, .stderr_fd = 2,                                 \
-		.limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT, TN_ABSENT },           \
+		.stdin_fd = 0, .stdout_fd = 1,                                                 \
+		.stderr_fd = 2, .limits = { TN_ABSENT, TN_ABSENT, TN_ABSENT,                   \
+			                    TN_ABSENT, TN_ABSENT, TN_ABSENT },                 \
 	}
 
 struct tn_run;
@@ -131,7 +147,8 @@ TN_API const char *tn_run_unenforced(const struct tn_run *run);
 /** What refused the run, if that failed with TN_QUOTA; else NULL. */
 TN_API const struct tn_quota_error *tn_run_quota_error(const struct tn_run *run);
 
-/** What a run of @spec would get. Nothing is run; only tenant, limits and env count. */
+/** What a run of @spec would get. Nothing is run; argv, workdir and descriptors do not count.
+ */
 TN_API int tn_run_plan(struct tn_client *client, const struct tn_run_spec *spec,
                        struct tn_plan *ret, struct tn_error *err);
 TN_API int tn_run_plan_start(struct tn_client *client, const struct tn_run_spec *spec,

@@ -48,7 +48,7 @@ enum tn_reason {
 	TN_REASON_EXITED,   /**< by itself; see exit_code */
 	TN_REASON_SIGNALED, /**< by a signal that was not ours; see signal */
 	TN_REASON_OOM,      /**< out of the memory it may use */
-	TN_REASON_TIMEOUT,  /**< longer than it may run */
+	TN_REASON_TIMEOUT,  /**< longer, or for more CPU time, than it may run */
 	TN_REASON_SECCOMP,  /**< a system call that is refused */
 	TN_REASON_QUOTA,    /**< a quota was exhausted */
 	TN_REASON_KILLED,   /**< on someone's order, or because its caller went away */
@@ -88,7 +88,7 @@ struct tn_texts {
 	size_t n;
 };
 
-/** One resolved limit: its value as policy files write it, and where it is set. */
+/** One resolved limit or option: its value as policy files write it, and where it is set. */
 struct tn_limit {
 	const char *key;    /**< "memory_max" */
 	const char *value;  /**< "64M" */
@@ -173,6 +173,7 @@ struct tn_plan {
 	void *owner; /**< private */
 	const char *tier;
 	struct tn_limits limits;
+	struct tn_limits options; /**< how it would be run: "user", "1000:1000", "--user" */
 	struct tn_texts environment;
 	const char *policy_hash;
 	struct tn_texts unenforced; /**< what this host cannot enforce, in words */

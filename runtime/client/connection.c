@@ -115,6 +115,15 @@ static void read_quota(const json_t *parameters, struct tn_quota_error *quota)
 	quota->reset_at = int_or_absent(parameters, "reset_at");
 }
 
+/* In the daemon's words, which hold a reason already: no errno of ours belongs to it. */
+static int refuse_as_told(enum tn_error_code code, const char *message, struct tn_error *err)
+{
+	int r = err_refuse(err, code, "%s", message);
+
+	(void)snprintf(err->msg, sizeof(err->msg), "%s", message);
+	return r;
+}
+
 static int read_error(const char *name, const json_t *parameters, struct tn_quota_error *quota,
                       struct tn_error *err)
 {
@@ -127,7 +136,7 @@ static int read_error(const char *name, const json_t *parameters, struct tn_quot
 			                  varlink_errors[i].message);
 	if (code == TN_QUOTA)
 		read_quota(parameters, quota);
-	return err_refuse(err, code, "%s", message != NULL ? message : name);
+	return refuse_as_told(code, message != NULL ? message : name, err);
 }
 
 /* Take the descriptor that parameter @name stands for. */

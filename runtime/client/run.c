@@ -49,12 +49,13 @@ struct tn_run {
 
 static json_t *pack_limits(const struct tn_run_limits *limits)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "memory_max_bytes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "memory_max_bytes",
 	                 json_int_or_null(limits->memory_max_bytes), "cpu_quota_usec",
 	                 json_int_or_null(limits->cpu_quota_usec), "tasks_max",
 	                 json_int_or_null(limits->tasks_max), "runtime_usec_max",
 	                 json_int_or_null(limits->runtime_usec_max), "kill_after_usec",
-	                 json_int_or_null(limits->kill_after_usec));
+	                 json_int_or_null(limits->kill_after_usec), "cpu_usec_max",
+	                 json_int_or_null(limits->cpu_usec_max));
 }
 
 /* How many descriptors of the caller's come before the arguments, which binds follow. */
@@ -80,6 +81,38 @@ static json_t *pack_binds(const struct tn_run_spec *spec)
 	return binds;
 }
 
+static json_t *pack_tmpfs(const struct tn_run_spec *spec)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < spec->tmpfs_n; i++) {
+		json_t *tmpfs = json_pack("{s:s, s:o}", "target", spec->tmpfs[i].target,
+		                          "bytes_max",
+		                          json_int_or_null(spec->tmpfs[i].bytes_max));
+
+		if (json_array_append_new(list, tmpfs) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+/* Add what says how to run, whether it is run or only planned. */
+static json_t *add_options(json_t *parameters, const struct tn_run_spec *spec)
+{
+	json_t *options = json_pack("{s:s?, s:o, s:b, s:b}", "user", spec->user, "tmpfs",
+	                            pack_tmpfs(spec), "read_only", spec->read_only, "no_init",
+	                            spec->no_init);
+	int r = json_object_update(parameters, options);
+
+	json_decref(options);
+	if (r == 0)
+		return parameters;
+	json_decref(parameters);
+	return NULL;
+}
+
 static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args)
 {
 	json_t *run = spec->tty ? json_pack("{s:s, s:{s:i, s:i}}", "tenant", spec->tenant,
@@ -97,7 +130,29 @@ static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args)
 		run = NULL;
 	}
 	json_decref(rest);
-	return run;
+	return add_options(run, spec);
+}
+
+static json_t *pack_plan(const struct tn_run_spec *spec)
+{
+	json_t *parameters = json_pack("{s:s, s:n, s:n, s:n, s:n, s:i, s:i, s:o, s:[], s:b}",
+	                               "tenant", spec->tenant, "stdin", "stdout", "stderr",
+	                               "args", "argc", 0, "envc", 0, "limits",
+	                               pack_limits(&spec->limits), "binds", "dry_run", true);
+
+	return add_options(parameters, spec);
+}
+
+static int check_options(const struct tn_run_spec *spec, struct tn_error *err)
+{
+	if (spec->tmpfs_n > TN_RUN_TMPFS_MAX)
+		return err_refuse(err, TN_INVALID, "more than %d tmpfs", TN_RUN_TMPFS_MAX);
+	for (size_t i = 0; i < spec->tmpfs_n; i++)
+		if (spec->tmpfs[i].target[0] != '/')
+			return err_refuse(err, TN_INVALID,
+			                  "tmpfs on '%s': not an absolute path",
+			                  spec->tmpfs[i].target);
+	return check_tenant(spec->tenant, err);
 }
 
 static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
@@ -109,7 +164,7 @@ static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
 		if (spec->binds[i].target[0] != '/')
 			return err_refuse(err, TN_INVALID, "bind to '%s': not an absolute path",
 			                  spec->binds[i].target);
-	return check_tenant(spec->tenant, err);
+	return check_options(spec, err);
 }
 
 static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_error *err)
@@ -360,16 +415,11 @@ int tn_run_plan_start(struct tn_client *client, const struct tn_run_spec *spec,
 		.ret_fields = tn_plan_fields(),
 		.ret_size = sizeof(*ret),
 	};
-	int r = check_tenant(spec->tenant, err);
+	int r = check_options(spec, err);
 
 	if (r < 0)
 		return r;
-	return client_start(client, "Run",
-	                    json_pack("{s:s, s:n, s:n, s:n, s:n, s:i, s:i, s:o, s:[], s:b}",
-	                              "tenant", spec->tenant, "stdin", "stdout", "stderr",
-	                              "args", "argc", 0, "envc", 0, "limits",
-	                              pack_limits(&spec->limits), "binds", "dry_run", true),
-	                    CONNECTION_ONE, &call, err);
+	return client_start(client, "Run", pack_plan(spec), CONNECTION_ONE, &call, err);
 }
 
 int tn_run_plan(struct tn_client *client, const struct tn_run_spec *spec, struct tn_plan *ret,

@@ -118,6 +118,7 @@ static const struct tn_field usage_fields[] = {
 static const struct tn_field plan_fields[] = {
 	TEXT(tn_plan, tier),
 	LIST(tn_plan, TN_FIELD_LIMITS, limits),
+	LIST(tn_plan, TN_FIELD_LIMITS, options),
 	LIST(tn_plan, TN_FIELD_TEXTS, environment),
 	TEXT(tn_plan, policy_hash),
 	ROW(tn_plan, TN_FIELD_TEXTS, true, unenforced),

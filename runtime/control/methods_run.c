@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include <base/fd.h>
+#include <policy/units.h>
 
 #include "encode.h"
 #include "methods.h"
@@ -41,6 +42,10 @@ struct run_arguments {
 	} terminal;
 	json_t *binds;
 	bool dry_run;
+	const char *user;
+	json_t *tmpfs;
+	bool read_only;
+	bool no_init;
 };
 
 #define LIMIT_ROW(field)                                                                       \
@@ -50,8 +55,13 @@ struct run_arguments {
 	}
 
 static const struct param limits_params[] = {
-	LIMIT_ROW(memory_max_bytes), LIMIT_ROW(cpu_quota_usec),  LIMIT_ROW(tasks_max),
-	LIMIT_ROW(runtime_usec_max), LIMIT_ROW(kill_after_usec), { .name = NULL },
+	LIMIT_ROW(memory_max_bytes),
+	LIMIT_ROW(cpu_quota_usec),
+	LIMIT_ROW(tasks_max),
+	LIMIT_ROW(runtime_usec_max),
+	LIMIT_ROW(kill_after_usec),
+	LIMIT_ROW(cpu_usec_max),
+	{ .name = NULL },
 };
 
 #define TERMINAL_SIZE_MAX 65535 /* as in struct winsize */
@@ -86,6 +96,10 @@ static const struct param run_params[] = {
 	  RUN_AT(terminal) },
 	{ .name = "binds", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(binds) },
 	{ .name = "dry_run", .kind = PARAM_BOOL, RUN_AT(dry_run) },
+	{ .name = "user", .kind = PARAM_STRING, .max = PLAN_USER_BYTES_MAX - 1, RUN_AT(user) },
+	{ .name = "tmpfs", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(tmpfs) },
+	{ .name = "read_only", .kind = PARAM_BOOL, RUN_AT(read_only) },
+	{ .name = "no_init", .kind = PARAM_BOOL, RUN_AT(no_init) },
 	{ .name = NULL },
 };
 
@@ -111,6 +125,23 @@ static const struct param bind_params[] = {
 	{ .name = NULL },
 };
 
+struct tmpfs_arguments {
+	const char *target;
+	int64_t bytes_max;
+};
+
+static const struct param tmpfs_params[] = {
+	{ .name = "target",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .max = SPEC_PATH_BYTES_MAX - 1,
+	  .offset = offsetof(struct tmpfs_arguments, target) },
+	{ .name = "bytes_max",
+	  .kind = PARAM_INT,
+	  .offset = offsetof(struct tmpfs_arguments, bytes_max) },
+	{ .name = NULL },
+};
+
 /* What a Run needs while it runs, and the descriptors until they are on their way. */
 struct run {
 	struct tenant *tenant;
@@ -124,6 +155,8 @@ struct run {
 	uint32_t binds_n;
 	uint32_t args_bytes;
 	bool tty;
+	struct spec_tmpfs tmpfs[SPEC_TMPFS_MAX];
+	uint32_t tmpfs_n;
 };
 
 static void run_fds_close(struct run *run)
@@ -213,6 +246,37 @@ static int run_take_terminal(struct run *run, const struct run_arguments *argume
 			return err_refuse(err, TN_INVALID,
 			                  "stdin, stdout and stderr are the terminal's");
 	return 0;
+}
+
+static int run_take_tmpfs(struct run *run, json_t *json, struct tn_error *err)
+{
+	struct tmpfs_arguments arguments;
+	char bad[PARAMS_NAME_BYTES_MAX];
+	int r = params_parse(json, tmpfs_params, &arguments, bad, err);
+
+	if (r == 0)
+		r = plan_tmpfs(&run->plan, arguments.target, arguments.bytes_max,
+		               &run->tmpfs[run->tmpfs_n], err);
+	if (r == 0)
+		run->tmpfs_n++;
+	return r;
+}
+
+/* What says how to run, whether it is run or only planned. */
+static int run_take_options(struct run *run, const struct run_arguments *arguments,
+                            struct tn_error *err)
+{
+	int r = plan_user(&run->plan, arguments->user, err);
+
+	if (arguments->read_only)
+		run->plan.flags |= SPEC_LAUNCH_READ_ONLY;
+	if (arguments->no_init)
+		run->plan.flags |= SPEC_LAUNCH_NO_INIT;
+	if (r == 0 && json_array_size(arguments->tmpfs) > SPEC_TMPFS_MAX)
+		r = err_refuse(err, TN_INVALID, "more than %d tmpfs", SPEC_TMPFS_MAX);
+	for (size_t i = 0; r == 0 && i < json_array_size(arguments->tmpfs); i++)
+		r = run_take_tmpfs(run, json_array_get(arguments->tmpfs, i), err);
+	return r;
 }
 
 static int run_take_fds(struct call *call, struct run *run, struct tn_error *err)
@@ -337,6 +401,8 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 		.fds_n = run->fds_n,
 		.binds = run->binds,
 		.binds_n = run->binds_n,
+		.tmpfs = run->tmpfs,
+		.tmpfs_n = run->tmpfs_n,
 	};
 	int r = executions_launch(call->context->executions, &request, &run_client, call,
 	                          &run->execution, err);
@@ -351,6 +417,33 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	return 0;
 }
 
+/* One row of the plan's options, with where it is set. */
+static void option_add(json_t *list, const char *key, const char *value, const char *source)
+{
+	(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key", key, "value",
+	                                            value, "source", source));
+}
+
+static json_t *run_options(const struct call *call, const struct run *run)
+{
+	const struct run_arguments *arguments = call->arguments;
+	json_t *list = json_array();
+	char text[SPEC_PATH_BYTES_MAX + PLAN_VALUE_BYTES_MAX], size[PLAN_VALUE_BYTES_MAX];
+
+	(void)snprintf(text, sizeof(text), "%u:%u", run->plan.uid, run->plan.gid);
+	option_add(list, "user", text, arguments->user != NULL ? "--user" : "default");
+	option_add(list, "read_only", arguments->read_only ? "yes" : "no",
+	           arguments->read_only ? "--read-only" : "default");
+	option_add(list, "init", arguments->no_init ? "no" : "yes",
+	           arguments->no_init ? "--no-init" : "default");
+	for (uint32_t i = 0; i < run->tmpfs_n; i++) {
+		units_bytes_format(run->tmpfs[i].bytes_max, size, sizeof(size));
+		(void)snprintf(text, sizeof(text), "%s:%s", run->tmpfs[i].target, size);
+		option_add(list, "tmpfs", text, "--tmpfs");
+	}
+	return list;
+}
+
 static int run_reply_plan(struct call *call, const struct run *run, struct tn_error *err)
 {
 	struct spec_launch launch = { 0 };
@@ -358,11 +451,12 @@ static int run_reply_plan(struct call *call, const struct run *run, struct tn_er
 
 	if (r < 0)
 		return r;
-	call_reply(call, json_pack("{s:s, s:s, s:o, s:o, s:s, s:o}", "event", "plan", "tier",
-	                           run->tier->name, "limits", encode_limits(&run->plan),
-	                           "environment", encode_strings(launch.env, launch.env_n),
-	                           "policy_hash", policy_hash_hex(call->context->policy),
-	                           "unenforced", unenforced_list(call->context)));
+	call_reply(call, json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:o}", "event", "plan",
+	                           "tier", run->tier->name, "limits", encode_limits(&run->plan),
+	                           "options", run_options(call, run), "environment",
+	                           encode_strings(launch.env, launch.env_n), "policy_hash",
+	                           policy_hash_hex(call->context->policy), "unenforced",
+	                           unenforced_list(call->context)));
 	return 0;
 }
 
@@ -382,6 +476,8 @@ static int handle_run(struct call *call, struct tn_error *err)
 		r = tenants_tier(context->tenants, run->tenant, &run->tier, err);
 	if (r == 0)
 		r = plan_resolve(run->tier, &arguments->limits, &run->plan, err);
+	if (r == 0)
+		r = run_take_options(run, arguments, err);
 	if (r < 0)
 		return r;
 	if (arguments->dry_run)

@@ -342,12 +342,13 @@ Test(run, takes_the_longest_arguments_that_linux_takes)
 	free(text);
 }
 
-Test(run, says_which_descriptors_are_binds)
+Test(run, says_which_descriptors_are_binds_and_how_to_run)
 {
 	const struct tn_run_bind binds[] = {
 		{ .target = "/a", .fd = STDERR_FILENO, .writable = false },
 		{ .target = "/b", .fd = STDERR_FILENO, .writable = true }
 	};
+	static const struct tn_run_tmpfs tmpfs[] = { { "/c", 4096 }, { "/d", TN_ABSENT } };
 	struct tn_run_bind many[TN_RUN_BINDS_MAX + 1];
 	struct tn_run_spec spec = TN_RUN_SPEC_INIT;
 	struct tn_run *run = NULL;
@@ -358,6 +359,10 @@ Test(run, says_which_descriptors_are_binds)
 	spec.binds = binds;
 	spec.binds_n = ARRAY_LEN(binds);
 	spec.limits.memory_max_bytes = 1 << 20;
+	spec.user = "root:tty";
+	spec.tmpfs = tmpfs;
+	spec.tmpfs_n = ARRAY_LEN(tmpfs);
+	spec.read_only = spec.no_init = true;
 	cr_assert_eq(tn_run_start(client, &spec, &run, &err), 0, "%s", err.msg);
 	cr_expect_eq(tn_run_wait(run, &err), -EINVAL);
 	cr_expect_str_eq(
@@ -365,9 +370,12 @@ Test(run, says_which_descriptors_are_binds)
 		"{\"tenant\":\"echo\",\"stdin\":0,\"stdout\":1,\"stderr\":2,\"args\":3,"
 		"\"argc\":2,\"envc\":1,\"limits\":{\"memory_max_bytes\":1048576,"
 		"\"cpu_quota_usec\":null,\"tasks_max\":null,\"runtime_usec_max\":null,"
-		"\"kill_after_usec\":null},\"binds\":[{\"fd\":4,\"target\":\"/a\","
-		"\"writable\":false},{\"fd\":5,\"target\":\"/b\",\"writable\":true}],"
-		"\"dry_run\":false}");
+		"\"kill_after_usec\":null,\"cpu_usec_max\":null},"
+		"\"binds\":[{\"fd\":4,\"target\":\"/a\",\"writable\":false},"
+		"{\"fd\":5,\"target\":\"/b\",\"writable\":true}],"
+		"\"dry_run\":false,\"user\":\"root:tty\",\"tmpfs\":["
+		"{\"target\":\"/c\",\"bytes_max\":4096},"
+		"{\"target\":\"/d\",\"bytes_max\":null}],\"read_only\":true,\"no_init\":true}");
 	run = tn_run_free(run);
 
 	for (size_t i = 0; i < ARRAY_LEN(many); i++)
@@ -380,6 +388,13 @@ Test(run, says_which_descriptors_are_binds)
 	cr_expect_eq(tn_run_start(client, &spec, &run, &err), -EINVAL);
 	spec.binds = NULL;
 	spec.binds_n = 0;
+	spec.tmpfs_n = TN_RUN_TMPFS_MAX + 1;
+	cr_expect_eq(tn_run_start(client, &spec, &run, &err), -EINVAL);
+	spec.tmpfs = &(struct tn_run_tmpfs){ "relative", TN_ABSENT };
+	spec.tmpfs_n = 1;
+	cr_expect_eq(tn_run_start(client, &spec, &run, &err), -EINVAL);
+	cr_expect_str_eq(err.msg, "tmpfs on 'relative': not an absolute path");
+	spec.tmpfs_n = 0;
 	spec.stdin_fd = 1000;
 	cr_expect_eq(tn_run_start(client, &spec, &run, &err), -EBADF);
 	cr_expect_null(run);
@@ -397,6 +412,9 @@ Test(run, plans_without_running)
 	cr_expect_str_eq(plan.limits.items[0].key, "memory_max");
 	cr_expect_str_eq(plan.limits.items[0].value, "64M");
 	cr_expect_str_eq(plan.limits.items[0].source, "tiers/free.yaml:7");
+	cr_assert_eq(plan.options.n, 1u);
+	cr_expect_str_eq(plan.options.items[0].key, "user");
+	cr_expect_str_eq(plan.options.items[0].value, "1000:1000");
 	cr_expect_str_eq(plan.environment.items[0], "HOME=/data");
 	cr_expect_str_eq(plan.unenforced.items[0], "storage quota");
 	tn_plan_done(&plan);

@@ -132,6 +132,7 @@ static bool misbehave(const struct call *call, const char *tenant)
 		{ "nobody", "io.tenantd.NotFound" },
 		{ "forbidden", "io.tenantd.NotPermitted" },
 		{ "taken", "io.tenantd.AlreadyExists" },
+		{ "broken", "io.tenantd.System" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
@@ -429,11 +430,13 @@ static void run(const struct call *call)
 		return;
 	if (json_is_true(json_object_get(call->parameters, "dry_run"))) {
 		reply(call,
-		      json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}], s:[s], s:s, s:[s]}", "event",
-		                "plan", "tier", "free", "limits", "key", "memory_max", "value",
-		                "64M", "source", "tiers/free.yaml:7", "environment",
-		                "HOME=/data", "policy_hash", "abcdef0123456789", "unenforced",
-		                "storage quota"),
+		      json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}], s:[{s:s, s:s, s:s}], s:[s], "
+		                "s:s, s:[s]}",
+		                "event", "plan", "tier", "free", "limits", "key", "memory_max",
+		                "value", "64M", "source", "tiers/free.yaml:7", "options", "key",
+		                "user", "value", "1000:1000", "source", "default",
+		                "environment", "HOME=/data", "policy_hash", "abcdef0123456789",
+		                "unenforced", "storage quota"),
 		      false);
 		return;
 	}

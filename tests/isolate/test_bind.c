@@ -69,6 +69,54 @@ Test(bind, never_lies_in_another_one)
 	}
 }
 
+static int check_tmpfs(const char *bind, const char *a, const char *b, struct tn_error *err)
+{
+	static struct spec_launch launch;
+	int fds[SPEC_BINDS_MAX] = { rig_dir.fd };
+
+	launch.binds_n = bind == NULL ? 0 : 1;
+	launch.tmpfs_n = b == NULL ? 1 : 2;
+	(void)snprintf(launch.binds[0].target, SPEC_PATH_BYTES_MAX, "%s",
+	               bind == NULL ? "" : bind);
+	(void)snprintf(launch.tmpfs[0].target, SPEC_PATH_BYTES_MAX, "%s", a);
+	(void)snprintf(launch.tmpfs[1].target, SPEC_PATH_BYTES_MAX, "%s", b == NULL ? "" : b);
+	return bind_check(&launch, fds, err);
+}
+
+Test(bind, shares_its_places_with_tmpfs)
+{
+	static const struct {
+		const char *bind, *a, *b;
+		bool good;
+	} rows[] = {
+		{ NULL, "/mnt/a", NULL, true },        { NULL, "/tmp/a/b", "/srv/a", true },
+		{ "/mnt/a", "/mnt/b", NULL, true },    { "/mnt/a", "/mnt/a", NULL, false },
+		{ "/mnt/a", "/mnt/a/b", NULL, false }, { "/mnt/a/b", "/mnt/a", NULL, false },
+		{ NULL, "/mnt/a", "/mnt/a", false },   { NULL, "/mnt/a/b", "/mnt/a", false },
+	};
+	static const char *const bad[] = { "/",      "/mnt",     "/tmp", "/data/a",
+		                           "/usr/a", "/dev/shm", "" };
+	struct tn_error err = { 0 };
+	char text[160];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int r = check_tmpfs(rows[i].bind, rows[i].a, rows[i].b, &err);
+
+		cr_expect_eq(r, rows[i].good ? 0 : -EINVAL, "row %zu: %s", i, err.msg);
+		if (!rows[i].good)
+			cr_expect(strstr(err.msg, "lie one in the other") != NULL, "%s",
+			          err.msg);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		cr_expect_eq(check_tmpfs(NULL, bad[i], NULL, &err), -EINVAL, "%s", bad[i]);
+		(void)snprintf(text, sizeof(text),
+		               "cannot mount a tmpfs on %s: a path below /home, /media, /mnt, "
+		               "/opt, /srv or /tmp was expected",
+		               bad[i]);
+		cr_expect_str_eq(err.msg, text);
+	}
+}
+
 Test(bind, is_of_a_path_to_a_file_or_directory)
 {
 	struct tn_error err = { 0 };

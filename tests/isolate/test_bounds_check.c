@@ -58,6 +58,7 @@ static const struct field launch_fields[] = {
 	LIMIT("tasks_max",        tasks_max,        1,    SPEC_UNLIMITED),
 	LIMIT("runtime_usec_max", runtime_usec_max, 1,    SPEC_UNLIMITED),
 	LIMIT("kill_after_usec",  kill_after_usec,  0,    SPEC_UNLIMITED),
+	LIMIT("cpu_time_usec_max", cpu_time_usec_max, 1,  SPEC_UNLIMITED),
 	LIMIT("nofile_max",       nofile_max,       1,    1024),
 	LIMIT("core_max",         core_bytes_max,   0,    4096),
 	LIMIT("fsize_max",        fsize_bytes_max,  1,    SPEC_UNLIMITED),
@@ -66,6 +67,8 @@ static const struct field launch_fields[] = {
 	COUNT(args_bytes, 2, INT32_MAX),
 	COUNT(tty_rows,   0, UINT16_MAX),
 	COUNT(tty_cols,   0, UINT16_MAX),
+	COUNT(uid,        0, 65535),
+	COUNT(gid,        0, 65535),
 	/* clang-format on */
 };
 
@@ -86,6 +89,7 @@ static const struct spec_launch launch_good = {
 	            .tasks_max = SPEC_UNLIMITED,
 	            .runtime_usec_max = SPEC_UNLIMITED,
 	            .kill_after_usec = 0,
+	            .cpu_time_usec_max = SPEC_UNLIMITED,
 	            .nofile_max = 256,
 	            .core_bytes_max = 0,
 	            .fsize_bytes_max = SPEC_UNLIMITED },
@@ -169,7 +173,7 @@ Test(bounds_check, holds_for_each_limit_of_a_launch)
 
 	cr_assert_eq(check(true, &launch_good, &err), 0, "%s", err.msg);
 	fields_expect(true, launch_fields, ARRAY_LEN(launch_fields));
-	cr_expect_eq((ARRAY_LEN(launch_fields) - 5) * 8, sizeof(struct spec_execution_limits));
+	cr_expect_eq((ARRAY_LEN(launch_fields) - 7) * 8, sizeof(struct spec_execution_limits));
 }
 
 Test(bounds_check, refuses_a_request_of_zeroes)
@@ -289,5 +293,56 @@ Test(bounds_check, takes_as_many_binds_as_there_are_places)
 	launch.binds_n = SPEC_BINDS_MAX;
 	memset(launch.binds[SPEC_BINDS_MAX - 1].target, 'a', SPEC_PATH_BYTES_MAX);
 	launch.binds[SPEC_BINDS_MAX - 1].target[0] = '/';
+	cr_expect_eq(check(true, &launch, &err), -EINVAL, "a target without a NUL");
+}
+
+static void tmpfs_expect(const char *target, int64_t bytes_max, const char *why)
+{
+	struct spec_launch launch = launch_good;
+	struct tn_error err;
+
+	launch.limits.memory_max_bytes = 1 << 20;
+	launch.tmpfs_n = 2;
+	launch.tmpfs[0] = (struct spec_tmpfs){ "/mnt/first", 4096 };
+	(void)snprintf(launch.tmpfs[1].target, SPEC_PATH_BYTES_MAX, "%s", target);
+	launch.tmpfs[1].bytes_max = bytes_max;
+	cr_expect_eq(check(true, &launch, &err), why == NULL ? 0 : -EINVAL, "'%s': %s", target,
+	             err.msg);
+	if (why != NULL)
+		cr_expect_str_eq(err.msg, why);
+}
+
+Test(bounds_check, takes_only_tmpfs_that_fit_into_the_memory)
+{
+	static const char *const bad[] = { "", "mnt", "/", "/mnt/", "/m/../n", "/m//n", "." };
+
+	tmpfs_expect("/mnt/a", 1, NULL);
+	tmpfs_expect("/mnt/a", 1 << 20, NULL);
+	/* To the kernel no size is "as much as there is". */
+	tmpfs_expect("/mnt/a", 0, "a tmpfs' bytes_max of 0 is outside bounds.conf");
+	tmpfs_expect("/mnt/a", -1, "a tmpfs' bytes_max of -1 is outside bounds.conf");
+	tmpfs_expect("/mnt/a", (1 << 20) + 1,
+	             "a tmpfs' bytes_max of 1048577 is outside bounds.conf");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		tmpfs_expect(bad[i], 4096, "tmpfs 1 has no plain target");
+}
+
+Test(bounds_check, takes_as_many_tmpfs_as_there_are_places)
+{
+	struct spec_launch launch = launch_good;
+	struct tn_error err;
+
+	for (size_t i = 0; i < SPEC_TMPFS_MAX; i++) {
+		(void)snprintf(launch.tmpfs[i].target, SPEC_PATH_BYTES_MAX, "/mnt/%zu", i);
+		launch.tmpfs[i].bytes_max = 4096;
+	}
+	launch.tmpfs_n = SPEC_TMPFS_MAX;
+	cr_expect_eq(check(true, &launch, &err), 0, "%s", err.msg);
+	launch.tmpfs_n = SPEC_TMPFS_MAX + 1;
+	cr_expect_eq(check(true, &launch, &err), -EINVAL);
+	cr_expect_str_eq(err.msg, "tmpfs_n of 9 is outside bounds.conf");
+	launch.tmpfs_n = SPEC_TMPFS_MAX;
+	memset(launch.tmpfs[SPEC_TMPFS_MAX - 1].target, 'a', SPEC_PATH_BYTES_MAX);
+	launch.tmpfs[SPEC_TMPFS_MAX - 1].target[0] = '/';
 	cr_expect_eq(check(true, &launch, &err), -EINVAL, "a target without a NUL");
 }

@@ -237,6 +237,7 @@ Test(cgroup, reads_every_counter_from_its_file)
 	cr_expect_eq(c.tenant_throttled_usec, 0x1111111111111111, "left alone");
 	cr_expect_eq(c.overhead_usec, 0x1111111111111111, "left alone");
 	cr_expect_eq(cg_throttled_usec(rig_dir.fd), 600);
+	cr_expect_eq(cg_cpu_usec(rig_dir.fd), c.cpu_usec);
 }
 
 static int64_t counter_at(const struct spec_counters *counters, size_t i)
@@ -258,6 +259,7 @@ Test(cgroup, says_that_a_counter_is_absent_rather_than_zero)
 		absent += counter_at(&c, i) == SPEC_ABSENT;
 	cr_expect_eq(absent, sizeof(c) / sizeof(int64_t) - 2, "all but the two left alone");
 	cr_expect_eq(cg_throttled_usec(rig_dir.fd), SPEC_ABSENT);
+	cr_expect_eq(cg_cpu_usec(rig_dir.fd), SPEC_ABSENT);
 
 	/* Without the cpu controller cpu.stat has no word on throttling. */
 	rig_put("cpu.stat", "usage_usec 5\nuser_usec 3\nsystem_usec 2\n", 0600);
@@ -265,6 +267,7 @@ Test(cgroup, says_that_a_counter_is_absent_rather_than_zero)
 	cr_expect_eq(c.cpu_usec, 5);
 	cr_expect_eq(c.throttled_usec, SPEC_ABSENT);
 	cr_expect_eq(cg_throttled_usec(rig_dir.fd), SPEC_ABSENT);
+	cr_expect_eq(cg_cpu_usec(rig_dir.fd), 5);
 	cr_expect_eq(c.memory_peak_bytes, SPEC_ABSENT);
 }
 

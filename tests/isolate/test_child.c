@@ -12,7 +12,7 @@
 
 TestSuite(child, .timeout = 20);
 
-#define STAGES_N 22
+#define STAGES_N 23
 
 static struct tn_error error_of(uint32_t stage, int32_t number)
 {
@@ -46,6 +46,10 @@ Test(child, says_of_tenant_inits_stages_what_they_tried)
 {
 	cr_expect_str_eq(error_of(INIT_STAGE_CHDIR, ENOENT).msg,
 	                 "enter the working directory: No such file or directory");
+	/* Whose right it is that is missing: that is not root's. */
+	cr_expect_str_eq(
+		error_of(INIT_STAGE_CHDIR, EACCES).msg,
+		"enter the working directory as the command's user: Permission denied");
 	cr_expect_str_eq(error_of(INIT_STAGE_FORK, ENOMEM).msg,
 	                 "fork the workload: Cannot allocate memory");
 }

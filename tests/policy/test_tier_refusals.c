@@ -32,7 +32,7 @@ TestSuite(policy_refusals, .timeout = 20);
 #define LIMITS                                                                                 \
 	"; this version enforces: cpu_quota, cpu_weight, memory_max, memory_high, "            \
 	"memory_swap_max, execution_memory_max, tasks_max, executions_max, runtime_max, "      \
-	"nofile_max, core_max, fsize_max, oom"
+	"cpu_time_max, nofile_max, core_max, fsize_max, oom"
 
 /* A tier file with one limit, whose value stands in column @column. */
 #define LIMIT(key, value) "tier: free\nlimits:\n  " key ": " value "\n"
@@ -236,6 +236,9 @@ static const struct refusal refusals[] = {
 	  "3:16: runtime_max: '0' is out of range; expected 1ms to 36500d or max" },
 	{ LIMIT("runtime_max", "36501d"),
 	  "3:16: runtime_max: '36501d' is out of range; expected 1ms to 36500d or max" },
+	{ LIMIT("cpu_time_max", "999us"),
+	  "3:17: cpu_time_max: '999us' is out of range; expected 1ms to 36500d or max" },
+	{ LIMIT("cpu_time_max", "50%"), "3:17: cpu_time_max: '50%' is not a time span" SPAN },
 	{ LIMIT("runtime_max", "1h30"), "3:16: runtime_max: '1h30' is not a time span" SPAN },
 	{ LIMIT("runtime_max", "1:30"), "3:16: runtime_max: '1:30' is not a time span" SPAN },
 	{ LIMIT("runtime_max", "1month"),

@@ -60,6 +60,10 @@ ParameterizedTestParameters(outcome, follows_from_what_was_seen)
 		  REASON_TIMEOUT, 124, NONE, "timed out after runtime_max 10min (tiers/free.yaml:6)" },
 		{ "timeout goes before OOM", SPEC_EXIT_UNKNOWN, SPEC_KILL_TIMEOUT, 0, 0, 1,
 		  REASON_TIMEOUT, 124, NONE, "timed out after runtime_max 10min (tiers/free.yaml:6)" },
+		{ "CPU time", SPEC_EXIT_STATUS, SPEC_KILL_CPU_TIME, SIGKILL, 0, 0,
+		  REASON_TIMEOUT, 124, SIGKILL, "killed by cpu_time_max 2s (--cpu-time)" },
+		{ "CPU time, no status", SPEC_EXIT_UNKNOWN, SPEC_KILL_CPU_TIME, 0, 0, 0,
+		  REASON_TIMEOUT, 124, NONE, "killed by cpu_time_max 2s (--cpu-time)" },
 		{ "admin, KILL", SPEC_EXIT_STATUS, SPEC_KILL_ADMIN, SIGKILL, 0, 0,
 		  REASON_KILLED, 137, SIGKILL, "killed by an administrator" },
 		{ "admin, no status", SPEC_EXIT_UNKNOWN, SPEC_KILL_ADMIN, 0, 0, 0,
@@ -90,10 +94,12 @@ static struct plan plan_of_free(void)
 {
 	return (struct plan){
 		.limits = { { "execution_memory_max", "64M", "tiers/free.yaml:5" },
-		            { "runtime_max", "10min", "tiers/free.yaml:6" } },
-		.limits_n = 2,
+		            { "runtime_max", "10min", "tiers/free.yaml:6" },
+		            { "cpu_time_max", "2s", "--cpu-time" } },
+		.limits_n = 3,
 		.memory_tightest = 0,
 		.runtime = 1,
+		.cpu_time = 2,
 	};
 }
 
@@ -133,4 +139,9 @@ Test(outcome, names_no_limit_when_the_plan_is_not_known)
 	outcome_record(&exited, &record);
 	outcome_explain(&exited, &record, NULL, why);
 	cr_expect_str_eq(why, "killed because it ran out of memory");
+
+	exited.killed = SPEC_KILL_CPU_TIME;
+	outcome_record(&exited, &record);
+	outcome_explain(&exited, &record, NULL, why);
+	cr_expect_str_eq(why, "killed because it used up its CPU time");
 }

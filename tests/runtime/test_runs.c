@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <base/fd.h>
+
 #include "rig.h"
 
 TestSuite(runs, .timeout = 30);
@@ -284,6 +286,121 @@ Test(runs, refuses_half_a_terminal_and_streams_beside_one)
 	cr_expect_str_eq(rig_text(json_object_get(answer, "parameters"), "parameter"),
 	                 "terminal.cols");
 	json_decref(answer);
+	cr_expect(rig_silent(&rig));
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+static json_t *every_option(void)
+{
+	return json_pack("{s:s, s:[{s:s, s:i}, {s:s, s:n}], s:b, s:b, s:{s:i}}", "user",
+	                 "nobody:tty", "tmpfs", "target", "/mnt/a", "bytes_max", 1 << 20,
+	                 "target", "/mnt/b", "bytes_max", "read_only", 1, "no_init", 1,
+	                 "limits", "cpu_usec_max", 2000000);
+}
+
+Test(runs, hands_every_option_to_tenantd)
+{
+	struct rig rig = { 0 };
+	struct varlink *link;
+	static union rig_message message;
+	const struct spec_launch *launch = &message.launch;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	link = rig_connect(&rig);
+	rig_run(&rig, link, "acme", every_option());
+	rig_take(&rig, SPEC_LAUNCH, &message);
+	cr_expect_eq(launch->uid, 65534);
+	cr_expect_eq(launch->gid, 5);
+	cr_expect_eq(launch->flags,
+	             SPEC_LAUNCH_OOM_GROUP | SPEC_LAUNCH_READ_ONLY | SPEC_LAUNCH_NO_INIT);
+	cr_assert_eq(launch->tmpfs_n, 2);
+	cr_expect_str_eq(launch->tmpfs[0].target, "/mnt/a");
+	cr_expect_eq(launch->tmpfs[0].bytes_max, 1 << 20);
+	cr_expect_str_eq(launch->tmpfs[1].target, "/mnt/b");
+	cr_expect_eq(launch->tmpfs[1].bytes_max, 64 << 20, "the memory that it may have");
+	cr_expect_eq(launch->limits.cpu_time_usec_max, 2000000);
+	(void)varlink_free(link);
+
+	link = rig_connect(&rig);
+	rig_run(&rig, link, "acme", NULL);
+	rig_take(&rig, SPEC_KILL, &message);
+	rig_take(&rig, SPEC_LAUNCH, &message);
+	cr_expect_eq(launch->uid, 1000);
+	cr_expect_eq(launch->gid, 1000);
+	cr_expect_eq(launch->flags, SPEC_LAUNCH_OOM_GROUP);
+	cr_expect_eq(launch->tmpfs_n, 0);
+	cr_expect_eq(launch->limits.cpu_time_usec_max, SPEC_UNLIMITED);
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+Test(runs, shows_every_option_in_a_plan)
+{
+	static const char *const expected[][3] = {
+		{ "user", "65534:5", "--user" },      { "read_only", "yes", "--read-only" },
+		{ "init", "no", "--no-init" },        { "tmpfs", "/mnt/a:1M", "--tmpfs" },
+		{ "tmpfs", "/mnt/b:64M", "--tmpfs" },
+	};
+	struct rig rig = { 0 };
+	struct varlink *link;
+	json_t *parameters = every_option();
+	json_t *answer, *options;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	link = rig_connect(&rig);
+	(void)json_object_update_new(parameters,
+	                             json_pack("{s:s, s:i, s:i, s:[], s:b}", "tenant", "acme",
+	                                       "argc", 1, "envc", 0, "binds", "dry_run", 1));
+	answer = rig_ask(&rig, link, "io.tenantd.Run", parameters, NULL);
+	options = json_object_get(answer, "options");
+	cr_assert_eq(json_array_size(options), ARRAY_LEN(expected));
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+		const json_t *row = json_array_get(options, i);
+
+		cr_expect_str_eq(rig_text(row, "key"), expected[i][0]);
+		cr_expect_str_eq(rig_text(row, "value"), expected[i][1]);
+		cr_expect_str_eq(rig_text(row, "source"), expected[i][2]);
+	}
+	json_decref(answer);
+	cr_expect(rig_silent(&rig));
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+Test(runs, refuses_options_that_are_none_before_anything_is_launched)
+{
+	struct rig rig = { 0 };
+	struct varlink *link;
+	json_t *many = json_array();
+	char target[16];
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	link = rig_connect(&rig);
+	for (int i = 0; i <= SPEC_TMPFS_MAX; i++) {
+		(void)snprintf(target, sizeof(target), "/mnt/%d", i);
+		(void)json_array_append_new(many, json_pack("{s:s}", "target", target));
+	}
+	json_decref(rig_refused(
+		&rig, link, "io.tenantd.Run",
+		json_pack("{s:s, s:s, s:b}", "tenant", "acme", "user", "65536", "dry_run", 1),
+		NULL, "io.tenantd.Invalid"));
+	json_decref(
+		rig_refused(&rig, link, "io.tenantd.Run",
+	                    json_pack("{s:s, s:[{s:s, s:i}], s:b}", "tenant", "acme", "tmpfs",
+	                              "target", "/mnt/a", "bytes_max", 65 << 20, "dry_run", 1),
+	                    NULL, "io.tenantd.Invalid"));
+	json_decref(rig_refused(
+		&rig, link, "io.tenantd.Run",
+		json_pack("{s:s, s:o, s:b}", "tenant", "acme", "tmpfs", many, "dry_run", 1),
+		NULL, "io.tenantd.Invalid"));
+	json_decref(rig_refused(
+		&rig, link, "io.tenantd.Run",
+		json_pack("{s:s, s:[i], s:b}", "tenant", "acme", "tmpfs", 7, "dry_run", 1),
+		NULL, "io.tenantd.Invalid"));
 	cr_expect(rig_silent(&rig));
 	(void)varlink_free(link);
 	rig_done(&rig);

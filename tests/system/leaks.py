@@ -18,7 +18,8 @@ from product import EXEC_RECORDS, TREE, Host
 
 UID_BASE = 2147483648  # uid_base of bounds.conf
 SETTLE_SECONDS = 10
-CONTEXT_NAMESPACES = ("net", "ipc", "uts", "mnt", "user")
+# Of each kind so many; the second user namespace maps what is bound.
+CONTEXT_NAMESPACES = {"net": 1, "ipc": 1, "uts": 1, "mnt": 1, "user": 2}
 
 _NAMESPACE = re.compile(r"(net|ipc|uts|mnt|user):\[\d+\]")
 
@@ -147,9 +148,10 @@ def compare(before, after):
     # One context per tenant at most, and no half of one. What tenantd holds beside those, of
     # its own, is the same at any time.
     contexts = after.namespace_fds["net"]
-    own_before = {kind: before.namespace_fds[kind] - before.namespace_fds["net"]
-                  for kind in CONTEXT_NAMESPACES}
-    own_after = {kind: after.namespace_fds[kind] - contexts for kind in CONTEXT_NAMESPACES}
+    own_before = {kind: before.namespace_fds[kind] - n * before.namespace_fds["net"]
+                  for kind, n in CONTEXT_NAMESPACES.items()}
+    own_after = {kind: after.namespace_fds[kind] - n * contexts
+                 for kind, n in CONTEXT_NAMESPACES.items()}
     if own_after != own_before or contexts > len(after.nodes):
         found.append(f"tenantd holds namespaces {dict(after.namespace_fds)} "
                      f"for {len(after.nodes)} tenants")

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -20,8 +21,8 @@ PROBE_SOURCES = Path(__file__).parent / "probes"
 
 LIMIT_KEYS = (
     "cpu_quota", "cpu_weight", "memory_max", "memory_high", "memory_swap_max",
-    "execution_memory_max", "tasks_max", "executions_max", "runtime_max", "nofile_max",
-    "core_max", "fsize_max", "oom",
+    "execution_memory_max", "tasks_max", "executions_max", "runtime_max",
+    "cpu_time_max", "nofile_max", "core_max", "fsize_max", "oom",
 )
 RECORD_KEYS = (
     "id", "tenant", "name", "state", "reason", "exit_code", "signal", "started_at", "ended_at",
@@ -301,6 +302,14 @@ class Host:
         except FileNotFoundError:
             pass
         return 0
+
+    @classmethod
+    def kill_supervisor(cls):
+        """kill -9; gives back once another tenantd serves."""
+        old = cls.supervisor_pid()
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: cls.supervisor_pid() not in (0, old) and
+                 cls.ctl("status", check=False).returncode == 0, "a new tenantd")
 
     def close(self):
         """Ends what the test left running; tiers that no tenant has are taken away."""

@@ -116,6 +116,7 @@ def test_a_name_that_is_taken_is_refused(host, tenant):
     ("--cpus", ["0", "-1", "", "x", "nan", "inf", "1e9", "0.000001", "99999999999999999999"]),
     ("--pids", ["0", "-1", "", "x", "1.5", "99999999999999999999"]),
     ("--timeout", ["0", "-5s", "", "x", "5x", "99999999999999999999h", "s"]),
+    ("--cpu-time", ["0", "-5s", "", "x", "5x", "50%", "99999999999999999999h", "s"]),
     ("--kill-after", ["-1s", "", "x", "1h"]),
 ])
 def test_a_malformed_limit_is_refused_by_the_name_of_its_option(tenant, option, values):

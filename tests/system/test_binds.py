@@ -119,3 +119,68 @@ def test_no_part_of_the_sandbox_can_be_covered(host, share, target):
 ])
 def test_a_tier_that_allows_what_nothing_may_is_refused(host, binds, key):
     assert key in host.tier_refused("bad-binds", binds=binds)
+
+
+# An execution of a tenant hands what it has bound to another one, which is another user. They
+# share their network namespace, and so abstract sockets.
+HAND_OVER = """
+import os, socket, sys
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind("\\0hand-over")
+    listener.listen()
+    print("up", flush=True)
+    peer, _ = listener.accept()
+    socket.send_fds(peer, [b"x"], [os.open("/mnt/in", os.O_RDONLY)])
+    peer.recv(1)
+"""
+TAKE_OVER = """
+import errno, os, socket
+peer = socket.socket(socket.AF_UNIX)
+peer.connect("\\0hand-over")
+_, (directory,), _, _ = socket.recv_fds(peer, 1, 1)
+def attempt(function, *args, **kwargs):
+    try:
+        function(*args, **kwargs)
+        return "done"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+print(attempt(os.open, "new", os.O_CREAT | os.O_WRONLY, 0o4755, dir_fd=directory),
+      attempt(os.mkdir, "dir", dir_fd=directory),
+      attempt(os.open, "secret", os.O_RDONLY, dir_fd=directory),
+      attempt(os.chmod, "secret", 0o4755, dir_fd=directory),
+      attempt(os.open, "everyones", os.O_RDONLY, dir_fd=directory))
+"""
+
+
+@pytest.mark.parametrize("user", ["root", "7:0", "0:1000", "65535"])
+def test_options_make_no_other_user_of_a_sandbox_anybody_on_the_host(host, share, user):
+    inbox = share / "inbox"
+    inbox.chmod(0o777)
+    for name, mode in ("secret", 0o600), ("everyones", 0o644):
+        (inbox / name).write_text("x\n", encoding="ascii")
+        (inbox / name).chmod(mode)
+    tenant = host.tenant(sharing_tier(host))
+    bind = ["--bind", f"{inbox}:/mnt/in:rw"]
+    holder = tenant.start(["python3", "-I", "-c", HAND_OVER], *bind)
+    holder.wait_out(b"up")
+    taken = tenant.run(["python3", "-I", "-c", TAKE_OVER], "-u", user)
+    assert (taken.status, taken.out) == (0, b"EOVERFLOW EOVERFLOW EACCES EPERM done\n"), taken
+    script = "cat /mnt/in/secret; touch /mnt/in/new; cat /mnt/in/everyones"
+    own = tenant.run(["sh", "-c", script], "-u", user, *bind)
+    assert own.out == b"x\n" and b"Permission denied" in own.err, own
+    assert sorted(path.name for path in inbox.iterdir()) == ["everyones", "secret"]
+    assert (inbox / "secret").stat().st_mode & 0o7777 == 0o600
+
+
+def test_bind_options_leave_to_everyone_what_is_everyones(host, share):
+    inbox = share / "inbox"
+    shutil.chown(inbox, OWNER, 0)
+    tenant = host.tenant(sharing_tier(host))
+    bind = ["--bind", f"{inbox}:/mnt/in:rw"]
+    assert tenant.run(["touch", "/mnt/in/of-owner"], *bind).status == 0
+    shutil.chown(inbox, 0, 0)
+    inbox.chmod(0o777)
+    assert tenant.run(["touch", "/mnt/in/of-everyone"], *bind).status == 0
+    for name in "of-owner", "of-everyone":
+        made = (inbox / name).stat()
+        assert (made.st_uid, made.st_gid) == (OWNER, OWNER)

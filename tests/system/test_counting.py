@@ -128,10 +128,7 @@ def restart_tenantd(host):
 
 
 def kill_tenantd(host):
-    old = host.supervisor_pid()
-    os.kill(old, signal.SIGKILL)
-    wait_for(lambda: host.supervisor_pid() not in (0, old) and
-             host.ctl("status", check=False).returncode == 0, "a new tenantd")
+    host.kill_supervisor()
 
 
 def assert_survives(host, disturb):

@@ -142,10 +142,11 @@ def test_timeout_narrows_one_execution(host):
     (["--cpus", "0.6"], ["--cpus 60%", "cpu_quota 50%", "cpu_quota"]),
     (["--pids", "21"], ["--pids 21", "tasks_max 20", "tasks_max"]),
     (["--timeout", "11s"], ["--timeout 11s", "runtime_max 10s", "runtime_max"]),
+    (["--cpu-time", "6s"], ["--cpu-time 6s", "cpu_time_max 5s", "cpu_time_max"]),
 ])
 def test_an_option_that_widens_is_refused_and_the_message_names_both(host, opts, named):
     tier = host.tier(memory_max="128M", execution_memory_max="64M", cpu_quota="50%",
-                     tasks_max=20, runtime_max="10s")
+                     tasks_max=20, runtime_max="10s", cpu_time_max="5s")
     tenant = host.tenant(tier)
     *words, key = named
     result = tenant.run(["true"], *opts)
@@ -158,10 +159,12 @@ def test_an_option_that_widens_is_refused_and_the_message_names_both(host, opts,
 
 @pytest.mark.parametrize("opts", [
     ["--memory", "64M"], ["--cpus", "0.5"], ["--pids", "20"], ["--timeout", "10s"],
+    ["--cpu-time", "5s"],
 ])
 def test_an_option_of_exactly_the_tiers_value_is_taken(host, opts):
     tenant = host.tenant(host.tier(memory_max="128M", execution_memory_max="64M",
-                                   cpu_quota="50%", tasks_max=20, runtime_max="10s"))
+                                   cpu_quota="50%", tasks_max=20, runtime_max="10s",
+                                   cpu_time_max="5s"))
     assert tenant.run(["true"], *opts).status == 0
 
 

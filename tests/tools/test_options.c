@@ -63,16 +63,19 @@ Test(options, give_limits_in_the_units_of_policy_files)
 	struct run_options options;
 
 	cr_assert_eq(PARSE(&options, "--memory", "64M", "--cpus=0.5", "--pids", "7",
-	                   "--timeout", "1h30min", "--kill-after=500ms", "acme", "x"),
+	                   "--timeout", "1h30min", "--kill-after=500ms", "--cpu-time=2min",
+	                   "acme", "x"),
 	             0, "%s", err.msg);
 	cr_expect_eq(options.limits.memory_max_bytes, 64 << 20);
 	cr_expect_eq(options.limits.cpu_quota_usec, 50000);
 	cr_expect_eq(options.limits.tasks_max, 7);
 	cr_expect_eq(options.limits.runtime_usec_max, 5400 * (int64_t)CLOCK_USEC_PER_SEC);
 	cr_expect_eq(options.limits.kill_after_usec, 500000);
+	cr_expect_eq(options.limits.cpu_usec_max, 120 * (int64_t)CLOCK_USEC_PER_SEC);
 	cr_assert_eq(PARSE(&options, "acme", "x"), 0);
 	cr_expect_eq(options.limits.memory_max_bytes, TN_ABSENT);
 	cr_expect_eq(options.limits.kill_after_usec, TN_ABSENT);
+	cr_expect_eq(options.limits.cpu_usec_max, TN_ABSENT);
 }
 
 Test(options, pass_a_variable_on_only_if_it_is_named)
@@ -110,6 +113,29 @@ Test(options, bind_read_only_unless_told)
 	run_options_done(&options);
 }
 
+Test(options, say_how_to_run)
+{
+	struct run_options options;
+
+	cr_assert_eq(PARSE(&options, "-u", "0:5", "--read-only", "--no-init", "--tmpfs=/mnt/a",
+	                   "--tmpfs", "/mnt/b:64M", "acme", "x"),
+	             0, "%s", err.msg);
+	cr_expect_str_eq(options.user, "0:5");
+	cr_expect(options.read_only);
+	cr_expect(options.no_init);
+	cr_assert_eq(options.tmpfs_n, 2u);
+	cr_expect_str_eq(options.tmpfs[0].target, "/mnt/a");
+	cr_expect_eq(options.tmpfs[0].bytes_max, TN_ABSENT);
+	cr_expect_str_eq(options.tmpfs[1].target, "/mnt/b");
+	cr_expect_eq(options.tmpfs[1].bytes_max, 64 << 20);
+	run_options_done(&options);
+	cr_assert_eq(PARSE(&options, "acme", "x"), 0);
+	cr_expect_null(options.user);
+	cr_expect_not(options.read_only);
+	cr_expect_not(options.no_init);
+	cr_expect_eq(options.tmpfs_n, 0u);
+}
+
 Test(options, are_refused_with_the_option_and_the_reason)
 {
 	static const struct {
@@ -128,6 +154,14 @@ Test(options, are_refused_with_the_option_and_the_reason)
 		{ { "--bind", "/a:/b:rx", "acme", "x" },
 		  "--bind: '/a:/b:rx' is not SRC[:DST[:rw]]" },
 		{ { "--bind", ":/b", "acme", "x" }, "--bind: ':/b' is not SRC[:DST[:rw]]" },
+		{ { "--tmpfs", "mnt", "acme", "x" },
+		  "--tmpfs: 'mnt' is not DST[:SIZE], where DST is an absolute path" },
+		{ { "--tmpfs", "/mnt/a:64X", "acme", "x" },
+		  "--tmpfs: '64X' is not a size; expected bytes with an optional K, M, G or T, "
+		  "such as 512M" },
+		{ { "--tmpfs", "/mnt/a:", "acme", "x" },
+		  "--tmpfs: empty size; expected bytes with an optional K, M, G or T, "
+		  "such as 512M" },
 		{ { "acme" }, "which command? see --help" },
 		{ { "acme", "--" }, "which command? see --help" },
 		{ { "--quiet" }, "which tenant? see --help" },
@@ -149,7 +183,8 @@ Test(options, are_refused_with_the_option_and_the_reason)
 
 Test(options, refuse_amounts_that_are_none)
 {
-	static const char *const options_of[] = { "--memory", "--cpus", "--pids", "--timeout" };
+	static const char *const options_of[] = { "--memory", "--cpus", "--pids", "--timeout",
+		                                  "--cpu-time" };
 	static const char *const amounts[] = { "",   "-1",   "x",
 		                               "1x", "1e9",  "99999999999999999999",
 		                               " 1", "0x10", "nan" };
