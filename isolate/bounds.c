@@ -32,6 +32,7 @@ static const struct key {
 	{ "core_max",       false, 0,     INT64_MAX,      INT64_C(1073741824), offsetof(struct bounds, core_bytes_max) },
 	{ "cgroup_root",    true,  0,     0,              0, offsetof(struct bounds, cgroup_root) },
 	{ "storage_root",   true,  0,     0,              0, offsetof(struct bounds, storage_root) },
+	{ "bind_root",      true,  0,     0,              0, offsetof(struct bounds, bind_root) },
 	/* clang-format on */
 };
 
@@ -122,6 +123,7 @@ int bounds_parse(char *text, size_t n, struct bounds *ret, struct tn_error *err)
 	struct bounds bounds = {
 		.cgroup_root = "/sys/fs/cgroup/tenants.slice/tenantd-tenants.service",
 		.storage_root = "/var/lib/tenantd/tenants",
+		.bind_root = "/srv",
 	};
 	uint32_t seen = 0, line_no = 0;
 	char *line = text;
@@ -275,5 +277,8 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 	};
 	int r = fields_check(fields, ARRAY_LEN(fields), err);
 
+	if (r == 0 && (launch->flags & ~(uint32_t)SPEC_LAUNCH_FLAGS) != 0)
+		r = err_refuse(err, TN_INVALID, "flags of %#" PRIx32 " hold some that are none",
+		               launch->flags);
 	return r < 0 ? r : check_strings(launch, err);
 }

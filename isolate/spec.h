@@ -147,6 +147,9 @@ enum spec_launch_flag {
 	SPEC_LAUNCH_OOM_GROUP = 1 << 0, /* memory.oom.group on the leaf */
 };
 
+/* All of them: a launch with any other bit is refused. */
+#define SPEC_LAUNCH_FLAGS SPEC_LAUNCH_OOM_GROUP
+
 struct spec_bind {
 	char target[SPEC_PATH_BYTES_MAX]; /* absolute, inside the sandbox */
 	uint32_t writable;

@@ -55,6 +55,7 @@ Test(bounds, has_a_default_for_every_key)
 		cr_expect_str_eq(bounds.cgroup_root,
 		                 "/sys/fs/cgroup/tenants.slice/tenantd-tenants.service");
 		cr_expect_str_eq(bounds.storage_root, "/var/lib/tenantd/tenants");
+		cr_expect_str_eq(bounds.bind_root, "/srv");
 	}
 }
 
@@ -62,6 +63,7 @@ Test(bounds, takes_every_key_in_any_order_and_spacing)
 {
 	struct bounds bounds = parsed("# who may have how much\n"
 	                              "storage_root=/srv/t\n"
+	                              "bind_root = /home/shared\n"
 	                              "\tcgroup_root  =  /sys/fs/cgroup/x.service  # ours\r\n"
 	                              "core_max = 0\n"
 	                              "\n"
@@ -73,6 +75,7 @@ Test(bounds, takes_every_key_in_any_order_and_spacing)
 	                              "uid_base = 65536");
 
 	cr_expect_str_eq(bounds.storage_root, "/srv/t");
+	cr_expect_str_eq(bounds.bind_root, "/home/shared");
 	cr_expect_str_eq(bounds.cgroup_root, "/sys/fs/cgroup/x.service");
 	cr_expect_eq(bounds.core_bytes_max, 0);
 	cr_expect_eq(bounds.nofile_max, 16);
