@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "landlock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <stddef.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -63,16 +63,19 @@ static uint64_t known(int abi, uint64_t rights)
 static int allow(int ruleset_fd, const char *path, uint64_t rights)
 {
 	cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
-	struct landlock_path_beneath_attr beneath = { .parent_fd = fd };
-	struct stat st;
+	struct landlock_path_beneath_attr beneath = { .allowed_access = rights,
+		                                      .parent_fd = fd };
+	long r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return -1;
-	beneath.allowed_access = S_ISDIR(st.st_mode) ? rights : rights & LL_CONTENT;
-	return syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &beneath,
-	               0) < 0
-	               ? -1
-	               : 0;
+	r = syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
+	if (r < 0 && errno == EINVAL && (rights & ~LL_CONTENT) != 0) {
+		beneath.allowed_access = rights & LL_CONTENT;
+		r = syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH,
+		            &beneath, 0);
+	}
+	return r < 0 ? -1 : 0;
 }
 
 static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch)

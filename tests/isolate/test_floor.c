@@ -47,7 +47,7 @@ static uint32_t run(const struct seccomp_data *data)
 	program = floor_program(&floor);
 	for (size_t pc = 0; pc < program.len; pc++) {
 		const struct sock_filter *insn = &program.filter[pc];
-		bool yes;
+		bool yes = false;
 
 		switch (insn->code) {
 		case BPF_LD | BPF_W | BPF_ABS:
