@@ -142,7 +142,8 @@ void child_masks_probe(struct child_masks *masks)
 	}
 	masks->cap_last = (int)last;
 	masks->landlock_abi = ll_abi();
-	floor_make(&masks->floor);
+	floor_make(&masks->floor, false);
+	floor_make(&masks->floor_host_files, true);
 }
 
 static void fail(const struct child_request *request, enum child_stage stage)
@@ -428,6 +429,14 @@ static void fds_arrange(const struct child_request *request)
 		fail(request, CHILD_FDS);
 }
 
+static bool host_files_writable(const struct spec_launch *launch)
+{
+	for (uint32_t i = 0; i < launch->binds_n; i++)
+		if (launch->binds[i].writable)
+			return true;
+	return false;
+}
+
 /*
  * What holds from here to the end of every process of the sandbox: no privilege from a
  * file, no writing but where the mounts allow it, and no system call that either our own
@@ -437,7 +446,9 @@ static void fds_arrange(const struct child_request *request)
 static void confine(const struct child_request *request)
 {
 	const struct child_masks *masks = request->masks;
-	const struct sock_fprog floor = floor_program(&masks->floor);
+	const bool host_files = host_files_writable(request->launch);
+	const struct sock_fprog floor = floor_program(host_files ? &masks->floor_host_files
+	                                                         : &masks->floor);
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(request, CHILD_NO_NEW_PRIVS);

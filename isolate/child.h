@@ -34,6 +34,7 @@ struct child_masks {
 	int cap_last;     /* highest capability of this kernel */
 	int landlock_abi; /* 0: the kernel has none that can be used */
 	struct floor floor;
+	struct floor floor_host_files; /* where a bind is writable */
 };
 
 void child_masks_probe(struct child_masks *masks);

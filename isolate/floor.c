@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -24,6 +25,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <base/fd.h>
@@ -39,7 +41,10 @@
 /* Not in <sys/ioctl.h>: paste and more into the virtual console, as its user. */
 #define FLOOR_TIOCLINUX 0x541C
 
-/* Newer than the headers of Debian 12; the number is one for all architectures. */
+/* Newer than the headers of Debian 12; their numbers are one for all architectures. */
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
 #ifndef SYS_open_tree_attr
 #define SYS_open_tree_attr 467
 #endif
@@ -53,6 +58,10 @@
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |         \
 	 CLONE_NEWPID | CLONE_NEWNET)
 
+#define FLOOR_SET_ID (S_ISUID | S_ISGID)
+/* Of open's flags: a file may be made, so that its mode counts. O_TMPFILE holds another's. */
+#define FLOOR_MAKES ((uint32_t)(O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+
 enum floor_target {
 	FLOOR_ALLOW,
 	FLOOR_KILL,
@@ -64,6 +73,11 @@ enum floor_target {
 	FLOOR_IOCTL,
 	FLOOR_SETRLIMIT,
 	FLOOR_PRLIMIT,
+	FLOOR_MODE_1, /* a mode as the second argument, and so on */
+	FLOOR_MODE_2,
+	FLOOR_MODE_3,
+	FLOOR_OPEN,
+	FLOOR_OPENAT,
 	FLOOR_TARGETS_N,
 };
 
@@ -120,13 +134,24 @@ static const struct floor_row rows[] = {
 	{ SYS_prlimit64, FLOOR_PRLIMIT },
 };
 
+/* What gives a file its mode: beside the rows above where files are the host's. */
+static const struct floor_row mode_rows[] = {
+#ifdef SYS_open
+	{ SYS_open, FLOOR_OPEN },        { SYS_creat, FLOOR_MODE_1 },
+	{ SYS_chmod, FLOOR_MODE_1 },     { SYS_mknod, FLOOR_MODE_1 },
+#endif
+	{ SYS_openat, FLOOR_OPENAT },    { SYS_openat2, FLOOR_ENOSYS },
+	{ SYS_fchmod, FLOOR_MODE_1 },    { SYS_fchmodat, FLOOR_MODE_2 },
+	{ SYS_fchmodat2, FLOOR_MODE_2 }, { SYS_mknodat, FLOOR_MODE_2 },
+};
+
 /* A stretch of numbers that go to one target, up to the next one's first. */
 struct stretch {
 	uint32_t first;
 	size_t label;
 };
 
-#define FLOOR_STRETCHES_MAX (2 * ARRAY_LEN(rows) + 1)
+#define FLOOR_STRETCHES_MAX (2 * (ARRAY_LEN(rows) + ARRAY_LEN(mode_rows)) + 1)
 
 static size_t put(struct floor *floor, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
 {
@@ -196,6 +221,29 @@ static size_t core_prlimit(struct floor *floor, const size_t *labels)
 	return load_low(floor, 2);
 }
 
+static size_t mode(struct floor *floor, size_t argument, const size_t *labels)
+{
+	(void)jump(floor, BPF_JSET, FLOOR_SET_ID, labels[FLOOR_EPERM], labels[FLOOR_ALLOW]);
+	return load_low(floor, argument);
+}
+
+/* The mode, which @given looks at, only counts if the flags may make a file. */
+static size_t mode_if_made(struct floor *floor, size_t flags, size_t given,
+                           const size_t *labels)
+{
+	(void)jump(floor, BPF_JSET, FLOOR_MAKES, given, labels[FLOOR_ALLOW]);
+	return load_low(floor, flags);
+}
+
+static void mode_blocks_make(struct floor *floor, size_t *labels)
+{
+	labels[FLOOR_MODE_1] = mode(floor, 1, labels);
+	labels[FLOOR_MODE_2] = mode(floor, 2, labels);
+	labels[FLOOR_MODE_3] = mode(floor, 3, labels);
+	labels[FLOOR_OPEN] = mode_if_made(floor, 1, labels[FLOOR_MODE_2], labels);
+	labels[FLOOR_OPENAT] = mode_if_made(floor, 2, labels[FLOOR_MODE_3], labels);
+}
+
 static void blocks_make(struct floor *floor, size_t *labels)
 {
 	static const uint32_t families[] = { AF_VSOCK, AF_ALG };
@@ -215,26 +263,33 @@ static void blocks_make(struct floor *floor, size_t *labels)
 	labels[FLOOR_PRLIMIT] = core_prlimit(floor, labels);
 }
 
+static const struct floor_row *lower(const struct floor_row *found, const struct floor_row *row,
+                                     uint32_t nr)
+{
+	return row->nr >= nr && (found == NULL || row->nr < found->nr) ? row : found;
+}
+
 /* The row of the lowest number from @nr on, or NULL. */
-static const struct floor_row *row_from(uint32_t nr)
+static const struct floor_row *row_from(uint32_t nr, bool host_files)
 {
 	const struct floor_row *found = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (rows[i].nr >= nr && (found == NULL || rows[i].nr < found->nr))
-			found = &rows[i];
+		found = lower(found, &rows[i], nr);
+	for (size_t i = 0; host_files && i < ARRAY_LEN(mode_rows); i++)
+		found = lower(found, &mode_rows[i], nr);
 	return found;
 }
 
 /* Every number from 0 on, in ascending stretches; neighbours of one target are one. */
-static size_t stretches_make(const size_t *labels, struct stretch *ret)
+static size_t stretches_make(const size_t *labels, bool host_files, struct stretch *ret)
 {
 	const struct floor_row *row;
 	size_t n = 0;
 	uint32_t nr = 0;
 
 	ret[n++] = (struct stretch){ 0, labels[FLOOR_ALLOW] };
-	while ((row = row_from(nr)) != NULL) {
+	while ((row = row_from(nr, host_files)) != NULL) {
 		if (row->nr > nr && ret[n - 1].label != labels[FLOOR_ALLOW])
 			ret[n++] = (struct stretch){ nr, labels[FLOOR_ALLOW] };
 		if (ret[n - 1].label != labels[row->target])
@@ -258,14 +313,17 @@ static size_t search_make(struct floor *floor, const struct stretch *stretches, 
 	return jump(floor, BPF_JGE, stretches[half].first, above, below);
 }
 
-void floor_make(struct floor *floor)
+void floor_make(struct floor *floor, bool host_files)
 {
 	struct stretch stretches[FLOOR_STRETCHES_MAX];
-	size_t labels[FLOOR_TARGETS_N] = { 0 }, search, begin;
+	size_t labels[FLOOR_TARGETS_N] = { 0 }, n, search, begin;
 
 	floor->first = FLOOR_INSNS_MAX;
 	blocks_make(floor, labels);
-	search = search_make(floor, stretches, stretches_make(labels, stretches));
+	if (host_files)
+		mode_blocks_make(floor, labels);
+	n = stretches_make(labels, host_files, stretches);
+	search = search_make(floor, stretches, n);
 #ifdef __x86_64__
 	begin = jump(floor, BPF_JEQ, FLOOR_NR_NONE, labels[FLOOR_ALLOW], labels[FLOOR_KILL]);
 	(void)jump(floor, BPF_JGE, FLOOR_X32_BIT, begin, search);

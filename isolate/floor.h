@@ -11,11 +11,17 @@
  * that a C library falls back to clone. A change of RLIMIT_CORE gives EINVAL, which
  * programs that want to switch their core dumps off take for "cannot be" and go on.
  * Another ABI's calls, those of x32 too, end the process.
+ *
+ * Where a workload can write to files of the host's (a bind that is writable), what it makes
+ * there belongs to the host's user of its number: no set-user-ID or set-group-ID bit may be
+ * given, or whoever runs such a file outside becomes that user. openat2, whose mode no filter
+ * can see, gives ENOSYS then.
  */
 #ifndef ISOLATE_FLOOR_H
 #define ISOLATE_FLOOR_H
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define FLOOR_INSNS_MAX 128
@@ -25,8 +31,8 @@ struct floor {
 	size_t first;
 };
 
-/* Assemble the program, the same on every start. */
-void floor_make(struct floor *floor);
+/* Assemble the program, the same on every start; @host_files: that of the last paragraph. */
+void floor_make(struct floor *floor, bool host_files);
 
 /* What seccomp(2) takes; points into @floor. */
 struct sock_fprog floor_program(const struct floor *floor);

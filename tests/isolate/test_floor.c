@@ -37,13 +37,13 @@ TestSuite(floor, .timeout = 30);
 #endif
 
 /* The part of classic BPF that the kernel lets a seccomp filter have and this one uses. */
-static uint32_t run(const struct seccomp_data *data)
+static uint32_t run_of(const struct seccomp_data *data, bool host_files)
 {
 	static struct floor floor;
 	struct sock_fprog program;
 	uint32_t a = 0;
 
-	floor_make(&floor);
+	floor_make(&floor, host_files);
 	program = floor_program(&floor);
 	for (size_t pc = 0; pc < program.len; pc++) {
 		const struct sock_filter *insn = &program.filter[pc];
@@ -72,6 +72,11 @@ static uint32_t run(const struct seccomp_data *data)
 	}
 	cr_assert_fail("the program has no end");
 	return KILL;
+}
+
+static uint32_t run(const struct seccomp_data *data)
+{
+	return run_of(data, false);
 }
 
 static uint32_t said(long nr, uint64_t a, uint64_t b, uint64_t c)
@@ -216,12 +221,67 @@ Test(floor, ends_a_process_that_calls_as_another_abi_does)
 #endif
 }
 
+/* The first argument is never a mode nor flags. */
+static uint32_t said_of_host_files(long nr, uint64_t b, uint64_t c, uint64_t d)
+{
+	const struct seccomp_data data = { .nr = (int)nr,
+		                           .arch = ARCH,
+		                           .args = { 06777, b, c, d } };
+
+	return run_of(&data, true);
+}
+
+Test(floor, lets_no_set_id_bit_be_given_where_files_are_the_hosts)
+{
+	static const uint64_t modes[] = { S_ISUID, S_ISGID, 06755, 02755, HIGH | 04711 };
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		const uint64_t mode = modes[i];
+
+#ifdef SYS_open
+		cr_expect_eq(said_of_host_files(SYS_chmod, mode, 0, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_creat, mode, 0, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_mknod, mode, 0, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_open, O_CREAT | O_RDWR, mode, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_open, O_TMPFILE | O_RDWR, mode, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_open, O_DIRECTORY, mode, 0), ALLOW);
+#endif
+		cr_expect_eq(said_of_host_files(SYS_fchmod, mode, 0, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_fchmodat, 0, mode, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(452, 0, mode, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_mknodat, 0, mode, 0), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_openat, 0, O_CREAT, mode), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_openat, 0, O_TMPFILE, mode), REFUSE);
+		cr_expect_eq(said_of_host_files(SYS_openat, 0, O_RDONLY, mode), ALLOW);
+		cr_expect_eq(said(SYS_fchmod, 0, mode, 0), ALLOW, "files of the tenant's own");
+	}
+	cr_expect_eq(said_of_host_files(SYS_openat2, 0, 0, 0), (SECCOMP_RET_ERRNO | ENOSYS));
+	cr_expect_eq(said_of_host_files(SYS_fchmod, 01777, 0, 0), ALLOW);
+	cr_expect_eq(said_of_host_files(SYS_openat, 0, O_CREAT, 0644), ALLOW);
+}
+
+Test(floor, refuses_all_the_rest_where_files_are_the_hosts)
+{
+	static const long modes[] = { SYS_openat,   SYS_openat2, SYS_fchmod,
+		                      SYS_fchmodat, SYS_mknodat, 452 };
+
+	for (long nr = 0; nr < 1024; nr++) {
+		const struct seccomp_data data = { .nr = (int)nr, .arch = ARCH };
+		bool of_mode = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+			of_mode = of_mode || modes[i] == nr;
+		if (!of_mode)
+			cr_expect_eq(run_of(&data, true), run_of(&data, false), "%ld", nr);
+	}
+}
+
 Test(floor, is_short_enough_to_be_loaded_by_every_launch)
 {
 	struct floor floor;
 	struct sock_fprog program;
 
-	floor_make(&floor);
+	floor_make(&floor, false);
 	program = floor_program(&floor);
 	cr_expect_gt(program.len, 40);
 	cr_expect_lt(program.len, 100);
@@ -245,7 +305,7 @@ static int floor_load(void)
 	static struct floor floor;
 	struct sock_fprog program;
 
-	floor_make(&floor);
+	floor_make(&floor, false);
 	program = floor_program(&floor);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -1;

@@ -183,6 +183,46 @@ def test_nothing_outside_bind_root_is_shown_whatever_a_tier_allows(host):
             result.err.decode())
 
 
+SET_ID = """
+import os, stat
+os.chdir("/mnt/in")
+def tried(what, do):
+    try:
+        do()
+        print(what, "done")
+    except OSError as error:
+        print(what, error.strerror)
+tried("make", lambda: os.close(os.open("made", os.O_WRONLY | os.O_CREAT, 0o755)))
+for bit in stat.S_ISUID, stat.S_ISGID:
+    tried("chmod", lambda: os.chmod("made", 0o755 | bit))
+    tried("fchmod", lambda: os.chmod(os.open("made", os.O_RDONLY), 0o755 | bit))
+    tried("open", lambda: os.open("other", os.O_WRONLY | os.O_CREAT, 0o755 | bit))
+    tried("unnamed", lambda: os.open(".", os.O_WRONLY | os.O_TMPFILE, 0o755 | bit))
+    tried("mknod", lambda: os.mknod("node", 0o755 | bit | stat.S_IFREG))
+tried("sticky", lambda: os.chmod("made", 0o1755))
+"""
+
+
+def test_no_workload_leaves_a_program_on_the_host_that_gives_its_owners_rights(host):
+    inbox = Path("/srv/inbox-of-all")
+    inbox.mkdir()
+    inbox.chmod(0o777)
+    tier = host.tier(binds={"allow": [str(inbox)], "rw": [str(inbox)]})
+    try:
+        result = host.tenant(tier).run(["python3", "-I", "-c", SET_ID], "--bind",
+                                       f"{inbox}:/mnt/in:rw")
+        lines = result.out.decode().splitlines()
+        assert lines[0] == "make done" and lines[-1] == "sticky done", result
+        assert len(lines) == 12
+        assert all(line.endswith("Operation not permitted") for line in lines[1:-1])
+        assert [path.name for path in inbox.iterdir()] == ["made"]
+        assert (inbox / "made").stat().st_mode & 0o6000 == 0
+    finally:
+        for path in inbox.iterdir():
+            path.unlink()
+        inbox.rmdir()
+
+
 def test_doctor_speaks_of_what_tenants_share_in_the_processor(host):
     done = host.ctl("doctor", "--json", check=False)
     checks = {row["check"] for row in json.loads(done.stdout)}
