@@ -162,13 +162,16 @@ def test_files_are_opened_with_the_rights_of_who_asks(host):
     bind = f"{secret}/file:/mnt/file"
     command = ["tenant-run", "--bind", bind, tenant.name, "--", "cat", "/mnt/file"]
     try:
-        allowed = subprocess.run([*ADMIN, "tenant-run", tenant.name, "--", "true"], check=False)
+        allowed = subprocess.run([*ADMIN, "tenant-run", tenant.name, "--", "true"],
+                                 stdin=subprocess.DEVNULL, check=False)
         assert allowed.returncode == 0
-        done = subprocess.run([*ADMIN, *command], capture_output=True, check=False)
+        done = subprocess.run([*ADMIN, *command], stdin=subprocess.DEVNULL,
+                              capture_output=True, check=False)
         assert (done.returncode, done.stdout) == (125, b"")
         assert b"Permission denied" in done.stderr
         # It does not lie below where root opens it.
-        assert subprocess.run(command, capture_output=True, check=True).stdout == b"secret\n"
+        shown = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        assert shown.stdout == b"secret\n"
     finally:
         (secret / "file").unlink()
         secret.rmdir()

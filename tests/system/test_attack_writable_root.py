@@ -82,4 +82,5 @@ def test_a_root_that_was_left_writable_is_still_not_written_to(host, open_direct
         finally:
             inside.terminate()
             inside.wait(timeout=30)
+            wait_for(lambda: not list(own.tree.glob("acme/*/cgroup.procs")), "its end")
         assert (open_directory / "written").exists()

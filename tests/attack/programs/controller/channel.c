@@ -14,7 +14,7 @@
 
 union answer answer;
 char store[256], result[RESULT_BYTES];
-int cgroup_fd = -1;
+int cgroup_fd = -1, patience_msec = ANSWER_MSEC;
 const struct id acme = { { 0xac } }, other = { { 0x07 } }, nobody = { { 0xff } };
 
 static uint64_t serial = 1000;
@@ -232,7 +232,7 @@ void outcome(struct request *r)
 	for (size_t i = 0; i < r->fds_n; i++)
 		(void)close(r->fds[i]);
 	r->fds_n = 0;
-	if (!answered(op, sent, SILENCE_MSEC)) {
+	if (!answered(op, sent, patience_msec)) {
 		say(NO_ANSWER);
 	} else if (!launch) {
 		say(answer.reply.error.code == TN_OK ? "done" : "refused: %s",

@@ -59,6 +59,8 @@ extern char result[RESULT_BYTES];
 extern char store[256];
 /* O_PATH of the tree's root, as tenantd gives it to its controller. */
 extern int cgroup_fd;
+/* How long an answer is waited for. */
+extern int patience_msec;
 extern const struct id acme, other, nobody;
 
 /* Add to the result. */

@@ -187,6 +187,7 @@ static void attack(const struct attack *a)
 {
 	struct request r = { .output = -1 };
 
+	patience_msec = strcmp(a->expected, NO_ANSWER) == 0 ? SILENCE_MSEC : ANSWER_MSEC;
 	if (a->act != NULL) {
 		a->act();
 		return;
