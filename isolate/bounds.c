@@ -34,6 +34,7 @@ static const struct key {
 	{ "core_max",       false, 0,     INT64_MAX,      INT64_C(1073741824), offsetof(struct bounds, core_bytes_max) },
 	{ "cgroup_root",    true,  0,     0,              0, offsetof(struct bounds, cgroup_root) },
 	{ "storage_root",   true,  0,     0,              0, offsetof(struct bounds, storage_root) },
+	{ "bind_root",      true,  0,     0,              0, offsetof(struct bounds, bind_root) },
 	/* clang-format on */
 };
 
@@ -124,6 +125,7 @@ int bounds_parse(char *text, size_t n, struct bounds *ret, struct tn_error *err)
 	struct bounds bounds = {
 		.cgroup_root = "/sys/fs/cgroup/tenants.slice/tenantd-tenants.service",
 		.storage_root = "/var/lib/tenantd/tenants",
+		.bind_root = "/srv",
 	};
 	uint32_t seen = 0, line_no = 0;
 	char *line = text;
@@ -169,9 +171,36 @@ static int file_trusted(int fd, struct tn_error *err)
 	return 0;
 }
 
+/*
+ * What lies below bind_root is told by names, which only mean something where root alone
+ * gives them. A directory that is not there yet holds nothing to be bound.
+ */
+static int bind_root_trusted(const char *path, struct tn_error *err)
+{
+	char part[SPEC_PATH_BYTES_MAX];
+	struct stat st;
+
+	for (size_t n = 1; n <= strlen(path); n++) {
+		if (path[n] != '/' && path[n] != '\0')
+			continue;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		if (lstat(part, &st) < 0)
+			return errno == ENOENT ? 0 : err_errno(err, "bind_root: %s", part);
+		if (!S_ISDIR(st.st_mode))
+			return err_refuse(err, TN_INVALID, "bind_root: %s is not a directory",
+			                  part);
+		if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+			return err_refuse(err, TN_NOT_PERMITTED,
+			                  "bind_root: others than root can write to %s", part);
+	}
+	return 0;
+}
+
 int bounds_load(const char *path, struct bounds *ret, struct tn_error *err)
 {
 	char text[BOUNDS_FILE_BYTES_MAX + 1];
+	struct bounds bounds;
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	ssize_t n;
 	int r;
@@ -188,10 +217,15 @@ int bounds_load(const char *path, struct bounds *ret, struct tn_error *err)
 		return err_refuse(err, TN_INVALID, "%s: more than %d bytes", path,
 		                  BOUNDS_FILE_BYTES_MAX);
 	text[n] = '\0';
-	r = bounds_parse(text, (size_t)n, ret, err);
+	r = bounds_parse(text, (size_t)n, &bounds, err);
 	if (r < 0 && err->line > 0)
 		return err_wrap(err, r, "%s:%" PRIu32, path, err->line);
-	return r < 0 ? err_wrap(err, r, "%s", path) : 0;
+	if (r == 0)
+		r = bind_root_trusted(bounds.bind_root, err);
+	if (r < 0)
+		return err_wrap(err, r, "%s", path);
+	*ret = bounds;
+	return 0;
 }
 
 static bool within(int64_t value, int64_t min, int64_t max)
@@ -301,5 +335,8 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 
 	if (r == 0)
 		r = check_tmpfs(launch, err);
+	if (r == 0 && (launch->flags & ~(uint32_t)SPEC_LAUNCH_FLAGS) != 0)
+		r = err_refuse(err, TN_INVALID, "flags of %#" PRIx32 " hold some that are none",
+		               launch->flags);
 	return r < 0 ? r : check_strings(launch, err);
 }

@@ -28,6 +28,7 @@ struct bounds {
 	int64_t core_bytes_max;
 	char cgroup_root[SPEC_PATH_BYTES_MAX];
 	char storage_root[SPEC_PATH_BYTES_MAX];
+	char bind_root[SPEC_PATH_BYTES_MAX]; /* what may be bound into a sandbox lies below */
 };
 
 /* Read and check @path. *ret is written only on success. */

@@ -140,7 +140,8 @@ static void socket_ready(void *context, uint32_t events)
 	if (n == -EAGAIN)
 		return;
 	if (n < 0 && n != -EBADMSG) {
-		/* Its process ends next; until then there is nothing to read. */
+		/* It ends, or has only closed the channel: then it is of no more use. */
+		controller_kill(c);
 		loop_remove(c->loop, &c->socket);
 		fd_closep(&c->socket.fd);
 		queue_drop(c);

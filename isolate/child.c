@@ -27,6 +27,7 @@
 
 #include "bind.h"
 #include "init.h"
+#include "landlock.h"
 #include "template.h"
 #include "terminal.h"
 #include "workload.h"
@@ -58,6 +59,8 @@ enum child_stage {
 	CHILD_TERMINAL,
 	CHILD_FDS,
 	CHILD_NO_NEW_PRIVS,
+	CHILD_LANDLOCK,
+	CHILD_FLOOR,
 	CHILD_SECCOMP,
 	CHILD_EXEC_INIT,
 	CHILD_STAGES_N,
@@ -86,6 +89,8 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_TERMINAL] = "open a terminal",
 	[CHILD_FDS] = "arrange descriptors",
 	[CHILD_NO_NEW_PRIVS] = "set no_new_privs",
+	[CHILD_LANDLOCK] = "confine writing by Landlock",
+	[CHILD_FLOOR] = "install the floor filter",
 	[CHILD_SECCOMP] = "install the seccomp filter",
 	[CHILD_EXEC_INIT] = "execute tenant-init",
 };
@@ -145,6 +150,9 @@ void child_masks_probe(struct child_masks *masks)
 		(void)num_parse(text, 63, &last);
 	}
 	masks->cap_last = (int)last;
+	masks->landlock_abi = ll_abi();
+	floor_make(&masks->floor, false);
+	floor_make(&masks->floor_host_files, true);
 }
 
 static void tell(const struct child_request *request, uint32_t stage, int error)
@@ -198,7 +206,7 @@ static void limit(const struct child_request *request, int resource, int64_t val
 
 /*
  * The way in takes descriptors of its own, above all of tenantd's: the tier's number, which
- * may be smaller, holds from fds_arrange() on. A greater one has to be allowed here.
+ * may be smaller, holds from confine() on. A greater one has to be allowed here.
  */
 static void descriptors_allow(const struct child_request *request)
 {
@@ -522,6 +530,38 @@ static void workload(const struct child_request *request, const struct vectors *
 	_exit(CHILD_EXIT_FAILED);
 }
 
+static bool host_files_writable(const struct spec_launch *launch)
+{
+	for (uint32_t i = 0; i < launch->binds_n; i++)
+		if (launch->binds[i].writable)
+			return true;
+	return false;
+}
+
+/*
+ * What holds from here to the end of every process of the sandbox: no privilege from a
+ * file, no writing but where the mounts allow it, and no system call that either our own
+ * filter or the policy's refuses. Landlock takes descriptors, so the tier's number of them
+ * holds only after it.
+ */
+static void confine(const struct child_request *request)
+{
+	const struct child_masks *masks = request->masks;
+	const bool host_files = host_files_writable(request->launch);
+	const struct sock_fprog floor = floor_program(host_files ? &masks->floor_host_files
+	                                                         : &masks->floor);
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		fail(request, CHILD_NO_NEW_PRIVS);
+	if (ll_confine(masks->landlock_abi, request->launch) < 0)
+		fail(request, CHILD_LANDLOCK);
+	limit(request, RLIMIT_NOFILE, request->launch->limits.nofile_max);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &floor) < 0)
+		fail(request, CHILD_FLOOR);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, request->filter) < 0)
+		fail(request, CHILD_SECCOMP);
+}
+
 void child_enter(const struct child_request *request)
 {
 	struct child_request moved = *request;
@@ -550,11 +590,7 @@ void child_enter(const struct child_request *request)
 
 	fds_arrange(&moved);
 	moved.report_fd = INIT_REPORT_FD;
-	limit(&moved, RLIMIT_NOFILE, request->launch->limits.nofile_max);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		fail(&moved, CHILD_NO_NEW_PRIVS);
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, request->filter) < 0)
-		fail(&moved, CHILD_SECCOMP);
+	confine(&moved);
 	if (without_init(request))
 		workload(&moved, &v);
 	(void)syscall(SYS_execveat, CHILD_INIT_FD, "", v.argv, v.envp, AT_EMPTY_PATH);

@@ -18,19 +18,24 @@
 #include <base/err.h>
 
 #include "context.h"
+#include "floor.h"
 #include "spec.h"
 
 #define CHILD_MASKS_MAX 32
 
 /*
- * What must not be seen or written in /proc, of that what this kernel has. The list is
- * made once; /proc itself is fresh in every execution.
+ * What is found out once for all launches: what must not be seen or written in /proc, of
+ * that what this kernel has (/proc itself is fresh in every execution), and what else
+ * the way in has to know of this kernel.
  */
 struct child_masks {
 	const char *hidden[CHILD_MASKS_MAX]; /* directories end in '/' */
 	const char *read_only[CHILD_MASKS_MAX];
 	size_t hidden_n, read_only_n;
-	int cap_last; /* highest capability of this kernel */
+	int cap_last;     /* highest capability of this kernel */
+	int landlock_abi; /* 0: the kernel has none that can be used */
+	struct floor floor;
+	struct floor floor_host_files; /* where a bind is writable */
 };
 
 void child_masks_probe(struct child_masks *masks);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -120,6 +121,29 @@ int fdcheck_path(int fd, struct tn_error *err)
 		return err_refuse(err, TN_NOT_PERMITTED,
 		                  "only a file or a directory can be bound");
 	return check_fs(fd, err);
+}
+
+/*
+ * A name can be made up in a mount namespace of one's own, but of such a mount no clone can
+ * be made in the host's, where ours are.
+ */
+int fdcheck_beneath(int fd, const char *root, struct tn_error *err)
+{
+	char link[64], path[PATH_MAX];
+	size_t root_n = strlen(root);
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return err_errno(err, "examine the descriptor");
+	path[n] = '\0';
+	if (strncmp(path, root, root_n) == 0 && (path[root_n] == '/' || path[root_n] == '\0'))
+		return 0;
+	return err_refuse(err, TN_NOT_PERMITTED,
+	                  "%.200s does not lie below %s, the bind_root of "
+	                  "bounds.conf",
+	                  path, root);
 }
 
 int fdcheck_sealed(int fd, int64_t bytes, struct tn_error *err)

@@ -18,6 +18,12 @@ int fdcheck_stdio(int fd, struct tn_error *err);
 /* 0 for an O_PATH descriptor of a regular file or directory on a file system of files. */
 int fdcheck_path(int fd, struct tn_error *err);
 
+/*
+ * 0 if @fd, an O_PATH descriptor, is @root or lies below it, by the name it has now. Only
+ * root may be able to write to @root and the directories above it, or names say nothing.
+ */
+int fdcheck_beneath(int fd, const char *root, struct tn_error *err);
+
 /* 0 for a fully sealed memfd of exactly @bytes. */
 int fdcheck_sealed(int fd, int64_t bytes, struct tn_error *err);
 

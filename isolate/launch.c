@@ -42,6 +42,23 @@ static size_t stdio_n(const struct spec_launch *launch)
 	return (launch->flags & SPEC_LAUNCH_TTY) != 0 ? 0 : LAUNCH_STDIO_N;
 }
 
+/*
+ * Which paths a tenant may be shown is policy, but a mapped bind gives what is some user's
+ * of the host to the same number inside: not all of the host may be up to the controller.
+ */
+static int binds_check(const struct executions *all, const struct spec_launch *launch,
+                       const int *fds, struct tn_error *err)
+{
+	int r = bind_check(launch, fds, err);
+
+	for (uint32_t i = 0; r == 0 && i < launch->binds_n; i++) {
+		r = fdcheck_beneath(fds[i], all->bounds->bind_root, err);
+		if (r < 0)
+			return err_wrap(err, r, "bind to %s", launch->binds[i].target);
+	}
+	return r;
+}
+
 static int request_check(struct executions *all, const struct spec_launch *launch,
                          const int *fds, size_t fds_n, struct tn_error *err)
 {
@@ -65,7 +82,7 @@ static int request_check(struct executions *all, const struct spec_launch *launc
 	}
 	if (r == 0)
 		r = fdcheck_sealed(fds[args], launch->args_bytes, err);
-	return r < 0 ? r : bind_check(launch, fds + args + 1, err);
+	return r < 0 ? r : binds_check(all, launch, fds + args + 1, err);
 }
 
 static void record_begin(struct execution *e, const struct spec_launch *launch)

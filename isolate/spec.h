@@ -160,6 +160,10 @@ enum spec_launch_flag {
 	SPEC_LAUNCH_NO_INIT = 1 << 2,   /* the workload is pid 1 */
 };
 
+/* All of them: a launch with any other bit is refused. */
+#define SPEC_LAUNCH_FLAGS                                                                      \
+	(SPEC_LAUNCH_OOM_GROUP | SPEC_LAUNCH_READ_ONLY | SPEC_LAUNCH_NO_INIT | SPEC_LAUNCH_TTY)
+
 struct spec_bind {
 	char target[SPEC_PATH_BYTES_MAX]; /* absolute, inside the sandbox */
 	uint32_t writable;

@@ -420,6 +420,11 @@ static int start(struct tenantd *d, struct tn_error *err)
 	if (r < 0)
 		return r;
 	child_masks_probe(&d->masks);
+	if (d->masks.landlock_abi == 0)
+		log_event(LOG_WARNING,
+		          "this kernel has no Landlock that can be used: mounts alone say what "
+		          "a sandbox may write to",
+		          LF_END);
 	wire_up(d);
 	r = signals_watch(d, err);
 	if (r == 0)

@@ -25,6 +25,7 @@
 #define SYS_landlock_create_ruleset 444
 #endif
 #define LANDLOCK_VERSION 1u /* asks for the ABI instead of a ruleset */
+#define LANDLOCK_ABI_MIN 2  /* the first that lets files be moved between directories */
 
 static void check_version(struct doctor *doctor)
 {
@@ -90,8 +91,13 @@ static void check_landlock(struct doctor *doctor)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
 
-	if (abi > 0)
-		doctor_say(doctor, DOCTOR_OK, "Landlock", "ABI %ld", abi);
+	if (abi >= LANDLOCK_ABI_MIN)
+		doctor_say(doctor, DOCTOR_OK, "Landlock",
+		           "ABI %ld; what a sandbox may write to is said twice", abi);
+	else if (abi > 0)
+		doctor_say(doctor, DOCTOR_WARN, "Landlock",
+		           "ABI %ld, and %d is needed; mounts and ids still confine files", abi,
+		           LANDLOCK_ABI_MIN);
 	else
 		doctor_say(
 			doctor, DOCTOR_WARN, "Landlock",

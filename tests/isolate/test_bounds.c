@@ -55,6 +55,7 @@ Test(bounds, has_a_default_for_every_key)
 		cr_expect_str_eq(bounds.cgroup_root,
 		                 "/sys/fs/cgroup/tenants.slice/tenantd-tenants.service");
 		cr_expect_str_eq(bounds.storage_root, "/var/lib/tenantd/tenants");
+		cr_expect_str_eq(bounds.bind_root, "/srv");
 	}
 }
 
@@ -62,6 +63,7 @@ Test(bounds, takes_every_key_in_any_order_and_spacing)
 {
 	struct bounds bounds = parsed("# who may have how much\n"
 	                              "storage_root=/srv/t\n"
+	                              "bind_root = /home/shared\n"
 	                              "\tcgroup_root  =  /sys/fs/cgroup/x.service  # ours\r\n"
 	                              "core_max = 0\n"
 	                              "\n"
@@ -73,6 +75,7 @@ Test(bounds, takes_every_key_in_any_order_and_spacing)
 	                              "uid_base = 65536");
 
 	cr_expect_str_eq(bounds.storage_root, "/srv/t");
+	cr_expect_str_eq(bounds.bind_root, "/home/shared");
 	cr_expect_str_eq(bounds.cgroup_root, "/sys/fs/cgroup/x.service");
 	cr_expect_eq(bounds.core_bytes_max, 0);
 	cr_expect_eq(bounds.nofile_max, 16);
@@ -280,4 +283,35 @@ Test(bounds_file, is_named_with_its_line_when_it_is_wrong)
 	/* What no single line is to blame for has no number. */
 	rig_put("bounds.conf", "uid_base = 4294901760\n", 0600);
 	load_expect(TN_INVALID, "bounds.conf: uid_base and slots_max reach");
+}
+
+static int loaded_with_bind_root(const char *path, struct tn_error *err)
+{
+	struct bounds bounds;
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "bind_root = %s\n", path);
+	rig_put("bounds.conf", text, 0644);
+	*err = (struct tn_error){ 0 };
+	return bounds_load(rig_path("bounds.conf"), &bounds, err);
+}
+
+Test(bounds, wants_a_bind_root_whose_names_root_alone_gives, .init = rig_dir_make,
+     .fini = rig_dir_remove)
+{
+	struct tn_error err;
+
+	rig_need_root();
+	cr_expect_eq(loaded_with_bind_root("/usr/share", &err), 0, "%s", err.msg);
+	cr_expect_eq(loaded_with_bind_root("/usr/share/not/there", &err), 0, "%s", err.msg);
+	cr_expect_eq(loaded_with_bind_root("/proc/self/x", &err), -EINVAL);
+	cr_expect(strstr(err.msg, "bind_root: /proc/self is not a directory") != NULL, "%s",
+	          err.msg);
+	cr_expect_eq(loaded_with_bind_root("/etc/passwd", &err), -EINVAL);
+	/* Anybody could put a directory of this name there. */
+	cr_expect_eq(loaded_with_bind_root("/tmp/shared", &err), -EPERM);
+	cr_expect(strstr(err.msg, "bind_root: others than root can write to /tmp") != NULL,
+	          "%s", err.msg);
+	cr_assert_eq(chmod(rig_dir.path, 0777), 0);
+	cr_expect_eq(loaded_with_bind_root(rig_dir.path, &err), -EPERM);
 }

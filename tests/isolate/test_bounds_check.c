@@ -176,6 +176,22 @@ Test(bounds_check, holds_for_each_limit_of_a_launch)
 	cr_expect_eq((ARRAY_LEN(launch_fields) - 7) * 8, sizeof(struct spec_execution_limits));
 }
 
+Test(bounds_check, takes_no_flag_that_is_none)
+{
+	struct spec_launch launch = launch_good;
+	struct tn_error err;
+
+	launch.flags = SPEC_LAUNCH_FLAGS;
+	cr_expect_eq(check(true, &launch, &err), 0, "%s", err.msg);
+	for (unsigned int bit = 0; bit < 32; bit++) {
+		launch.flags = 1u << bit;
+		cr_expect_eq(check(true, &launch, &err),
+		             (launch.flags & SPEC_LAUNCH_FLAGS) != 0 ? 0 : -EINVAL, "bit %u",
+		             bit);
+	}
+	cr_expect_str_eq(err.msg, "flags of 0x80000000 hold some that are none");
+}
+
 Test(bounds_check, refuses_a_request_of_zeroes)
 {
 	static const struct spec_tenant_apply apply;

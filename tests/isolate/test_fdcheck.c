@@ -315,3 +315,34 @@ Test(fdcheck, takes_no_ordinary_file_for_a_sealed_one)
 	cr_expect_eq(fdcheck_sealed(fd, 10, &err), -EINVAL);
 	cr_expect_eq(err.code, TN_INVALID);
 }
+
+static int beneath(const char *path, const char *root, struct tn_error *err)
+{
+	cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0, "%s", path);
+	return fdcheck_beneath(fd, root, err);
+}
+
+Test(fdcheck, tells_what_lies_below_a_directory_by_whole_names)
+{
+	struct tn_error err = { 0 };
+
+	cr_expect_eq(beneath("/usr", "/usr", &err), 0, "%s", err.msg);
+	cr_expect_eq(beneath("/usr/share", "/usr", &err), 0, "%s", err.msg);
+	cr_expect_eq(beneath("/usr/../usr/share/./doc", "/usr/share", &err), 0, "%s", err.msg);
+	cr_expect_eq(beneath("/usr/share", "/us", &err), -EPERM);
+	cr_expect_eq(beneath("/usr", "/usr/share", &err), -EPERM);
+	cr_expect_eq(beneath("/", "/usr", &err), -EPERM);
+	cr_expect_eq(beneath("/usr/../etc", "/usr", &err), -EPERM);
+	cr_expect_eq(err.code, TN_NOT_PERMITTED);
+	cr_expect_str_eq(err.msg, "/etc does not lie below /usr, the bind_root of bounds.conf");
+}
+
+Test(fdcheck, follows_no_link_that_leads_out)
+{
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(symlink("/etc", rig_path("way-out")), 0);
+	cr_expect_eq(beneath(rig_path("way-out"), rig_dir.path, &err), -EPERM);
+}

@@ -18,6 +18,8 @@ TREE = Path("/sys/fs/cgroup/tenants.slice/tenantd-tenants.service")
 # Within /usr, which every sandbox shows.
 PROBES = Path("/usr/local/libexec/tenantd-probes")
 PROBE_SOURCES = Path(__file__).parent / "probes"
+# Hostile ones. They lie beside this directory, in the guest too.
+ATTACK_SOURCES = Path(__file__).parent.parent / "attack" / "programs"
 
 LIMIT_KEYS = (
     "cpu_quota", "cpu_weight", "memory_max", "memory_high", "memory_swap_max",
@@ -272,14 +274,17 @@ class Host:
 
     @staticmethod
     def probe(name):
-        """The path of probes/NAME.c, compiled once, as seen inside and outside."""
+        """The path of probes/NAME.c, or tests/attack/programs/NAME.c, compiled once, as seen
+        inside and outside."""
         path = PROBES / name
+        source = next(directory / f"{name}.c" for directory in (PROBE_SOURCES, ATTACK_SOURCES)
+                      if (directory / f"{name}.c").exists())
         if not path.exists():
             PROBES.mkdir(parents=True, exist_ok=True)
             # Not on PATH before it is whole.
             unfinished = path.with_suffix(".new")
             subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", str(unfinished),
-                            str(PROBE_SOURCES / f"{name}.c")], check=True)
+                            str(source), "-lpthread"], check=True)
             unfinished.rename(path)
         return str(path)
 

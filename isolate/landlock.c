@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "landlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+
+/* Newer than the headers of Debian 12. */
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ull << 14)
+#endif
+
+/* ABI 1 cannot allow a rename from one directory to another. */
+#define LL_ABI_MIN      2
+#define LL_ABI_TRUNCATE 3
+
+/* Of what is there already: nothing is made, removed or renamed. */
+#define LL_CONTENT (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
+
+/* Everything that changes a tree. ioctls of devices are the seccomp filter's business. */
+#define LL_TREE                                                                                \
+	(LL_CONTENT | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |         \
+	 LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |                          \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                          \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |                        \
+	 LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
+
+/* Where a sandbox may write, besides what is bound into it to be written to. */
+static const struct place {
+	const char *path;
+	uint64_t rights;
+	bool kept; /* written to also by an execution that is read-only */
+} places[] = {
+	{ "/data", LL_TREE, false },
+	{ "/cache", LL_TREE, false },
+	{ "/tmp", LL_TREE, true },
+	{ "/dev/shm", LL_TREE, true },
+	/* Nodes and terminals. */
+	{ "/dev", LL_CONTENT, true },
+	/* A thread's name, oom_score_adj upwards; what matters in there is mounted read-only.
+	 */
+	{ "/proc", LL_CONTENT, true },
+};
+
+int ll_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
+	                   LANDLOCK_CREATE_RULESET_VERSION);
+
+	return abi < LL_ABI_MIN ? 0 : (int)abi;
+}
+
+static uint64_t known(int abi, uint64_t rights)
+{
+	return abi < LL_ABI_TRUNCATE ? rights & ~LANDLOCK_ACCESS_FS_TRUNCATE : rights;
+}
+
+/* A rule for a file cannot speak of what only directories have. */
+static int allow(int ruleset_fd, const char *path, uint64_t rights)
+{
+	cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
+	struct landlock_path_beneath_attr beneath = { .allowed_access = rights,
+		                                      .parent_fd = fd };
+	long r;
+
+	if (fd < 0)
+		return -1;
+	r = syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
+	if (r < 0 && errno == EINVAL && (rights & ~LL_CONTENT) != 0) {
+		beneath.allowed_access = rights & LL_CONTENT;
+		r = syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH,
+		            &beneath, 0);
+	}
+	return r < 0 ? -1 : 0;
+}
+
+static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch)
+{
+	const bool read_only = (launch->flags & SPEC_LAUNCH_READ_ONLY) != 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		if ((places[i].kept || !read_only) &&
+		    allow(ruleset_fd, places[i].path, known(abi, places[i].rights)) < 0)
+			return -1;
+	for (uint32_t i = 0; i < launch->binds_n; i++)
+		if (launch->binds[i].writable &&
+		    allow(ruleset_fd, launch->binds[i].target, known(abi, LL_TREE)) < 0)
+			return -1;
+	for (uint32_t i = 0; i < launch->tmpfs_n; i++)
+		if (allow(ruleset_fd, launch->tmpfs[i].target, known(abi, LL_TREE)) < 0)
+			return -1;
+	return 0;
+}
+
+int ll_confine(int abi, const struct spec_launch *launch)
+{
+	const struct landlock_ruleset_attr handled = { .handled_access_fs = known(abi,
+		                                                                  LL_TREE) };
+	cleanup_fd int ruleset_fd = FD_NONE;
+
+	if (abi == 0)
+		return 0;
+	ruleset_fd = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
+	if (ruleset_fd < 0 || allow_all(abi, ruleset_fd, launch) < 0)
+		return -1;
+	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? -1 : 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a sandbox may write to, said a second time. The mounts say it first: read-only but
+ * for a few. This repeats the same list to Landlock, so that a mount that should have been
+ * read-only and is not, by a mistake of ours, still cannot be written to.
+ *
+ * Landlock knows of writing, making, removing, renaming and truncating. It knows nothing
+ * of modes, owners, times and extended attributes, which the mounts alone keep.
+ */
+#ifndef ISOLATE_LANDLOCK_H
+#define ISOLATE_LANDLOCK_H
+
+#include "spec.h"
+
+/* The ABI of this kernel, or 0 if it has none that can be used. */
+int ll_abi(void);
+
+/*
+ * Confine this thread for good, without a capability but with no_new_privs set, inside the
+ * sandbox's root with all its mounts in place. Takes one descriptor at a time more than are
+ * open. @abi is what ll_abi() gave; at 0 this does nothing. 0, or -1 and errno.
+ */
+int ll_confine(int abi, const struct spec_launch *launch);
+
+#endif

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A tenant-controller that has been taken over, on the real channel of a tenantd of its own."""
+
+import os
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from product import ATTACK_SOURCES, wait_for
+from second import second
+
+HERE = Path(__file__).parent
+# isolate/spec.h and what it includes: beside this directory in the guest, above it in the tree.
+HEADERS = next(base for base in (HERE.parent, HERE.parent.parent)
+               if (base / "isolate" / "spec.h").exists())
+
+
+def hostile_controller(path):
+    sources = sorted((ATTACK_SOURCES / "controller").glob("*.c"))
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror",
+                    "-I", HEADERS, "-I", HEADERS / "include", "-o", path, *sources], check=True)
+
+
+def held_by(process):
+    """Its descriptors by kind; numbers of sockets and namespaces differ each time."""
+    kinds = Counter()
+    for entry in os.scandir(f"/proc/{process.pid}/fd"):
+        kinds[re.sub(r":\[\d+\]", "", os.readlink(entry.path))] += 1
+    return kinds
+
+
+def results_of(report):
+    lines = report.read_text("utf-8").splitlines()
+    results = {name: (verdict, came)
+               for verdict, name, came in (line.split("\t") for line in lines)}
+    assert len(results) == len(lines)
+    return results
+
+
+def test_a_controller_that_was_taken_over_stays_within_the_walls(host, full):
+    flood = full(10050, 30)
+    with second() as own:
+        (own.libexec / "tenant-controller").unlink()
+        hostile_controller(own.libexec / "tenant-controller")
+        report, go, end = (own.store / name for name in ("report", "go", "end"))
+        with own.running(TN_ATTACK_PROBE=host.probe("floor"), TN_ATTACK_FLOOD=str(flood)):
+            wait_for(lambda: own.alive() and report.exists(), "the first attack", timeout=60)
+            before = held_by(own.process)
+            go.touch()
+            wait_for(lambda: own.alive() and end.exists(),
+                     lambda: report.read_text("utf-8"),
+                     timeout=240 + flood * 0.2, every=0.2)
+            after = held_by(own.process)
+            leaves = [leaf for node in own.tree.iterdir() if node.is_dir()
+                      for leaf in node.iterdir() if leaf.is_dir()]
+            records = list(own.exec.iterdir())
+        results = results_of(report)
+    assert len(results) >= 95
+    assert {name: came for name, came in results.items() if came[0] != "held"} == {}
+    if flood > 10000:
+        assert results["ends that are not settled"][1] == (
+            "10000 left: 10000 executions are not settled yet")
+    assert after - before == Counter(), "tenantd holds more descriptors than before"
+    assert (leaves, records) == ([], [])
