@@ -377,7 +377,7 @@ static size_t sound(uint8_t op, unsigned char *out)
 		.head = { sizeof(launch), SPEC_LAUNCH, SPEC_VERSION, 7 },
 		.tenant = tenant_id,
 		.execution = { .bytes = { 9 } },
-		.limits = { 100000, 1 << 20, 10, 1000000, 1000000, 64, 0, 1 << 20 },
+		.limits = { 100000, 1 << 20, 10, 1000000, 1000000, 1000000, 64, 0, 1 << 20 },
 		.argc = 1,
 		.envc = 6,
 		.args_bytes = 8,
