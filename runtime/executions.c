@@ -73,6 +73,7 @@ static int execution_add(struct executions *executions, const struct id *id,
 	(void)snprintf(execution->record.tenant_name, sizeof(execution->record.tenant_name),
 	               "%s", tenant->row.name);
 	execution->tenant = tenant;
+	tenant->executions_n++;
 	execution->node.id = *id;
 	id_table_add(&executions->table, &execution->node);
 	*ret = execution;
@@ -81,6 +82,7 @@ static int execution_add(struct executions *executions, const struct id *id,
 
 static void execution_drop(struct executions *executions, struct execution *execution)
 {
+	execution->tenant->executions_n--;
 	id_table_remove(&executions->table, &execution->node);
 	free(execution);
 }
@@ -197,7 +199,7 @@ int executions_kill_all(struct executions *executions, const struct tenant *tena
 		                  .whole_tenant = 1,
 		                  .why = SPEC_KILL_ADMIN };
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_KILL, &kill);
-	size_t n = executions_count(executions, &tenant->row.id);
+	size_t n = tenant->executions_n;
 	int r;
 
 	/* tenantd knows no slot of a tenant that was never applied, and nothing runs there. */
@@ -259,15 +261,24 @@ int executions_snapshot(struct executions *executions, const struct id *tenant,
 	return 0;
 }
 
+bool executions_lack_room(const struct tn_error *refusal)
+{
+	/* The same code with EAGAIN is about tasks_max. */
+	return refusal->code == TN_QUOTA && refusal->sys_errno != EAGAIN;
+}
+
 static void execution_refused(struct executions *executions, struct execution *execution,
                               const struct tn_error *why)
 {
 	const struct execution_client *client = execution->client;
+	struct tenant *tenant = execution->tenant;
 	void *userdata = execution->userdata;
 
 	execution_drop(executions, execution);
 	if (client != NULL)
 		client->refused(userdata, why);
+	executions->config.left(executions->config.userdata, tenant,
+	                        !executions_lack_room(why));
 }
 
 /* An execution that was launched before this controller began. */
@@ -343,6 +354,7 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	struct execution *execution = execution_find(executions, &exited->execution);
 	char why[OUTCOME_TEXT_BYTES_MAX];
 	const struct execution_client *client;
+	struct tenant *tenant;
 	struct record record;
 	void *userdata;
 
@@ -354,11 +366,13 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	outcome_record(exited, &record);
 	outcome_explain(exited, &record, execution->planned ? &execution->plan : NULL, why);
 	client = execution->client;
+	tenant = execution->tenant;
 	userdata = execution->userdata;
 	execution_drop(executions, execution);
 	execution_keep(executions, &record);
 	if (client != NULL)
 		client->exited(userdata, &record, why);
+	executions->config.left(executions->config.userdata, tenant, true);
 }
 
 void executions_settled(struct executions *executions, const struct record *record)

@@ -29,6 +29,10 @@ struct executions_config {
 	struct tenants *tenants;
 	struct journal *journal;
 	struct supervisor_link *link;
+	/* One of @tenant's has ended or was refused, and whoever waited has been told. @room:
+	 * it had a cgroup, which is free for another now. */
+	void (*left)(void *userdata, struct tenant *tenant, bool room);
+	void *userdata;
 };
 
 struct execution_request {
@@ -64,6 +68,9 @@ int executions_kill(struct executions *executions, const struct id *id, struct t
 /* Returns how many of the tenant's were running, or -errno. */
 int executions_kill_all(struct executions *executions, const struct tenant *tenant,
                         struct tn_error *err);
+
+/* Whether a launch was refused because executions_max are there, and not by another limit. */
+bool executions_lack_room(const struct tn_error *refusal);
 
 bool executions_runs(struct executions *executions, const struct id *id);
 

@@ -36,6 +36,7 @@ struct run_arguments {
 	int64_t envc;
 	struct plan_narrowing limits;
 	json_t *binds;
+	int64_t queue_usec_max;
 	bool dry_run;
 };
 
@@ -63,6 +64,7 @@ static const struct param run_params[] = {
 	{ .name = "envc", .kind = PARAM_INT, .max = ARGS_BYTES_MAX, RUN_AT(envc) },
 	{ .name = "limits", .kind = PARAM_STRUCT, .fields = limits_params, RUN_AT(limits) },
 	{ .name = "binds", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(binds) },
+	{ .name = "queue_usec_max", .kind = PARAM_INT, RUN_AT(queue_usec_max) },
 	{ .name = "dry_run", .kind = PARAM_BOOL, RUN_AT(dry_run) },
 	{ .name = NULL },
 };
@@ -89,10 +91,12 @@ static const struct param bind_params[] = {
 	{ .name = NULL },
 };
 
-/* What a Run needs while it runs, and the descriptors until they are on their way. */
+/* What a Run needs while it runs, and the descriptors as long as it may have to wait. */
 struct run {
+	struct admission_request admission; /* first: an admission's run is at its place */
+	struct call *call;
 	struct tenant *tenant;
-	const struct policy_tier *tier;
+	const struct policy_tier *tier; /* of the policy it was planned by */
 	struct plan plan;
 	struct id execution;
 	bool launched;
@@ -211,6 +215,7 @@ static void run_on_started(void *userdata, const struct record *record)
 	struct call *call = userdata;
 	char id[ID_TEXT_BYTES];
 
+	run_fds_close(call->state);
 	id_format(&record->id, id);
 	call_reply_more(call, json_pack("{s:s, s:s, s:o, s:o}", "event", "started", "id", id,
 	                                "execution", encode_record(record), "unenforced",
@@ -246,19 +251,30 @@ static void run_quota(const struct call *call, const struct tn_error *err,
 		*ret = (struct call_quota){
 			.meter = "executions",
 			.limit = limits->executions_max,
-			.used = (int64_t)executions_count(call->context->executions,
-			                                  &run->tenant->row.id),
+			.used = (int64_t)run->tenant->executions_n,
 			.requested = 1,
 		};
 }
 
-static void run_on_refused(void *userdata, const struct tn_error *err)
+/* The last answer to a Run that was not launched. */
+static void run_fail(struct call *call, const struct tn_error *err)
 {
-	struct call *call = userdata;
-
 	if (err->code == TN_QUOTA)
 		run_quota(call, err, &call->quota);
 	call_fail(call, err);
+}
+
+static void run_on_refused(void *userdata, const struct tn_error *why)
+{
+	struct call *call = userdata;
+	struct run *run = call->state;
+	struct tn_error err = *why;
+
+	run->launched = false;
+	if (executions_lack_room(why) &&
+	    admission_refused(call->context->admission, &run->admission, &err) == 0)
+		return;
+	run_fail(call, &err);
 }
 
 static const struct execution_client run_client = {
@@ -269,10 +285,12 @@ static const struct execution_client run_client = {
 
 static void run_abandoned(struct call *call)
 {
-	const struct run *run = call->state;
+	struct run *run = call->state;
 
 	if (run->launched)
 		executions_detach(call->context->executions, &run->execution);
+	else
+		admission_leave(call->context->admission, &run->admission);
 }
 
 static int run_launch(struct call *call, struct run *run, struct tn_error *err)
@@ -298,10 +316,72 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	run->launched = true;
 	call->abandoned = run_abandoned;
 	call_set_executing(call, true);
-	/* tenantd has its own; ours would keep the client's pipes open. */
-	run_fds_close(run);
+	/* tenantd has its own; ours would keep the client's pipes open. But one that may have
+	 * to wait needs them again. */
+	if (run->admission.wait_usec_max <= 0)
+		run_fds_close(run);
 	return 0;
 }
+
+/* What the tenant's tier makes of the request, as policy is now. */
+static int run_plan(struct call *call, struct run *run, struct tn_error *err)
+{
+	const struct run_arguments *arguments = call->arguments;
+	int r = tenants_tier(call->context->tenants, run->tenant, &run->tier, err);
+
+	return r < 0 ? r : plan_resolve(run->tier, &arguments->limits, &run->plan, err);
+}
+
+static int run_check_active(const struct run *run, struct tn_error *err)
+{
+	if (run->tenant->row.status == TENANT_ACTIVE)
+		return 0;
+	return err_refuse(err, TN_STATE, "tenant '%s' is %s", run->tenant->row.name,
+	                  tenant_status_name(run->tenant->row.status));
+}
+
+static struct run *run_of(struct admission_request *request)
+{
+	return (struct run *)(void *)request;
+}
+
+/* Its turn has come. What was true when it asked may not be any more. */
+static int run_on_turn(struct admission_request *request, struct tn_error *err)
+{
+	struct run *run = run_of(request);
+	int r = 0;
+
+	if (request->since == 0)
+		return run_launch(run->call, run, err);
+	r = run_check_active(run, err);
+	if (r == 0)
+		r = run_plan(run->call, run, err);
+	for (uint32_t i = 0; r == 0 && i < run->binds_n; i++)
+		r = plan_bind(run->tier, run->fds[RUN_BINDS + i], run->binds[i].target,
+		              run->binds[i].writable != 0, err);
+	return r < 0 ? r : run_launch(run->call, run, err);
+}
+
+static void run_on_queued(struct admission_request *request, size_t before)
+{
+	struct call *call = run_of(request)->call;
+
+	call->abandoned = run_abandoned;
+	call_set_executing(call, true);
+	call_reply_more(call, json_pack("{s:s, s:I}", "event", "queued", "waiting_before",
+	                                (json_int_t)before));
+}
+
+static void run_on_ended(struct admission_request *request, const struct tn_error *why)
+{
+	run_fail(run_of(request)->call, why);
+}
+
+static const struct admission_client run_admission = {
+	.launch = run_on_turn,
+	.queued = run_on_queued,
+	.ended = run_on_ended,
+};
 
 static int run_reply_plan(struct call *call, const struct run *run, struct tn_error *err)
 {
@@ -329,24 +409,31 @@ static int handle_run(struct call *call, struct tn_error *err)
 		return err_errno(err, "run a command");
 	call->state = run;
 	call->free_state = run_free;
+	run->call = call;
 	r = tenants_get(context->tenants, arguments->tenant, &run->tenant, err);
 	if (r == 0)
-		r = tenants_tier(context->tenants, run->tenant, &run->tier, err);
-	if (r == 0)
-		r = plan_resolve(run->tier, &arguments->limits, &run->plan, err);
+		r = run_plan(call, run, err);
 	if (r < 0)
 		return r;
 	if (arguments->dry_run)
 		return run_reply_plan(call, run, err);
-	if (run->tenant->row.status != TENANT_ACTIVE)
-		return err_refuse(err, TN_STATE, "tenant '%s' is %s", run->tenant->row.name,
-		                  tenant_status_name(run->tenant->row.status));
+	r = run_check_active(run, err);
+	if (r < 0)
+		return r;
 	if (!call->more) {
 		call_fail_service(call, "ExpectedMore", json_object());
 		return 0;
 	}
 	r = run_take_fds(call, run, err);
-	return r < 0 ? r : run_launch(call, run, err);
+	if (r < 0)
+		return r;
+	run->admission.tenant = run->tenant;
+	run->admission.client = &run_admission;
+	run->admission.wait_usec_max = arguments->queue_usec_max;
+	r = admission_enter(context->admission, &run->admission, err);
+	if (r < 0 && err->code == TN_QUOTA)
+		run_quota(call, err, &call->quota);
+	return r;
 }
 
 struct signal_arguments {
