@@ -135,6 +135,7 @@ static void context_on_orphans(void *userdata, uint32_t events)
 		r = journal_add(context->journal, &record, &err);
 		if (r < 0)
 			break;
+		executions_on_lost(context->executions, &record);
 	}
 	if (r < 0)
 		log_event(LOG_ERR, "lost executions could not be recorded",

@@ -25,6 +25,7 @@ struct execution {
 struct executions {
 	struct executions_config config;
 	struct id_table table;
+	struct execution_waiter *waiters;
 };
 
 int executions_new(struct executions **ret, const struct executions_config *config,
@@ -261,6 +262,44 @@ int executions_snapshot(struct executions *executions, const struct id *tenant,
 	return 0;
 }
 
+void executions_await(struct executions *executions, struct execution_waiter *waiter)
+{
+	waiter->next = executions->waiters;
+	executions->waiters = waiter;
+}
+
+void executions_unawait(struct executions *executions, const struct execution_waiter *waiter)
+{
+	struct execution_waiter **slot = &executions->waiters;
+
+	while (*slot != NULL && *slot != waiter)
+		slot = &(*slot)->next;
+	if (*slot != NULL)
+		*slot = waiter->next;
+}
+
+/* Whoever is told may have others wait, so that each search begins anew. */
+static void tell_waiters(struct executions *executions, const struct id *id,
+                         const struct record *record)
+{
+	struct execution_waiter *waiter;
+
+	do {
+		waiter = executions->waiters;
+		while (waiter != NULL && !id_equal(&waiter->id, id))
+			waiter = waiter->next;
+		if (waiter == NULL)
+			return;
+		executions_unawait(executions, waiter);
+		waiter->ended(waiter->userdata, record);
+	} while (true);
+}
+
+void executions_on_lost(struct executions *executions, const struct record *record)
+{
+	tell_waiters(executions, &record->id, record);
+}
+
 bool executions_lack_room(const struct tn_error *refusal)
 {
 	/* The same code with EAGAIN is about tasks_max. */
@@ -272,11 +311,13 @@ static void execution_refused(struct executions *executions, struct execution *e
 {
 	const struct execution_client *client = execution->client;
 	struct tenant *tenant = execution->tenant;
+	struct id id = execution->record.id;
 	void *userdata = execution->userdata;
 
 	execution_drop(executions, execution);
 	if (client != NULL)
 		client->refused(userdata, why);
+	tell_waiters(executions, &id, NULL);
 	executions->config.left(executions->config.userdata, tenant,
 	                        !executions_lack_room(why));
 }
@@ -372,6 +413,7 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	execution_keep(executions, &record);
 	if (client != NULL)
 		client->exited(userdata, &record, why);
+	tell_waiters(executions, &record.id, &record);
 	executions->config.left(executions->config.userdata, tenant, true);
 }
 

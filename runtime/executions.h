@@ -25,6 +25,15 @@ struct execution_client {
 	void (*refused)(void *userdata, const struct tn_error *err);
 };
 
+/* Who waits for an end without having launched; embedded by it, with id and the next two. */
+struct execution_waiter {
+	struct id id;
+	/* Called once. @record is NULL if it was not launched after all. */
+	void (*ended)(void *userdata, const struct record *record);
+	void *userdata;
+	struct execution_waiter *next;
+};
+
 struct executions_config {
 	struct tenants *tenants;
 	struct journal *journal;
@@ -81,6 +90,12 @@ size_t executions_count(struct executions *executions, const struct id *tenant);
  * is the caller's to free. */
 int executions_snapshot(struct executions *executions, const struct id *tenant,
                         struct record **ret, size_t *ret_n, struct tn_error *err);
+
+/* Have @waiter (borrowed) told when the execution ends, or no more. */
+void executions_await(struct executions *executions, struct execution_waiter *waiter);
+void executions_unawait(struct executions *executions, const struct execution_waiter *waiter);
+/* It does not run, which nobody knew: @record is how it is booked. */
+void executions_on_lost(struct executions *executions, const struct record *record);
 
 /* From tenantd. */
 void executions_on_started(struct executions *executions, const struct spec_started *started);

@@ -15,6 +15,7 @@
 #include "args.h"
 #include "client.h"
 #include "record.h"
+#include "streams.h"
 
 #define SIGNALS_KEPT_MAX 16
 
@@ -32,6 +33,9 @@ enum run_state {
 
 struct tn_run {
 	struct varlink *link;
+	struct streams streams;
+	bool too_much; /* it is killed for what it wrote */
+	int64_t waiting_before;
 	enum run_state state;
 	char id[ID_TEXT_BYTES];
 	json_t *last; /* the last reply, which explanation points into */
@@ -74,10 +78,13 @@ static json_t *pack_binds(const struct tn_run_spec *spec)
 
 static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args)
 {
-	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:b}", "tenant",
+	/* Daemons that do not know of waiting are not told unless it is wanted. */
+	json_t *queue = spec->queue_usec_max > 0 ? json_integer(spec->queue_usec_max) : NULL;
+
+	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o*, s:b}", "tenant",
 	                 spec->tenant, "stdin", 0, "stdout", 1, "stderr", 2, "args", 3, "argc",
 	                 args->argc, "envc", args->envc, "limits", pack_limits(&spec->limits),
-	                 "binds", pack_binds(spec), "dry_run", false);
+	                 "binds", pack_binds(spec), "queue_usec_max", queue, "dry_run", false);
 }
 
 static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
@@ -89,24 +96,40 @@ static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
 		if (spec->binds[i].target[0] != '/')
 			return err_refuse(err, TN_INVALID, "bind to '%s': not an absolute path",
 			                  spec->binds[i].target);
+	if (spec->queue_usec_max < 0)
+		return err_refuse(err, TN_INVALID, "the time to wait for a slot is negative");
 	return check_tenant(spec->tenant, err);
 }
 
 static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_error *err)
 {
-	int fds[VARLINK_FDS_MAX] = { spec->stdin_fd, spec->stdout_fd, spec->stderr_fd };
+	int fds[VARLINK_FDS_MAX] = { 0 };
 	struct args args;
 	int r = args_new(spec, &args, err);
 
 	if (r < 0)
 		return r;
+	memcpy(fds, run->streams.theirs, sizeof(run->streams.theirs));
 	fds[3] = args.fd;
 	for (size_t i = 0; i < spec->binds_n; i++)
 		fds[4 + i] = spec->binds[i].fd;
 	r = connection_call_with_fds(run->link, "Run", pack_run(spec, &args), fds,
 	                             4 + spec->binds_n, err);
 	fd_closep(&args.fd);
+	streams_close_theirs(&run->streams);
 	return r;
+}
+
+/* What to poll for may be something else now. */
+static int watch(const struct tn_run *run, struct tn_error *err)
+{
+	return streams_watch(&run->streams, varlink_fd(run->link), varlink_events(run->link),
+	                     err);
+}
+
+void tn_run_spec_init(struct tn_run_spec *spec)
+{
+	*spec = (struct tn_run_spec)TN_RUN_SPEC_INIT;
 }
 
 int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
@@ -120,9 +143,14 @@ int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
 	run = calloc(1, sizeof(*run));
 	if (run == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a run");
-	r = connection_open(client_path(client), &run->link, err);
+	run->waiting_before = TN_ABSENT;
+	r = streams_open(&run->streams, spec, err);
+	if (r == 0)
+		r = connection_open(client_path(client), &run->link, err);
 	if (r == 0)
 		r = ask(run, spec, err);
+	if (r == 0)
+		r = watch(run, err);
 	if (r < 0) {
 		tn_run_free(run);
 		return r;
@@ -138,24 +166,58 @@ struct tn_run *tn_run_free(struct tn_run *run)
 	tn_execution_done(&run->execution);
 	json_decref(run->last);
 	varlink_free(run->link);
+	streams_done(&run->streams);
 	free(run);
 	return NULL;
 }
 
+int tn_run(const struct tn_client *client, const struct tn_run_spec *spec, struct tn_run **ret,
+           struct tn_error *err)
+{
+	struct tn_run *run;
+	int r = tn_run_start(client, spec, &run, err);
+
+	if (r < 0)
+		return r;
+	r = tn_run_wait(run, err);
+	if (r < 0) {
+		tn_run_free(run);
+		return r;
+	}
+	*ret = run;
+	return 0;
+}
+
+static bool captures(const struct tn_run *run)
+{
+	return run->streams.epoll_fd >= 0;
+}
+
 int tn_run_fd(const struct tn_run *run)
 {
-	return varlink_fd(run->link);
+	return captures(run) ? run->streams.epoll_fd : varlink_fd(run->link);
 }
 
 short tn_run_events(const struct tn_run *run)
 {
-	return varlink_events(run->link);
+	return captures(run) ? POLLIN : varlink_events(run->link);
 }
 
 static int send_signal(struct tn_run *run, int signal, struct tn_error *err)
 {
 	return connection_call(run->link, "Signal",
 	                       json_pack("{s:s, s:i}", "id", run->id, "signal", signal),
+	                       CONNECTION_ONEWAY, err);
+}
+
+/* On the run's own connection, so that it reaches the execution while it is ours. */
+static int kill_for_output(struct tn_run *run, struct tn_error *err)
+{
+	if (run->state != RUN_STARTED || run->too_much || !run->streams.kill_on_overflow ||
+	    !streams_overflowed(&run->streams))
+		return 0;
+	run->too_much = true;
+	return connection_call(run->link, "Kill", json_pack("{s:s}", "id", run->id),
 	                       CONNECTION_ONEWAY, err);
 }
 
@@ -172,6 +234,18 @@ static void read_unenforced(struct tn_run *run, const json_t *names)
 		n += (size_t)snprintf(run->unenforced + n, sizeof(run->unenforced) - n, "%s%s",
 		                      n > 0 ? ", " : "", name);
 	}
+}
+
+static int on_queued(struct tn_run *run, const json_t *parameters, struct tn_error *err)
+{
+	const json_t *before = json_object_get(parameters, "waiting_before");
+
+	if (run->state != RUN_ASKED || !json_is_integer(before) ||
+	    json_integer_value(before) < 0)
+		return err_refuse(err, TN_PROTOCOL,
+		                  "the daemon's reply does not tell the turn");
+	run->waiting_before = json_integer_value(before);
+	return TN_RUN_QUEUED;
 }
 
 static int on_started(struct tn_run *run, const json_t *parameters, struct tn_error *err)
@@ -200,8 +274,11 @@ static int on_exited(struct tn_run *run, json_t *parameters, struct tn_error *er
 		return r;
 	run->last = json_incref(parameters);
 	run->explanation = json_string_value(json_object_get(parameters, "explanation"));
+	if (run->too_much && run->execution.reason == TN_REASON_KILLED)
+		run->explanation = "killed because it wrote more than is kept";
 	run->state = RUN_EXITED;
-	return TN_RUN_EXITED;
+	r = streams_finish(&run->streams, err);
+	return r < 0 ? r : TN_RUN_EXITED;
 }
 
 static int on_event(struct tn_run *run, json_t *parameters, bool continues,
@@ -209,6 +286,8 @@ static int on_event(struct tn_run *run, json_t *parameters, bool continues,
 {
 	const char *event = json_string_value(json_object_get(parameters, "event"));
 
+	if (event != NULL && continues && strcmp(event, "queued") == 0)
+		return on_queued(run, parameters, err);
 	if (event != NULL && continues && strcmp(event, "started") == 0)
 		return on_started(run, parameters, err);
 	if (event != NULL && !continues && strcmp(event, "exited") == 0)
@@ -246,7 +325,16 @@ int tn_run_process(struct tn_run *run, struct tn_error *err)
 		return TN_RUN_NOTHING;
 	if (run->state == RUN_FAILED)
 		return err_refuse(err, TN_STATE, "the run has failed");
-	r = next_event(run, err);
+	r = streams_read(&run->streams, err);
+	if (r == 0)
+		r = next_event(run, err);
+	if (r >= 0 && run->state != RUN_EXITED) {
+		int also = kill_for_output(run, err);
+
+		if (also == 0)
+			also = watch(run, err);
+		r = also < 0 ? also : r;
+	}
 	if (r < 0) {
 		run->state = RUN_FAILED;
 		run->quota_refused = err->code == TN_QUOTA;
@@ -270,8 +358,11 @@ int tn_run_wait(struct tn_run *run, struct tn_error *err)
 
 int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err)
 {
-	if (run->state == RUN_STARTED)
-		return send_signal(run, signal, err);
+	if (run->state == RUN_STARTED) {
+		int r = send_signal(run, signal, err);
+
+		return r < 0 ? r : watch(run, err);
+	}
 	if (run->state != RUN_ASKED)
 		return err_set(err, TN_STATE, ESRCH, "the run has ended");
 	if (run->signals_n == SIGNALS_KEPT_MAX)
@@ -284,6 +375,21 @@ int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err)
 const char *tn_run_id(const struct tn_run *run)
 {
 	return run->id[0] != '\0' ? run->id : NULL;
+}
+
+int64_t tn_run_waiting_before(const struct tn_run *run)
+{
+	return run->waiting_before;
+}
+
+const struct tn_output *tn_run_stdout(const struct tn_run *run)
+{
+	return streams_output(&run->streams, STREAM_OUT);
+}
+
+const struct tn_output *tn_run_stderr(const struct tn_run *run)
+{
+	return streams_output(&run->streams, STREAM_ERR);
 }
 
 const struct tn_execution *tn_run_execution(const struct tn_run *run)

@@ -530,6 +530,7 @@ const struct method methods_run[] = {
 	{ "io.tenantd.Run", handle_run, METHOD_FDS, run_params, sizeof(struct run_arguments) },
 	{ "io.tenantd.Signal", handle_signal, METHOD_ASIDE, signal_params,
 	  sizeof(struct signal_arguments) },
-	{ "io.tenantd.Kill", handle_kill, 0, kill_params, sizeof(struct kill_arguments) },
+	{ "io.tenantd.Kill", handle_kill, METHOD_ASIDE, kill_params,
+	  sizeof(struct kill_arguments) },
 	{ .name = NULL },
 };
