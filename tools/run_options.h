@@ -25,6 +25,7 @@ struct run_options {
 	struct tn_run_limits limits;
 	struct run_bind_option binds[TN_RUN_BINDS_MAX];
 	size_t binds_n;
+	int64_t queue_usec_max; /* 0: do not wait for a slot */
 	const char *report;
 	bool dry_run, json, quiet, verbose, help, version;
 };

@@ -13,6 +13,7 @@
  * attempt. When this process dies, its connection goes with it, and so does the run.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -92,19 +93,36 @@ static int forward_signals(struct running *running, struct tn_error *err)
 	return 0;
 }
 
+static void say_queued(const struct running *running)
+{
+	if (running->options->verbose)
+		(void)fprintf(stderr,
+		              "tenant-run: waiting for a slot of %s, %" PRId64 " before\n",
+		              running->options->tenant, tn_run_waiting_before(running->run));
+}
+
+static void say_started(const struct running *running)
+{
+	if (!running->options->quiet && tn_run_unenforced(running->run) != NULL)
+		(void)fprintf(stderr, "tenant-run: this host does not enforce: %s\n",
+		              tn_run_unenforced(running->run));
+	if (running->options->verbose)
+		(void)fprintf(stderr, "tenant-run: %s: started for %s\n",
+		              tn_run_id(running->run), running->options->tenant);
+}
+
 /* Take what the daemon said. 1: the run has ended. */
 static int take_events(struct running *running, struct tn_error *err)
 {
 	int r;
 
-	while ((r = tn_run_process(running->run, err)) == TN_RUN_STARTED) {
+	while ((r = tn_run_process(running->run, err)) > TN_RUN_NOTHING && r != TN_RUN_EXITED) {
+		if (r == TN_RUN_QUEUED)
+			say_queued(running);
+		if (r != TN_RUN_STARTED)
+			continue;
 		running->started = true;
-		if (!running->options->quiet && tn_run_unenforced(running->run) != NULL)
-			(void)fprintf(stderr, "tenant-run: this host does not enforce: %s\n",
-			              tn_run_unenforced(running->run));
-		if (running->options->verbose)
-			(void)fprintf(stderr, "tenant-run: %s: started for %s\n",
-			              tn_run_id(running->run), running->options->tenant);
+		say_started(running);
 	}
 	return r == TN_RUN_EXITED ? 1 : r;
 }
@@ -161,6 +179,7 @@ static int start(struct running *running, const struct tn_client *client, struct
 	spec.env = (const char *const *)options->env;
 	spec.workdir = options->workdir;
 	spec.limits = options->limits;
+	spec.queue_usec_max = options->queue_usec_max;
 	spec.binds = binds;
 	for (size_t i = 0; r == 0 && i < options->binds_n; i++) {
 		r = open_bind(&options->binds[i], &binds[i], &targets[i], err);
