@@ -174,11 +174,12 @@ struct tn_run *tn_run_free(struct tn_run *run)
 int tn_run(const struct tn_client *client, const struct tn_run_spec *spec, struct tn_run **ret,
            struct tn_error *err)
 {
-	struct tn_run *run;
+	struct tn_run *run = NULL;
 	int r = tn_run_start(client, spec, &run, err);
 
 	if (r < 0)
 		return r;
+	assert(run != NULL);
 	r = tn_run_wait(run, err);
 	if (r < 0) {
 		tn_run_free(run);
@@ -200,7 +201,9 @@ int tn_run_fd(const struct tn_run *run)
 
 short tn_run_events(const struct tn_run *run)
 {
-	return captures(run) ? POLLIN : varlink_events(run->link);
+	if (captures(run))
+		return POLLIN;
+	return varlink_events(run->link);
 }
 
 static int send_signal(struct tn_run *run, int signal, struct tn_error *err)

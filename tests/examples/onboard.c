@@ -99,7 +99,7 @@ static int onboard(struct tn_client *client, char *name, const char *tier, struc
 		return r;
 	printf("%s (%s) of tier %s lives in %s\n", tenant.name, tenant.id, tenant.tier,
 	       tenant.cgroup);
-	fflush(stdout); /* before the command writes there */
+	(void)fflush(stdout); /* before the command writes there */
 	tn_tenant_done(&tenant);
 
 	r = greet(client, name, err);

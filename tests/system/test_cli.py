@@ -28,7 +28,7 @@ OPTIONS = {
     "doctor": ("--config", "--json"),
 }
 RUN_OPTIONS = ("--env", "--workdir", "--memory", "--cpus", "--pids", "--timeout", "--kill-after",
-               "--bind", "--report", "--dry-run", "--json", "--quiet", "--verbose", "--socket",
+               "--queue", "--bind", "--report", "--dry-run", "--json", "--quiet", "--verbose", "--socket",
                "--help", "--version")
 TENANT_KEYS = {"id", "name", "display_name", "status", "tier", "metadata", "settings", "version",
                "created_at", "updated_at", "policy_hash", "cgroup", "uid_first", "uid_count",
