@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <base/clock.h>
@@ -29,10 +30,22 @@ struct admission {
 	int64_t timer_at; /* INT64_MAX: not armed */
 	struct queue *queues;
 	size_t n;
+	size_t max;
 	uint64_t turns;
 };
 
 static void admission_on_timer(void *userdata, uint32_t events);
+
+/* All that wait may hold half of the descriptors that there are. */
+static size_t requests_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    limit.rlim_cur / 2 / SPEC_FDS_MAX >= ADMISSION_MAX)
+		return ADMISSION_MAX;
+	return (size_t)limit.rlim_cur / 2 / SPEC_FDS_MAX;
+}
 
 int admission_new(struct admission **ret, struct loop *loop, struct tenants *tenants,
                   struct tn_error *err)
@@ -44,6 +57,7 @@ int admission_new(struct admission **ret, struct loop *loop, struct tenants *ten
 		return err_errno(err, "allocate the queues");
 	admission->tenants = tenants;
 	admission->timer_at = INT64_MAX;
+	admission->max = requests_max();
 	r = loop_timer(loop, (struct loop_handler){ admission_on_timer, admission },
 	               &admission->timer, err);
 	if (r < 0) {
@@ -203,7 +217,7 @@ static int wait_in_queue(struct admission *admission, struct admission_request *
 	bool first_time = request->since == 0;
 	size_t before;
 
-	if (admission->n >= ADMISSION_MAX ||
+	if (admission->n >= admission->max ||
 	    (queue != NULL && queue->n >= ADMISSION_TENANT_MAX))
 		return refuse_crowd(admission, request->tenant, err);
 	if (queue == NULL) {

@@ -19,7 +19,7 @@
 #include "tenants.h"
 
 #define ADMISSION_TENANT_MAX 128 /* waiting for one tenant */
-#define ADMISSION_MAX        512 /* for all */
+#define ADMISSION_MAX        512 /* for all; fewer where RLIMIT_NOFILE is low */
 
 struct admission;
 struct admission_request;

@@ -29,6 +29,17 @@ static void set_up(void)
 	}
 }
 
+static void set_up_with_descriptors(rlim_t n)
+{
+	struct rlimit limit;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_leq(n, limit.rlim_max);
+	limit.rlim_cur = n;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	set_up();
+}
+
 static void tear_down(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(full); i++)
@@ -310,15 +321,12 @@ Test(queue, sends_those_away_whose_tenant_is_suspended, .init = set_up, .fini = 
 	cr_expect(rig_silent(&rig));
 }
 
-Test(queue, is_bounded, .init = set_up, .fini = tear_down)
+Test(queue, is_bounded_for_a_tenant, .fini = tear_down)
 {
 	static struct varlink *links[ADMISSION_TENANT_MAX];
-	struct rlimit limit;
 	struct varlink *link;
 
-	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	limit.rlim_cur = limit.rlim_max;
-	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	set_up_with_descriptors(2UL * SPEC_FDS_MAX * ADMISSION_MAX);
 	for (int i = 0; i < ADMISSION_TENANT_MAX; i++)
 		links[i] = wait_behind(i, LONG_USEC);
 	link = ask(LONG_USEC);
@@ -329,6 +337,21 @@ Test(queue, is_bounded, .init = set_up, .fini = tear_down)
 	for (int i = 0; i < ADMISSION_TENANT_MAX; i++)
 		rig_turn(&rig);
 	cr_expect_eq(admission_count(rig.context->admission, NULL), 0);
+}
+
+Test(queue, is_bounded_by_the_descriptors_there_are, .fini = tear_down)
+{
+	struct varlink *links[8];
+	struct varlink *link;
+
+	set_up_with_descriptors(2UL * SPEC_FDS_MAX * ARRAY_LEN(links));
+	for (size_t i = 0; i < ARRAY_LEN(links); i++)
+		links[i] = wait_behind((int64_t)i, LONG_USEC);
+	link = ask(LONG_USEC);
+	expect_error(link, "io.tenantd.QuotaExceeded", "(8 of all tenants) wait already");
+	(void)varlink_free(link);
+	for (size_t i = 0; i < ARRAY_LEN(links); i++)
+		(void)varlink_free(links[i]);
 }
 
 Test(queue, ends_with_the_controller, .init = set_up, .fini = tear_down)
