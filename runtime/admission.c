@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "admission.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -256,7 +257,7 @@ int admission_refused(struct admission *admission, struct admission_request *req
                       struct tn_error *err)
 {
 	if (request->wait_usec_max <= 0)
-		return -err->sys_errno;
+		return -EDQUOT;
 	if (request->since != 0 && clock_usec(CLOCK_MONOTONIC) >= deadline_of(request))
 		return refuse_late(admission, request, err);
 	return wait_in_queue(admission, request, true, err);

@@ -186,7 +186,11 @@ TN_API const char *tn_run_unenforced(const struct tn_run *run);
 /** What refused the run, if that failed with TN_QUOTA; else NULL. Of tn_run_start() only. */
 TN_API const struct tn_quota_error *tn_run_quota_error(const struct tn_run *run);
 
-/** What a run of @spec would get. Nothing is run; only tenant, limits and env count. */
+/**
+ * What a run of @spec would get. Nothing is run; only tenant and limits count.
+ *
+ * @ret  Receives the plan; release it with tn_plan_done().
+ */
 TN_API int tn_run_plan(struct tn_client *client, const struct tn_run_spec *spec,
                        struct tn_plan *ret, struct tn_error *err);
 TN_API int tn_run_plan_start(struct tn_client *client, const struct tn_run_spec *spec,

@@ -46,8 +46,8 @@ static int verdict(const struct tn_run *run, const struct task *task)
 	} else if (!matches(tn_run_stdout(run), task->expected)) {
 		printf("rejected: wrote '%s'\n", tn_run_stdout(run)->bytes);
 	} else {
-		printf("accepted in %" PRId64 " ms with at most %" PRId64 " MiB\n",
-		       execution->wall_usec / 1000, (execution->memory_peak_bytes >> 20) + 1);
+		printf("accepted in %" PRId64 " ms, with %" PRId64 " ms of CPU time\n",
+		       execution->wall_usec / 1000, execution->cpu_usec / 1000);
 		return 0;
 	}
 	return 1;
