@@ -323,7 +323,10 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	return 0;
 }
 
-/* What the tenant's tier makes of the request, as policy is now. */
+/*
+ * What the tenant's tier makes of the request, as policy is now. Done again when the turn of
+ * one that waited has come, so that everything that parameters make of the plan belongs here.
+ */
 static int run_plan(struct call *call, struct run *run, struct tn_error *err)
 {
 	const struct run_arguments *arguments = call->arguments;

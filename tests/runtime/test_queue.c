@@ -2,6 +2,7 @@
 /* Runs that wait for one of the tenant's executions_max, which is 2 here. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -147,6 +148,49 @@ Test(queue, does_not_make_a_run_wait_for_which_there_is_room)
 	rig_take(&rig, SPEC_LAUNCH, &launch);
 	expect_started(link, &launch);
 	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+/* All that a run is asked for with. */
+static json_t *options(int64_t queue_usec_max)
+{
+	return json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:I}", "limits", "memory_max_bytes",
+	                 8 << 20, "cpu_quota_usec", 10000, "tasks_max", 7, "runtime_usec_max",
+	                 5000000, "kill_after_usec", 0, "queue_usec_max",
+	                 (json_int_t)queue_usec_max);
+}
+
+/* What names the attempt is not compared; of the environment, that is within. */
+static void expect_alike(union rig_message *a, union rig_message *b)
+{
+	const size_t tail = offsetof(struct spec_launch, binds);
+
+	a->launch.head.serial = b->launch.head.serial = 0;
+	a->launch.execution = b->launch.execution = (struct id){ 0 };
+	cr_expect_eq(memcmp(a, b, offsetof(struct spec_launch, env)), 0);
+	cr_expect_eq(memcmp((char *)a + tail, (char *)b + tail, sizeof(a->launch) - tail), 0);
+}
+
+Test(queue, launches_later_what_it_would_have_launched_at_once)
+{
+	static union rig_message at_once, later, other;
+	struct varlink *links[3] = { NULL };
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	for (int i = 0; i < 3; i++)
+		links[i] = rig_connect(&rig);
+	rig_run(&rig, links[0], "acme", options(0));
+	rig_take(&rig, SPEC_LAUNCH, &at_once);
+	expect_started(links[0], &at_once);
+	rig_run_started(&rig, links[1], "acme", &other);
+	rig_run(&rig, links[2], "acme", options(LONG_USEC));
+	json_decref(rig_answer(&rig, links[2]));
+	replace(&other, &later);
+	cr_expect_eq(later.launch.limits.tasks_max, 7);
+	expect_alike(&at_once, &later);
+	for (int i = 0; i < 3; i++)
+		(void)varlink_free(links[i]);
 	rig_done(&rig);
 }
 
