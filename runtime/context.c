@@ -95,6 +95,13 @@ static void context_on_settled(void *userdata, const struct record *record)
 	executions_settled(context->executions, record);
 }
 
+static void context_on_left(void *userdata, struct tenant *tenant, bool room)
+{
+	struct context *context = userdata;
+
+	admission_on_left(context->admission, tenant, room);
+}
+
 static const struct journal_handlers journal_handlers = {
 	.sample = context_on_sample,
 	.settled = context_on_settled,
@@ -128,6 +135,7 @@ static void context_on_orphans(void *userdata, uint32_t events)
 		r = journal_add(context->journal, &record, &err);
 		if (r < 0)
 			break;
+		executions_on_lost(context->executions, &record);
 	}
 	if (r < 0)
 		log_event(LOG_ERR, "lost executions could not be recorded",
@@ -165,9 +173,12 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		                err);
 	if (r == 0)
 		r = executions_new(&context->executions,
-		                   &(struct executions_config){
-					   context->tenants, context->journal, context->link },
+		                   &(struct executions_config){ context->tenants,
+		                                                context->journal, context->link,
+		                                                context_on_left, context },
 		                   err);
+	if (r == 0)
+		r = admission_new(&context->admission, context->loop, context->tenants, err);
 	if (r == 0)
 		r = loop_timer(context->loop,
 		               (struct loop_handler){ context_on_orphans, context },
@@ -218,6 +229,8 @@ struct context *context_free(struct context *context)
 	if (context->journal != NULL && journal_commit(context->journal, NULL, &err) == 0)
 		(void)context->store->ops->sync(context->store, &err);
 	context->server = server_free(context->server);
+	/* Those who waited went with their connections. */
+	context->admission = admission_free(context->admission);
 	context->link = supervisor_link_free(context->link);
 	context->journal = journal_free(context->journal);
 	context->executions = executions_free(context->executions);
@@ -232,11 +245,24 @@ struct context *context_free(struct context *context)
 	return NULL;
 }
 
+/* The kernel has the new limits: who waited for the old ones may have room. */
+static void context_on_reapplied(void *userdata, size_t failed_n)
+{
+	struct context *context = userdata;
+
+	if (context->admission != NULL)
+		admission_reconsider(context->admission, NULL);
+	if (context->reloaded != NULL)
+		context->reloaded(context->reloaded_userdata, failed_n);
+}
+
 int context_reload(struct context *context, tenants_reapplied_fn *done, void *userdata,
                    struct tn_error *err)
 {
 	struct policy *policy;
 	struct policy *before = context->policy;
+	tenants_reapplied_fn *done_before = context->reloaded;
+	void *userdata_before = context->reloaded_userdata;
 	int r = policy_load(context->policy_dir, &policy, err);
 
 	if (r < 0)
@@ -244,10 +270,15 @@ int context_reload(struct context *context, tenants_reapplied_fn *done, void *us
 	r = tenants_check_policy(context->tenants, policy, err);
 	if (r == 0) {
 		context->policy = policy;
-		r = tenants_set_policy(context->tenants, policy, done, userdata, err);
+		context->reloaded = done;
+		context->reloaded_userdata = userdata;
+		r = tenants_set_policy(context->tenants, policy, context_on_reapplied, context,
+		                       err);
 	}
 	if (r < 0) {
 		context->policy = before;
+		context->reloaded = done_before;
+		context->reloaded_userdata = userdata_before;
 		(void)policy_free(policy);
 		return r;
 	}

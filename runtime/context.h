@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include "admission.h"
 #include "executions.h"
 #include "usage.h"
 
@@ -45,9 +46,12 @@ struct context {
 	struct journal *journal;
 	struct tenants *tenants;
 	struct executions *executions;
+	struct admission *admission;
 	struct usage_source usage;
 	struct server *server; /* NULL until tenantd has greeted */
 	struct loop_source *orphans_timer;
+	tenants_reapplied_fn *reloaded; /* of the reload that is under way */
+	void *reloaded_userdata;
 };
 
 int context_new(struct context **ret, struct loop *loop, const struct context_config *config,

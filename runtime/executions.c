@@ -25,6 +25,7 @@ struct execution {
 struct executions {
 	struct executions_config config;
 	struct id_table table;
+	struct execution_waiter *waiters;
 };
 
 int executions_new(struct executions **ret, const struct executions_config *config,
@@ -73,6 +74,7 @@ static int execution_add(struct executions *executions, const struct id *id,
 	(void)snprintf(execution->record.tenant_name, sizeof(execution->record.tenant_name),
 	               "%s", tenant->row.name);
 	execution->tenant = tenant;
+	tenant->executions_n++;
 	execution->node.id = *id;
 	id_table_add(&executions->table, &execution->node);
 	*ret = execution;
@@ -81,6 +83,7 @@ static int execution_add(struct executions *executions, const struct id *id,
 
 static void execution_drop(struct executions *executions, struct execution *execution)
 {
+	execution->tenant->executions_n--;
 	id_table_remove(&executions->table, &execution->node);
 	free(execution);
 }
@@ -206,7 +209,7 @@ int executions_kill_all(struct executions *executions, const struct tenant *tena
 		                  .whole_tenant = 1,
 		                  .why = SPEC_KILL_ADMIN };
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_KILL, &kill);
-	size_t n = executions_count(executions, &tenant->row.id);
+	size_t n = tenant->executions_n;
 	int r;
 
 	/* tenantd knows no slot of a tenant that was never applied, and nothing runs there. */
@@ -268,15 +271,64 @@ int executions_snapshot(struct executions *executions, const struct id *tenant,
 	return 0;
 }
 
+void executions_await(struct executions *executions, struct execution_waiter *waiter)
+{
+	waiter->next = executions->waiters;
+	executions->waiters = waiter;
+}
+
+void executions_unawait(struct executions *executions, const struct execution_waiter *waiter)
+{
+	struct execution_waiter **slot = &executions->waiters;
+
+	while (*slot != NULL && *slot != waiter)
+		slot = &(*slot)->next;
+	if (*slot != NULL)
+		*slot = waiter->next;
+}
+
+/* Whoever is told may have others wait, so that each search begins anew. */
+static void tell_waiters(struct executions *executions, const struct id *id,
+                         const struct record *record)
+{
+	struct execution_waiter *waiter;
+
+	do {
+		waiter = executions->waiters;
+		while (waiter != NULL && !id_equal(&waiter->id, id))
+			waiter = waiter->next;
+		if (waiter == NULL)
+			return;
+		executions_unawait(executions, waiter);
+		waiter->ended(waiter->userdata, record);
+	} while (true);
+}
+
+void executions_on_lost(struct executions *executions, const struct record *record)
+{
+	tell_waiters(executions, &record->id, record);
+}
+
+bool executions_lack_room(const struct tn_error *refusal)
+{
+	/* The same code with EAGAIN is about tasks_max. */
+	return refusal->code == TN_QUOTA && refusal->sys_errno != EAGAIN;
+}
+
 static void execution_refused(struct executions *executions, struct execution *execution,
                               const struct tn_error *why)
 {
 	const struct execution_client *client = execution->client;
+	struct tenant *tenant = execution->tenant;
+	struct id id = execution->record.id;
 	void *userdata = execution->userdata;
 
 	execution_drop(executions, execution);
 	if (client != NULL)
 		client->refused(userdata, why);
+	tell_waiters(executions, &id, NULL);
+	executions->config.left(executions->config.userdata, tenant,
+	                        !executions_lack_room(why));
 }
 
 /* An execution that was launched before this controller began. */
@@ -353,6 +405,7 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	struct execution *execution = execution_find(executions, &exited->execution);
 	char why[OUTCOME_TEXT_BYTES_MAX];
 	const struct execution_client *client;
+	struct tenant *tenant;
 	struct record record;
 	void *userdata;
 
@@ -364,11 +417,14 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	outcome_record(exited, &record);
 	outcome_explain(exited, &record, execution->planned ? &execution->plan : NULL, why);
 	client = execution->client;
+	tenant = execution->tenant;
 	userdata = execution->userdata;
 	execution_drop(executions, execution);
 	execution_keep(executions, &record);
 	if (client != NULL)
 		client->exited(userdata, &record, why);
+	tell_waiters(executions, &record.id, &record);
+	executions->config.left(executions->config.userdata, tenant, true);
 }
 
 void executions_settled(struct executions *executions, const struct record *record)

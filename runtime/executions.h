@@ -26,10 +26,23 @@ struct execution_client {
 	void (*refused)(void *userdata, const struct tn_error *err);
 };
 
+/* Who waits for an end without having launched; embedded by it, with id and the next two. */
+struct execution_waiter {
+	struct id id;
+	/* Called once. @record is NULL if it was not launched after all. */
+	void (*ended)(void *userdata, const struct record *record);
+	void *userdata;
+	struct execution_waiter *next;
+};
+
 struct executions_config {
 	struct tenants *tenants;
 	struct journal *journal;
 	struct supervisor_link *link;
+	/* One of @tenant's has ended or was refused, and whoever waited has been told. @room:
+	 * it had a cgroup, which is free for another now. */
+	void (*left)(void *userdata, struct tenant *tenant, bool room);
+	void *userdata;
 };
 
 struct execution_request {
@@ -71,6 +84,9 @@ int executions_kill(struct executions *executions, const struct id *id, struct t
 int executions_kill_all(struct executions *executions, const struct tenant *tenant,
                         struct tn_error *err);
 
+/* Whether a launch was refused because executions_max are there, and not by another limit. */
+bool executions_lack_room(const struct tn_error *refusal);
+
 bool executions_runs(struct executions *executions, const struct id *id);
 
 /* Those of @tenant, or all if it is NULL. */
@@ -80,6 +96,12 @@ size_t executions_count(struct executions *executions, const struct id *tenant);
  * is the caller's to free. */
 int executions_snapshot(struct executions *executions, const struct id *tenant,
                         struct record **ret, size_t *ret_n, struct tn_error *err);
+
+/* Have @waiter (borrowed) told when the execution ends, or no more. */
+void executions_await(struct executions *executions, struct execution_waiter *waiter);
+void executions_unawait(struct executions *executions, const struct execution_waiter *waiter);
+/* It does not run, which nobody knew: @record is how it is booked. */
+void executions_on_lost(struct executions *executions, const struct record *record);
 
 /* From tenantd. */
 /* @terminal: borrowed, or FD_NONE. */

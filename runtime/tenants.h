@@ -23,7 +23,8 @@ struct tenants;
 
 struct tenant {
 	struct tenant_row row;
-	bool applied; /* tenantd has been sent its present limits on this channel */
+	bool applied;        /* tenantd has been sent its present limits on this channel */
+	size_t executions_n; /* launched and not ended, as far as executions.c knows */
 };
 
 /* @tenant is NULL on failure, and @err says why. */

@@ -125,7 +125,7 @@ static int print_usage_json(struct ctl *ctl, struct tn_usage_query *query, struc
 
 	query->each = usage_as_json;
 	query->userdata = &json;
-	r = tn_usage_get(ctl->client, query, &usage, err);
+	r = tn_usage(ctl->client, query, &usage, err);
 	if (r < 0)
 		return r;
 	begin_usage(&json);
@@ -201,7 +201,7 @@ int cmd_usage(struct ctl *ctl, struct tn_error *err)
 	table_init(&table, columns, ARRAY_LEN(columns));
 	query.each = as_row;
 	query.userdata = &table;
-	r = tn_usage_get(ctl->client, &query, &usage, err);
+	r = tn_usage(ctl->client, &query, &usage, err);
 	if (r == 0) {
 		print_totals(&usage);
 		r = print_table(&table, err);

@@ -131,6 +131,8 @@ static const struct option_row rows[] = {
 	  "after a timeout, this long from TERM to KILL;\n"
 	  "10s unless told, and at most",
 	  OPTION_NUMBER, AT(limits.kill_after_usec), units_duration_parse, NULL },
+	{ 0, "queue", "DURATION", "wait this long, in order, if executions_max are there",
+	  OPTION_NUMBER, AT(queue_usec_max), units_duration_parse, NULL },
 	{ 0, "bind", "SRC[:DST[:rw]]",
 	  "show a file or directory of yours, read-only unless :rw;\n"
 	  "the tier has to allow it, and DST (or else SRC) to lie below\n"
@@ -157,7 +159,7 @@ static const struct option_row rows[] = {
 	  AT(json), NULL, NULL },
 	{ 'q', "quiet", NULL, "do not say why it was ended", OPTION_FLAG, AT(quiet), NULL,
 	  NULL },
-	{ 'v', "verbose", NULL, "say when it starts, and what it used", OPTION_FLAG,
+	{ 'v', "verbose", NULL, "say when it waits and starts, and what it used", OPTION_FLAG,
 	  AT(verbose), NULL, NULL },
 	{ 0, "socket", "PATH", "tenantd's socket; " TN_SOCKET_PATH " unless told", OPTION_TEXT,
 	  AT(socket), NULL, NULL },

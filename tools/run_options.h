@@ -33,6 +33,7 @@ struct run_options {
 	struct tn_run_tmpfs tmpfs[TN_RUN_TMPFS_MAX]; /* the targets are owned */
 	size_t tmpfs_n;
 	bool read_only, no_init;
+	int64_t queue_usec_max; /* 0: do not wait for a slot */
 	const char *report;
 	int64_t status_fd; /* or TN_ABSENT */
 	bool interactive;  /* accepted; input is passed on in any case */

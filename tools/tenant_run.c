@@ -16,6 +16,7 @@
  * attempt. When this process dies, its connection goes with it, and so does the run.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -159,13 +160,24 @@ static int on_started(struct running *running, struct tn_error *err)
 	return start_relay(running, err);
 }
 
+static void say_queued(const struct running *running)
+{
+	if (running->options->verbose)
+		(void)fprintf(stderr,
+		              "tenant-run: waiting for a slot of %s, %" PRId64 " before\n",
+		              running->options->tenant, tn_run_waiting_before(running->run));
+}
+
 /* Take what the daemon said. 1: the run has ended. */
 static int take_events(struct running *running, struct tn_error *err)
 {
 	int r;
 
-	while ((r = tn_run_process(running->run, err)) == TN_RUN_STARTED) {
-		r = on_started(running, err);
+	while ((r = tn_run_process(running->run, err)) > TN_RUN_NOTHING && r != TN_RUN_EXITED) {
+		if (r == TN_RUN_QUEUED)
+			say_queued(running);
+		if (r == TN_RUN_STARTED)
+			r = on_started(running, err);
 		if (r < 0)
 			return r;
 	}
@@ -290,6 +302,7 @@ static int start(struct running *running, const struct tn_client *client, struct
 	spec.workdir = options->workdir;
 	spec.tty = options->tty;
 	terminal_size(&spec.tty_rows, &spec.tty_cols);
+	spec.queue_usec_max = options->queue_usec_max;
 	spec.binds = binds;
 	for (size_t i = 0; r == 0 && i < options->binds_n; i++) {
 		r = open_bind(&options->binds[i], &binds[i], &targets[i], err);

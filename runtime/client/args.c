@@ -2,18 +2,11 @@
 #include "args.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include <base/fd.h>
-#include <base/io.h>
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
-
-#define ARGS_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#include "memfd.h"
 
 /* The strings, measured before anything is allocated. */
 static int measure(const char *what, const char *const *strings, size_t *total, int *ret_n,
@@ -66,25 +59,6 @@ static char *append(char *p, const char *const *strings)
 	return p;
 }
 
-static int memfd_sealed(const void *bytes, size_t n, struct tn_error *err)
-{
-	cleanup_fd int fd = memfd_create("tenant-args",
-	                                 MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-	int r;
-
-	/* Before Linux 6.3 it cannot be asked not to be executable. */
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("tenant-args", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return err_errno(err, "make a memfd for the arguments: %s", strerror(errno));
-	r = io_write_all(fd, bytes, n);
-	if (r < 0)
-		return err_set(err, TN_SYSTEM, -r, "write the arguments: %s", strerror(-r));
-	if (fcntl(fd, F_ADD_SEALS, ARGS_SEALS) < 0)
-		return err_errno(err, "seal the arguments: %s", strerror(errno));
-	return fd_take(&fd);
-}
-
 int args_new(const struct tn_run_spec *spec, struct args *ret, struct tn_error *err)
 {
 	const char *const workdir[] = { spec->workdir != NULL ? spec->workdir : "", NULL };
@@ -107,7 +81,7 @@ int args_new(const struct tn_run_spec *spec, struct args *ret, struct tn_error *
 	if (bytes == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "copy the arguments");
 	(void)append(append(append(bytes, spec->argv), spec->env), workdir);
-	args.fd = memfd_sealed(bytes, total, err);
+	args.fd = memfd_sealed("tenant-args", bytes, total, err);
 	if (args.fd < 0)
 		return args.fd;
 	*ret = args;

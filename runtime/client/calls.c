@@ -185,8 +185,8 @@ static int on_usage(struct call *call, json_t *parameters, struct tn_error *err)
 	return client_on_record(call, parameters, err);
 }
 
-int tn_usage_get_start(struct tn_client *client, const struct tn_usage_query *query,
-                       struct tn_usage *ret, struct tn_error *err)
+int tn_usage_start(struct tn_client *client, const struct tn_usage_query *query,
+                   struct tn_usage *ret, struct tn_error *err)
 {
 	struct call call = CALL_FOR(on_usage, tn_usage, ret);
 	int r = check_tenant(query->tenant, err);
@@ -202,10 +202,10 @@ int tn_usage_get_start(struct tn_client *client, const struct tn_usage_query *qu
 	                    CONNECTION_MORE, &call, err);
 }
 
-int tn_usage_get(struct tn_client *client, const struct tn_usage_query *query,
-                 struct tn_usage *ret, struct tn_error *err)
+int tn_usage(struct tn_client *client, const struct tn_usage_query *query, struct tn_usage *ret,
+             struct tn_error *err)
 {
-	return client_finish(client, tn_usage_get_start(client, query, ret, err), err);
+	return client_finish(client, tn_usage_start(client, query, ret, err), err);
 }
 
 static int on_killed(struct call *call, json_t *parameters, struct tn_error *err)
@@ -241,6 +241,35 @@ int tn_kill(struct tn_client *client, const char *id, const char *tenant, int64_
             struct tn_error *err)
 {
 	return client_finish(client, tn_kill_start(client, id, tenant, ret_killed, err), err);
+}
+
+static int on_waited(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	json_t *json = member(parameters, "execution");
+
+	if (json == NULL)
+		return no_member("execution", err);
+	return client_on_record(call, json, err);
+}
+
+int tn_wait_start(struct tn_client *client, const char *id, struct tn_execution *ret,
+                  struct tn_error *err)
+{
+	struct call call = CALL_FOR(on_waited, tn_execution, ret);
+	int r = id != NULL ? check_id(id, err)
+	                   : err_refuse(err, TN_INVALID, "no execution to wait for");
+
+	if (r < 0)
+		return r;
+	call.patient = true;
+	return client_start(client, "Wait", json_pack("{s:s}", "id", id), CONNECTION_ONE, &call,
+	                    err);
+}
+
+int tn_wait(struct tn_client *client, const char *id, struct tn_execution *ret,
+            struct tn_error *err)
+{
+	return client_finish(client, tn_wait_start(client, id, ret, err), err);
 }
 
 int tn_policy_reload_start(struct tn_client *client, struct tn_policy *ret,

@@ -208,7 +208,7 @@ int tn_client_process(struct tn_client *client, struct tn_error *err)
 	return r;
 }
 
-/* Wait for the connection until @deadline on CLOCK_MONOTONIC. */
+/* Wait for the connection until @deadline on CLOCK_MONOTONIC, or for ever. */
 static int wait_until(const struct tn_client *client, int64_t deadline, struct tn_error *err)
 {
 	struct pollfd pollfd = { .fd = tn_client_fd(client),
@@ -223,7 +223,7 @@ static int wait_until(const struct tn_client *client, int64_t deadline, struct t
 		.tv_sec = left / CLOCK_USEC_PER_SEC,
 		.tv_nsec = left % CLOCK_USEC_PER_SEC * CLOCK_NSEC_PER_USEC,
 	};
-	r = ppoll(&pollfd, 1, &timeout, NULL);
+	r = ppoll(&pollfd, 1, client->call.patient ? NULL : &timeout, NULL);
 	if (r == 0)
 		return err_set(err, TN_UNREACHABLE, ETIMEDOUT, "tenantd does not answer");
 	if (r < 0 && errno != EINTR)

@@ -24,7 +24,8 @@ typedef int call_reply_fn(struct call *call, json_t *parameters, struct tn_error
 
 struct call {
 	call_reply_fn *on_reply;
-	bool more; /* set by client_start() */
+	bool more;    /* set by client_start() */
+	bool patient; /* the answer may take for ever */
 	/* What the caller gave; each call uses the members it needs. */
 	void *ret;
 	const struct tn_field *ret_fields; /* if *ret is a record: how it is read */

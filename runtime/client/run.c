@@ -16,6 +16,7 @@
 #include "args.h"
 #include "client.h"
 #include "record.h"
+#include "streams.h"
 
 #define SIGNALS_KEPT_MAX 16
 
@@ -33,6 +34,9 @@ enum run_state {
 
 struct tn_run {
 	struct varlink *link;
+	struct streams streams;
+	bool too_much; /* it is killed for what it wrote */
+	int64_t waiting_before;
 	enum run_state state;
 	char id[ID_TEXT_BYTES];
 	json_t *last; /* the last reply, which explanation points into */
@@ -115,15 +119,17 @@ static json_t *add_options(json_t *parameters, const struct tn_run_spec *spec)
 
 static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args)
 {
+	/* Daemons that do not know of waiting are not told unless it is wanted. */
+	json_t *queue = spec->queue_usec_max > 0 ? json_integer(spec->queue_usec_max) : NULL;
 	json_t *run = spec->tty ? json_pack("{s:s, s:{s:i, s:i}}", "tenant", spec->tenant,
 	                                    "terminal", "rows", spec->tty_rows, "cols",
 	                                    spec->tty_cols)
 	                        : json_pack("{s:s, s:i, s:i, s:i}", "tenant", spec->tenant,
 	                                    "stdin", 0, "stdout", 1, "stderr", 2);
-	json_t *rest = json_pack("{s:i, s:i, s:i, s:o, s:o, s:b}", "args", stdio_n(spec),
+	json_t *rest = json_pack("{s:i, s:i, s:i, s:o, s:o, s:o*, s:b}", "args", stdio_n(spec),
 	                         "argc", args->argc, "envc", args->envc, "limits",
 	                         pack_limits(&spec->limits), "binds", pack_binds(spec),
-	                         "dry_run", false);
+	                         "queue_usec_max", queue, "dry_run", false);
 
 	if (json_object_update(run, rest) < 0) {
 		json_decref(run);
@@ -164,25 +170,43 @@ static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
 		if (spec->binds[i].target[0] != '/')
 			return err_refuse(err, TN_INVALID, "bind to '%s': not an absolute path",
 			                  spec->binds[i].target);
+	if (spec->tty && spec->capture != NULL)
+		return err_refuse(err, TN_INVALID, "what a terminal says is not captured");
+	if (spec->queue_usec_max < 0)
+		return err_refuse(err, TN_INVALID, "the time to wait for a slot is negative");
 	return check_options(spec, err);
 }
 
 static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_error *err)
 {
-	int fds[VARLINK_FDS_MAX] = { spec->stdin_fd, spec->stdout_fd, spec->stderr_fd };
 	const size_t at = (size_t)stdio_n(spec);
+	int fds[VARLINK_FDS_MAX] = { 0 };
 	struct args args;
 	int r = args_new(spec, &args, err);
 
 	if (r < 0)
 		return r;
+	memcpy(fds, run->streams.theirs, at * sizeof(fds[0]));
 	fds[at] = args.fd;
 	for (size_t i = 0; i < spec->binds_n; i++)
 		fds[at + 1 + i] = spec->binds[i].fd;
 	r = connection_call_with_fds(run->link, "Run", pack_run(spec, &args), fds,
 	                             at + 1 + spec->binds_n, err);
 	fd_closep(&args.fd);
+	streams_close_theirs(&run->streams);
 	return r;
+}
+
+/* What to poll for may be something else now. */
+static int watch(const struct tn_run *run, struct tn_error *err)
+{
+	return streams_watch(&run->streams, varlink_fd(run->link), varlink_events(run->link),
+	                     err);
+}
+
+void tn_run_spec_init(struct tn_run_spec *spec)
+{
+	*spec = (struct tn_run_spec)TN_RUN_SPEC_INIT;
 }
 
 int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
@@ -198,9 +222,14 @@ int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
 		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a run");
 	run->tty = spec->tty;
 	run->tty_fd = FD_NONE;
-	r = connection_open(client_path(client), &run->link, err);
+	run->waiting_before = TN_ABSENT;
+	r = streams_open(&run->streams, spec, err);
+	if (r == 0)
+		r = connection_open(client_path(client), &run->link, err);
 	if (r == 0)
 		r = ask(run, spec, err);
+	if (r == 0)
+		r = watch(run, err);
 	if (r < 0) {
 		tn_run_free(run);
 		return r;
@@ -217,17 +246,43 @@ struct tn_run *tn_run_free(struct tn_run *run)
 	fd_closep(&run->tty_fd);
 	json_decref(run->last);
 	varlink_free(run->link);
+	streams_done(&run->streams);
 	free(run);
 	return NULL;
 }
 
+int tn_run(const struct tn_client *client, const struct tn_run_spec *spec, struct tn_run **ret,
+           struct tn_error *err)
+{
+	struct tn_run *run = NULL;
+	int r = tn_run_start(client, spec, &run, err);
+
+	if (r < 0)
+		return r;
+	assert(run != NULL);
+	r = tn_run_wait(run, err);
+	if (r < 0) {
+		tn_run_free(run);
+		return r;
+	}
+	*ret = run;
+	return 0;
+}
+
+static bool captures(const struct tn_run *run)
+{
+	return run->streams.epoll_fd >= 0;
+}
+
 int tn_run_fd(const struct tn_run *run)
 {
-	return varlink_fd(run->link);
+	return captures(run) ? run->streams.epoll_fd : varlink_fd(run->link);
 }
 
 short tn_run_events(const struct tn_run *run)
 {
+	if (captures(run))
+		return POLLIN;
 	return varlink_events(run->link);
 }
 
@@ -235,6 +290,17 @@ static int send_signal(struct tn_run *run, int signal, struct tn_error *err)
 {
 	return connection_call(run->link, "Signal",
 	                       json_pack("{s:s, s:i}", "id", run->id, "signal", signal),
+	                       CONNECTION_ONEWAY, err);
+}
+
+/* On the run's own connection, so that it reaches the execution while it is ours. */
+static int kill_for_output(struct tn_run *run, struct tn_error *err)
+{
+	if (run->state != RUN_STARTED || run->too_much || !run->streams.kill_on_overflow ||
+	    !streams_overflowed(&run->streams))
+		return 0;
+	run->too_much = true;
+	return connection_call(run->link, "Kill", json_pack("{s:s}", "id", run->id),
 	                       CONNECTION_ONEWAY, err);
 }
 
@@ -251,6 +317,18 @@ static void read_unenforced(struct tn_run *run, const json_t *names)
 		n += (size_t)snprintf(run->unenforced + n, sizeof(run->unenforced) - n, "%s%s",
 		                      n > 0 ? ", " : "", name);
 	}
+}
+
+static int on_queued(struct tn_run *run, const json_t *parameters, struct tn_error *err)
+{
+	const json_t *before = json_object_get(parameters, "waiting_before");
+
+	if (run->state != RUN_ASKED || !json_is_integer(before) ||
+	    json_integer_value(before) < 0)
+		return err_refuse(err, TN_PROTOCOL,
+		                  "the daemon's reply does not tell the turn");
+	run->waiting_before = json_integer_value(before);
+	return TN_RUN_QUEUED;
 }
 
 static int on_started(struct tn_run *run, const json_t *parameters, struct tn_error *err)
@@ -283,8 +361,11 @@ static int on_exited(struct tn_run *run, json_t *parameters, struct tn_error *er
 		return r;
 	run->last = json_incref(parameters);
 	run->explanation = json_string_value(json_object_get(parameters, "explanation"));
+	if (run->too_much && run->execution.reason == TN_REASON_KILLED)
+		run->explanation = "killed because it wrote more than is kept";
 	run->state = RUN_EXITED;
-	return TN_RUN_EXITED;
+	r = streams_finish(&run->streams, err);
+	return r < 0 ? r : TN_RUN_EXITED;
 }
 
 static int on_event(struct tn_run *run, json_t *parameters, bool continues,
@@ -292,6 +373,8 @@ static int on_event(struct tn_run *run, json_t *parameters, bool continues,
 {
 	const char *event = json_string_value(json_object_get(parameters, "event"));
 
+	if (event != NULL && continues && strcmp(event, "queued") == 0)
+		return on_queued(run, parameters, err);
 	if (event != NULL && continues && strcmp(event, "started") == 0)
 		return on_started(run, parameters, err);
 	if (event != NULL && !continues && strcmp(event, "exited") == 0)
@@ -341,7 +424,16 @@ int tn_run_process(struct tn_run *run, struct tn_error *err)
 		return TN_RUN_NOTHING;
 	if (run->state == RUN_FAILED)
 		return err_refuse(err, TN_STATE, "the run has failed");
-	r = next_event(run, err);
+	r = streams_read(&run->streams, err);
+	if (r == 0)
+		r = next_event(run, err);
+	if (r >= 0 && run->state != RUN_EXITED) {
+		int also = kill_for_output(run, err);
+
+		if (also == 0)
+			also = watch(run, err);
+		r = also < 0 ? also : r;
+	}
 	if (r < 0) {
 		run->state = RUN_FAILED;
 		run->quota_refused = err->code == TN_QUOTA;
@@ -365,8 +457,11 @@ int tn_run_wait(struct tn_run *run, struct tn_error *err)
 
 int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err)
 {
-	if (run->state == RUN_STARTED)
-		return send_signal(run, signal, err);
+	if (run->state == RUN_STARTED) {
+		int r = send_signal(run, signal, err);
+
+		return r < 0 ? r : watch(run, err);
+	}
 	if (run->state != RUN_ASKED)
 		return err_set(err, TN_STATE, ESRCH, "the run has ended");
 	if (run->signals_n == SIGNALS_KEPT_MAX)
@@ -384,6 +479,21 @@ const char *tn_run_id(const struct tn_run *run)
 int tn_run_tty(struct tn_run *run)
 {
 	return fd_take(&run->tty_fd);
+}
+
+int64_t tn_run_waiting_before(const struct tn_run *run)
+{
+	return run->waiting_before;
+}
+
+const struct tn_output *tn_run_stdout(const struct tn_run *run)
+{
+	return streams_output(&run->streams, STREAM_OUT);
+}
+
+const struct tn_output *tn_run_stderr(const struct tn_run *run)
+{
+	return streams_output(&run->streams, STREAM_ERR);
 }
 
 const struct tn_execution *tn_run_execution(const struct tn_run *run)

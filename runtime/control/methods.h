@@ -9,6 +9,7 @@ extern const struct method methods_service[];
 extern const struct method methods_run[];
 extern const struct method methods_tenants[];
 extern const struct method methods_usage[];
+extern const struct method methods_wait[];
 extern const struct method methods_admin[];
 
 /* By full name; NULL if there is none. */

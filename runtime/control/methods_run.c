@@ -41,6 +41,7 @@ struct run_arguments {
 		int64_t cols;
 	} terminal;
 	json_t *binds;
+	int64_t queue_usec_max;
 	bool dry_run;
 	const char *user;
 	json_t *tmpfs;
@@ -95,6 +96,7 @@ static const struct param run_params[] = {
 	  .fields = terminal_params,
 	  RUN_AT(terminal) },
 	{ .name = "binds", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(binds) },
+	{ .name = "queue_usec_max", .kind = PARAM_INT, RUN_AT(queue_usec_max) },
 	{ .name = "dry_run", .kind = PARAM_BOOL, RUN_AT(dry_run) },
 	{ .name = "user", .kind = PARAM_STRING, .max = PLAN_USER_BYTES_MAX - 1, RUN_AT(user) },
 	{ .name = "tmpfs", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(tmpfs) },
@@ -142,10 +144,12 @@ static const struct param tmpfs_params[] = {
 	{ .name = NULL },
 };
 
-/* What a Run needs while it runs, and the descriptors until they are on their way. */
+/* What a Run needs while it runs, and the descriptors as long as it may have to wait. */
 struct run {
+	struct admission_request admission; /* first: an admission's run is at its place */
+	struct call *call;
 	struct tenant *tenant;
-	const struct policy_tier *tier;
+	const struct policy_tier *tier; /* of the policy it was planned by */
 	struct plan plan;
 	struct id execution;
 	bool launched;
@@ -268,6 +272,7 @@ static int run_take_options(struct run *run, const struct run_arguments *argumen
 {
 	int r = plan_user(&run->plan, arguments->user, err);
 
+	run->tmpfs_n = 0;
 	if (arguments->read_only)
 		run->plan.flags |= SPEC_LAUNCH_READ_ONLY;
 	if (arguments->no_init)
@@ -318,6 +323,7 @@ static void run_on_started(void *userdata, const struct record *record, int term
 	json_t *index = run->tty && terminal >= 0 ? json_integer(0) : json_null();
 	char id[ID_TEXT_BYTES];
 
+	run_fds_close(call->state);
 	id_format(&record->id, id);
 	call_reply_more_with_fd(call,
 	                        json_pack("{s:s, s:s, s:o, s:o, s:o}", "event", "started", "id",
@@ -355,19 +361,30 @@ static void run_quota(const struct call *call, const struct tn_error *err,
 		*ret = (struct call_quota){
 			.meter = "executions",
 			.limit = limits->executions_max,
-			.used = (int64_t)executions_count(call->context->executions,
-			                                  &run->tenant->row.id),
+			.used = (int64_t)run->tenant->executions_n,
 			.requested = 1,
 		};
 }
 
-static void run_on_refused(void *userdata, const struct tn_error *err)
+/* The last answer to a Run that was not launched. */
+static void run_fail(struct call *call, const struct tn_error *err)
 {
-	struct call *call = userdata;
-
 	if (err->code == TN_QUOTA)
 		run_quota(call, err, &call->quota);
 	call_fail(call, err);
+}
+
+static void run_on_refused(void *userdata, const struct tn_error *why)
+{
+	struct call *call = userdata;
+	struct run *run = call->state;
+	struct tn_error err = *why;
+
+	run->launched = false;
+	if (executions_lack_room(why) &&
+	    admission_refused(call->context->admission, &run->admission, &err) == 0)
+		return;
+	run_fail(call, &err);
 }
 
 static const struct execution_client run_client = {
@@ -378,10 +395,12 @@ static const struct execution_client run_client = {
 
 static void run_abandoned(struct call *call)
 {
-	const struct run *run = call->state;
+	struct run *run = call->state;
 
 	if (run->launched)
 		executions_detach(call->context->executions, &run->execution);
+	else
+		admission_leave(call->context->admission, &run->admission);
 }
 
 static int run_launch(struct call *call, struct run *run, struct tn_error *err)
@@ -412,8 +431,10 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	run->launched = true;
 	call->abandoned = run_abandoned;
 	call_set_executing(call, true);
-	/* tenantd has its own; ours would keep the client's pipes open. */
-	run_fds_close(run);
+	/* tenantd has its own; ours would keep the client's pipes open. But one that may have
+	 * to wait needs them again. */
+	if (run->admission.wait_usec_max <= 0)
+		run_fds_close(run);
 	return 0;
 }
 
@@ -444,6 +465,72 @@ static json_t *run_options(const struct call *call, const struct run *run)
 	return list;
 }
 
+/*
+ * What the tenant's tier makes of the request, as policy is now. Done again when the turn of
+ * one that waited has come, so that everything that parameters make of the plan belongs here.
+ */
+static int run_plan(struct call *call, struct run *run, struct tn_error *err)
+{
+	const struct run_arguments *arguments = call->arguments;
+	int r = tenants_tier(call->context->tenants, run->tenant, &run->tier, err);
+
+	if (r == 0)
+		r = plan_resolve(run->tier, &arguments->limits, &run->plan, err);
+	return r < 0 ? r : run_take_options(run, arguments, err);
+}
+
+static int run_check_active(const struct run *run, struct tn_error *err)
+{
+	if (run->tenant->row.status == TENANT_ACTIVE)
+		return 0;
+	return err_refuse(err, TN_STATE, "tenant '%s' is %s", run->tenant->row.name,
+	                  tenant_status_name(run->tenant->row.status));
+}
+
+static struct run *run_of(struct admission_request *request)
+{
+	return (struct run *)(void *)request;
+}
+
+/* Its turn has come. What was true when it asked may not be any more. */
+static int run_on_turn(struct admission_request *request, struct tn_error *err)
+{
+	struct run *run = run_of(request);
+	const int *binds = run->fds + run->fds_n - run->binds_n; /* the last of them */
+	int r = 0;
+
+	if (request->since == 0)
+		return run_launch(run->call, run, err);
+	r = run_check_active(run, err);
+	if (r == 0)
+		r = run_plan(run->call, run, err);
+	for (uint32_t i = 0; r == 0 && i < run->binds_n; i++)
+		r = plan_bind(run->tier, binds[i], run->binds[i].target,
+		              run->binds[i].writable != 0, err);
+	return r < 0 ? r : run_launch(run->call, run, err);
+}
+
+static void run_on_queued(struct admission_request *request, size_t before)
+{
+	struct call *call = run_of(request)->call;
+
+	call->abandoned = run_abandoned;
+	call_set_executing(call, true);
+	call_reply_more(call, json_pack("{s:s, s:I}", "event", "queued", "waiting_before",
+	                                (json_int_t)before));
+}
+
+static void run_on_ended(struct admission_request *request, const struct tn_error *why)
+{
+	run_fail(run_of(request)->call, why);
+}
+
+static const struct admission_client run_admission = {
+	.launch = run_on_turn,
+	.queued = run_on_queued,
+	.ended = run_on_ended,
+};
+
 static int run_reply_plan(struct call *call, const struct run *run, struct tn_error *err)
 {
 	struct spec_launch launch = { 0 };
@@ -471,26 +558,31 @@ static int handle_run(struct call *call, struct tn_error *err)
 		return err_errno(err, "run a command");
 	call->state = run;
 	call->free_state = run_free;
+	run->call = call;
 	r = tenants_get(context->tenants, arguments->tenant, &run->tenant, err);
 	if (r == 0)
-		r = tenants_tier(context->tenants, run->tenant, &run->tier, err);
-	if (r == 0)
-		r = plan_resolve(run->tier, &arguments->limits, &run->plan, err);
-	if (r == 0)
-		r = run_take_options(run, arguments, err);
+		r = run_plan(call, run, err);
 	if (r < 0)
 		return r;
 	if (arguments->dry_run)
 		return run_reply_plan(call, run, err);
-	if (run->tenant->row.status != TENANT_ACTIVE)
-		return err_refuse(err, TN_STATE, "tenant '%s' is %s", run->tenant->row.name,
-		                  tenant_status_name(run->tenant->row.status));
+	r = run_check_active(run, err);
+	if (r < 0)
+		return r;
 	if (!call->more) {
 		call_fail_service(call, "ExpectedMore", json_object());
 		return 0;
 	}
 	r = run_take_fds(call, run, err);
-	return r < 0 ? r : run_launch(call, run, err);
+	if (r < 0)
+		return r;
+	run->admission.tenant = run->tenant;
+	run->admission.client = &run_admission;
+	run->admission.wait_usec_max = arguments->queue_usec_max;
+	r = admission_enter(context->admission, &run->admission, err);
+	if (r < 0 && err->code == TN_QUOTA)
+		run_quota(call, err, &call->quota);
+	return r;
 }
 
 struct signal_arguments {
@@ -587,6 +679,7 @@ const struct method methods_run[] = {
 	{ "io.tenantd.Run", handle_run, METHOD_FDS, run_params, sizeof(struct run_arguments) },
 	{ "io.tenantd.Signal", handle_signal, METHOD_ASIDE, signal_params,
 	  sizeof(struct signal_arguments) },
-	{ "io.tenantd.Kill", handle_kill, 0, kill_params, sizeof(struct kill_arguments) },
+	{ "io.tenantd.Kill", handle_kill, METHOD_ASIDE, kill_params,
+	  sizeof(struct kill_arguments) },
 	{ .name = NULL },
 };

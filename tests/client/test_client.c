@@ -282,7 +282,7 @@ Test(client, reads_usage_totals_and_then_executions)
 	struct tn_usage usage = { 0 };
 	const struct tn_usage_query query = { "acme", TN_ABSENT, TN_ABSENT, see_usage, &usage };
 
-	cr_assert_eq(tn_usage_get(client, &query, &usage, &err), 0, "%s", err.msg);
+	cr_assert_eq(tn_usage(client, &query, &usage, &err), 0, "%s", err.msg);
 	cr_expect_eq(usage.since, 1700000000000000);
 	cr_expect_eq(usage.meters.n, 2u);
 	cr_expect_str_eq(usage.meters.items[0].name, "cpu_time");
@@ -351,4 +351,27 @@ Test(client, describes_its_records_by_the_names_of_the_socket)
 	cr_expect_null(tn_reason_name(TN_REASON_NONE));
 	cr_expect_str_eq(tn_error_name(TN_NOT_FOUND), "io.tenantd.NotFound");
 	cr_expect_eq(tn_error_exit_status(TN_UNREACHABLE), 69);
+}
+
+Test(client, waits_for_an_end_longer_than_for_an_answer)
+{
+	struct tn_execution execution = { 0 };
+
+	tn_client_set_timeout(client, FAKE_WAIT_USEC / 10);
+	cr_assert_eq(tn_wait(client, FAKE_EXECUTION_ID, &execution, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(execution.id, FAKE_EXECUTION_ID);
+	cr_expect_eq(execution.reason, TN_REASON_OOM);
+	tn_execution_done(&execution);
+	cr_expect_eq(tn_wait(client, "11111111-1111-4111-8111-111111111111", &execution, &err),
+	             -ENOENT);
+	cr_expect_eq(tn_wait(client, "acme", &execution, &err), -EINVAL);
+	cr_expect_eq(tn_wait(client, NULL, &execution, &err), -EINVAL);
+	cr_expect_null(execution.owner);
+	/* It can be given up, and the client is of use again. */
+	cr_expect_eq(tn_wait_start(client, FAKE_EXECUTION_ID, &execution, &err), 0);
+	cr_expect_eq(tn_client_process(client, &err), 0);
+	tn_client_cancel(client);
+	tn_client_set_timeout(client, 10000000);
+	cr_expect_eq(tn_kill(client, FAKE_EXECUTION_ID, NULL, &(int64_t){ 0 }, &err), 0, "%s",
+	             err.msg);
 }

@@ -36,6 +36,7 @@ struct call {
 };
 
 static struct tn_error ignored;
+static bool killed; /* the run of this process, by order */
 
 /* A parent that was killed before prctl() sends no signal any more: who reaps us now tells. */
 static void end_with(pid_t parent)
@@ -233,6 +234,17 @@ static void kill_execution(const struct call *call)
 		      false);
 }
 
+static void wait_execution(const struct call *call)
+{
+	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) != 0) {
+		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
+		return;
+	}
+	(void)usleep(FAKE_WAIT_USEC);
+	reply(call, json_pack("{s:o}", "execution", execution_json("acme", "exited", "oom")),
+	      false);
+}
+
 static void reload_policy(const struct call *call)
 {
 	reply(call,
@@ -362,16 +374,22 @@ static void send_exit(const struct call *call, const char *tenant, int status,
 	      false);
 }
 
-/* Take the signals that have been read, be it while an answer was written. */
+/* Take the signals that have been read, be it while an answer was written; and the order to
+ * kill. */
 static void take_signals(const struct call *call, pid_t pid)
 {
 	struct varlink_message message = { 0 };
 
 	while (varlink_next(call->link, &message, &ignored) == 1) {
-		const json_t *signal = json_object_get(
-			json_object_get(message.json, "parameters"), "signal");
+		const json_t *parameters = json_object_get(message.json, "parameters");
+		const json_t *signal = json_object_get(parameters, "signal");
+		const char *id = json_string_value(json_object_get(parameters, "id"));
 
-		(void)kill(-pid, (int)json_integer_value(signal));
+		killed = signal == NULL;
+		if (id == NULL || strcmp(id, FAKE_EXECUTION_ID) != 0 ||
+		    !json_is_true(json_object_get(message.json, "oneway")))
+			_exit(1);
+		(void)kill(-pid, killed ? SIGKILL : (int)json_integer_value(signal));
 		varlink_message_done(&message);
 	}
 }
@@ -413,6 +431,8 @@ static void wait_for(const struct call *call, pid_t pid, const char *tenant)
 		_exit(1);
 	if (reason == NULL && (strcmp(tenant, "oom") == 0 || strcmp(tenant, "unclear") == 0))
 		reason = strcmp(tenant, "oom") == 0 ? "oom" : "from the future";
+	if (reason == NULL && killed)
+		reason = "killed";
 	if (reason == NULL)
 		reason = WIFEXITED(status) ? "exited" : "signaled";
 	send_exit(call, tenant, status, reason);
@@ -446,6 +466,10 @@ static void run(const struct call *call)
 		return;
 	}
 	terminal = open_terminal(call);
+	if (strcmp(tenant, "queue") == 0 &&
+	    json_is_integer(json_object_get(call->parameters, "queue_usec_max")))
+		reply(call, json_pack("{s:s, s:i}", "event", "queued", "waiting_before", 2),
+		      true);
 	pid = spawn(call, workload, terminal, &from_child);
 	if (io_read_all(from_child, &failure, sizeof(failure)) > 0) {
 		(void)waitpid(pid, NULL, 0);
@@ -477,6 +501,7 @@ static const struct {
 } methods[] = {
 	{ "io.tenantd.Run", run },
 	{ "io.tenantd.Kill", kill_execution },
+	{ "io.tenantd.Wait", wait_execution },
 	{ "io.tenantd.CreateTenant", create_tenant },
 	{ "io.tenantd.GetTenant", get_tenant },
 	{ "io.tenantd.ListTenants", list_tenants },

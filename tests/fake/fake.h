@@ -11,6 +11,7 @@
  *   garbage        what comes is no JSON
  *   twice          a second answer comes to a call that has one
  *   wrong          the answer lacks what it has to hold
+ *   queue          a run that would wait is told to, and then runs
  *   oom, unclear   a run ends for this reason, whatever it does
  *   blind          a run that asked for a terminal is not told which descriptor it is
  */
@@ -20,6 +21,8 @@
 #include <sys/types.h>
 
 #define FAKE_EXECUTION_ID "0192f0c4-8a5e-4c7e-9b1d-2f6a3c5d7e9f"
+/* The only execution there is to wait for is that, which ends so much later. */
+#define FAKE_WAIT_USEC 300000
 
 /* Serve the socket at @path until the caller's thread ends or the returned process is
  * killed. It listens when this returns. */

@@ -27,10 +27,10 @@ OPTIONS = {
     "status": ("--json", "--socket"),
     "doctor": ("--config", "--json"),
 }
-RUN_OPTIONS = ("--env", "--workdir", "--user", "--memory", "--cpus", "--pids", "--timeout",
-               "--cpu-time", "--kill-after", "--bind", "--tmpfs", "--read-only", "--no-init",
-               "--report", "--dry-run", "--json", "--quiet", "--verbose", "--socket", "--help",
-               "--version")
+RUN_OPTIONS = ("--env", "--env-file", "--interactive", "--tty", "--workdir", "--user", "--memory",
+               "--cpus", "--pids", "--timeout", "--cpu-time", "--kill-after", "--queue", "--bind",
+               "--tmpfs", "--read-only", "--no-init", "--report", "--status-fd", "--dry-run",
+               "--json", "--quiet", "--verbose", "--socket", "--help", "--version")
 TENANT_KEYS = {"id", "name", "display_name", "status", "tier", "metadata", "settings", "version",
                "created_at", "updated_at", "policy_hash", "cgroup", "uid_first", "uid_count",
                "storage_path"}

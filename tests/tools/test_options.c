@@ -64,7 +64,7 @@ Test(options, give_limits_in_the_units_of_policy_files)
 
 	cr_assert_eq(PARSE(&options, "--memory", "64M", "--cpus=0.5", "--pids", "7",
 	                   "--timeout", "1h30min", "--kill-after=500ms", "--cpu-time=2min",
-	                   "acme", "x"),
+	                   "--queue", "2s", "acme", "x"),
 	             0, "%s", err.msg);
 	cr_expect_eq(options.limits.memory_max_bytes, 64 << 20);
 	cr_expect_eq(options.limits.cpu_quota_usec, 50000);
@@ -72,10 +72,12 @@ Test(options, give_limits_in_the_units_of_policy_files)
 	cr_expect_eq(options.limits.runtime_usec_max, 5400 * (int64_t)CLOCK_USEC_PER_SEC);
 	cr_expect_eq(options.limits.kill_after_usec, 500000);
 	cr_expect_eq(options.limits.cpu_usec_max, 120 * (int64_t)CLOCK_USEC_PER_SEC);
+	cr_expect_eq(options.queue_usec_max, 2000000);
 	cr_assert_eq(PARSE(&options, "acme", "x"), 0);
 	cr_expect_eq(options.limits.memory_max_bytes, TN_ABSENT);
 	cr_expect_eq(options.limits.kill_after_usec, TN_ABSENT);
 	cr_expect_eq(options.limits.cpu_usec_max, TN_ABSENT);
+	cr_expect_eq(options.queue_usec_max, 0);
 }
 
 Test(options, pass_a_variable_on_only_if_it_is_named)
