@@ -28,6 +28,7 @@ OPTIONS = {
     "doctor": ("--config", "--json"),
 }
 RUN_OPTIONS = ("--env", "--workdir", "--memory", "--cpus", "--pids", "--timeout", "--kill-after",
+               "--env-file", "--interactive", "--tty", "--status-fd",
                "--bind", "--report", "--dry-run", "--json", "--quiet", "--verbose", "--socket",
                "--help", "--version")
 TENANT_KEYS = {"id", "name", "display_name", "status", "tier", "metadata", "settings", "version",
