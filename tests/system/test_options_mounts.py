@@ -121,6 +121,8 @@ def test_read_only_holds_beside_executions_that_may_write(tenant):
     assert tenant.run(["sh", "-c", "echo written >/data/beat"]).status == 0
     reader.wait_out(b"written\n")
     assert (tenant.storage / "beat").read_text("ascii") == "written\n"
+    reader.kill()
+    reader.wait()
 
 
 def test_the_root_is_read_only_always(tenant):
