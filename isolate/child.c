@@ -31,6 +31,7 @@
 
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
+#define CHILD_QUEUES_FD   6 /* until Landlock has been told of it */
 #define CHILD_PTYS_MAX    64
 
 enum child_stage {
@@ -418,14 +419,16 @@ static struct vectors vectors_make(const struct child_request *request)
 static void fds_arrange(const struct child_request *request)
 {
 	const int order[] = {
-		request->stdio_fds[0], request->stdio_fds[1], request->stdio_fds[2],
-		request->status_fd,    request->report_fd,    request->init_fd,
+		request->stdio_fds[0],       request->stdio_fds[1], request->stdio_fds[2],
+		request->status_fd,          request->report_fd,    request->init_fd,
+		request->context->queues_fd,
 	};
+	const int n = (int)ARRAY_LEN(order) - (request->context->queues_fd < 0);
 
-	for (int i = 0; i < (int)ARRAY_LEN(order); i++)
-		if (dup3(order[i], i, i == CHILD_INIT_FD ? O_CLOEXEC : 0) < 0)
+	for (int i = 0; i < n; i++)
+		if (dup3(order[i], i, i >= CHILD_INIT_FD ? O_CLOEXEC : 0) < 0)
 			fail(request, CHILD_FDS);
-	if (close_range(CHILD_INIT_FD + 1, ~0u, 0) < 0)
+	if (close_range((unsigned int)n, ~0u, 0) < 0)
 		fail(request, CHILD_FDS);
 }
 
@@ -447,13 +450,16 @@ static void confine(const struct child_request *request)
 {
 	const struct child_masks *masks = request->masks;
 	const bool host_files = host_files_writable(request->launch);
+	const int queues_fd = request->context->queues_fd < 0 ? FD_NONE : CHILD_QUEUES_FD;
 	const struct sock_fprog floor = floor_program(host_files ? &masks->floor_host_files
 	                                                         : &masks->floor);
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(request, CHILD_NO_NEW_PRIVS);
-	if (ll_confine(masks->landlock_abi, request->launch) < 0)
+	if (ll_confine(masks->landlock_abi, request->launch, queues_fd) < 0)
 		fail(request, CHILD_LANDLOCK);
+	if (queues_fd >= 0)
+		(void)close(queues_fd);
 	limit(request, RLIMIT_NOFILE, request->launch->limits.nofile_max);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &floor) < 0)
 		fail(request, CHILD_FLOOR);
