@@ -34,6 +34,7 @@
 
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
+#define CHILD_QUEUES_FD   6 /* until Landlock has been told of it */
 #define CHILD_PTYS_MAX    64
 #define CPU_NSEC_PER_SEC  1000000000u
 
@@ -498,12 +499,14 @@ static void fds_arrange(const struct child_request *request)
 		[INIT_STATUS_FD] = { request->status_fd, 0, init },
 		[INIT_REPORT_FD] = { request->report_fd, init ? 0 : O_CLOEXEC, true },
 		[CHILD_INIT_FD] = { request->init_fd, O_CLOEXEC, init },
+		[CHILD_QUEUES_FD] = { request->context->queues_fd, O_CLOEXEC,
+		                      request->context->queues_fd >= 0 },
 	};
 
 	for (int i = 0; i < (int)ARRAY_LEN(order); i++)
 		if (order[i].wanted && dup3(order[i].fd, i, order[i].flags) < 0)
 			fail(request, CHILD_FDS);
-	if (close_range(CHILD_INIT_FD + 1, ~0u, 0) < 0)
+	if (close_range(CHILD_QUEUES_FD + 1, ~0u, 0) < 0)
 		fail(request, CHILD_FDS);
 }
 
@@ -548,13 +551,16 @@ static void confine(const struct child_request *request)
 {
 	const struct child_masks *masks = request->masks;
 	const bool host_files = host_files_writable(request->launch);
+	const int queues_fd = request->context->queues_fd < 0 ? FD_NONE : CHILD_QUEUES_FD;
 	const struct sock_fprog floor = floor_program(host_files ? &masks->floor_host_files
 	                                                         : &masks->floor);
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(request, CHILD_NO_NEW_PRIVS);
-	if (ll_confine(masks->landlock_abi, request->launch) < 0)
+	if (ll_confine(masks->landlock_abi, request->launch, queues_fd) < 0)
 		fail(request, CHILD_LANDLOCK);
+	if (queues_fd >= 0)
+		(void)close(queues_fd);
 	limit(request, RLIMIT_NOFILE, request->launch->limits.nofile_max);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &floor) < 0)
 		fail(request, CHILD_FLOOR);

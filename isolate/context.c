@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 #include "spec.h"
 #include "template.h"
 
+#define CONTEXT_FDS_N (CONTEXT_NS_N + 1)
 #define MAP_BYTES_MAX 128
 
 /* Rows of /proc/self/ns, in the order of enum context_ns; the user namespaces are the
@@ -35,12 +37,14 @@ void context_init(struct context *context)
 {
 	for (int i = 0; i < CONTEXT_NS_N; i++)
 		context->fds[i] = FD_NONE;
+	context->queues_fd = FD_NONE;
 }
 
 void context_done(struct context *context)
 {
 	for (int i = 0; i < CONTEXT_NS_N; i++)
 		fd_closep(&context->fds[i]);
+	fd_closep(&context->queues_fd);
 }
 
 /* The user namespace's first process: seals it and waits to be released. */
@@ -134,7 +138,22 @@ static int namespaces_open(int fds[CONTEXT_NS_N], struct tn_error *err)
 	return 0;
 }
 
-static int build(const struct context_request *request, int fds[CONTEXT_NS_N],
+static int queues_open(struct tn_error *err)
+{
+	cleanup_fd int fs = fsopen("mqueue", FSOPEN_CLOEXEC);
+	int fd;
+
+	if (fs < 0 && errno == ENODEV)
+		return FD_NONE;
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_errno(err, "open the message queues");
+	fd = fsmount(fs, FSMOUNT_CLOEXEC,
+	             MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	return fd < 0 ? err_errno(err, "mount the message queues") : fd;
+}
+
+/* @fds: the namespaces, then the message queues. */
+static int build(const struct context_request *request, int fds[CONTEXT_FDS_N],
                  struct tn_error *err)
 {
 	int files[TEMPLATE_CGROUP_FILES_N];
@@ -150,6 +169,11 @@ static int build(const struct context_request *request, int fds[CONTEXT_NS_N],
 	if (sethostname(request->name, strlen(request->name)) < 0)
 		return err_errno(err, "set the host name");
 	r = namespaces_open(fds, err);
+	if (r == 0) {
+		fds[CONTEXT_NS_N] = queues_open(err);
+		r = fds[CONTEXT_NS_N] == FD_NONE || fds[CONTEXT_NS_N] >= 0 ? 0
+		                                                           : fds[CONTEXT_NS_N];
+	}
 	if (r == 0)
 		r = link_loopback_up(err);
 	if (r == 0)
@@ -162,27 +186,29 @@ static void builder(const struct context_request *request, int sock) __attribute
 static void builder(const struct context_request *request, int sock)
 {
 	struct tn_error err = { 0 }, lost = { 0 };
-	int fds[CONTEXT_NS_N];
+	int fds[CONTEXT_FDS_N];
 
 	(void)umask(022);
 	if (build(request, fds, &err) < 0)
 		(void)fdpass_send(sock, &err, sizeof(err), NULL, 0, &lost);
 	else
-		(void)fdpass_send(sock, &err, sizeof(err), fds, CONTEXT_NS_N, &lost);
+		(void)fdpass_send(sock, &err, sizeof(err), fds,
+		                  CONTEXT_NS_N + (fds[CONTEXT_NS_N] >= 0), &lost);
 	_exit(0);
 }
 
 static int collect(struct context *context, int sock, struct tn_error *err)
 {
-	int fds[CONTEXT_NS_N];
+	int fds[CONTEXT_FDS_N] = { 0 };
 	size_t fds_n = 0;
 	struct tn_error built = { 0 };
-	int r = fdpass_recv(sock, &built, sizeof(built), fds, CONTEXT_NS_N, &fds_n, err);
+	int r = fdpass_recv(sock, &built, sizeof(built), fds, CONTEXT_FDS_N, &fds_n, err);
 
 	if (r < 0)
 		return err_wrap(err, r, "the builder died");
-	if (fds_n == CONTEXT_NS_N) {
-		memcpy(context->fds, fds, sizeof(fds));
+	if (fds_n >= CONTEXT_NS_N) {
+		memcpy(context->fds, fds, sizeof(context->fds));
+		context->queues_fd = fds_n > CONTEXT_NS_N ? fds[CONTEXT_NS_N] : FD_NONE;
 		return 0;
 	}
 	fdpass_close(fds, fds_n);

@@ -31,6 +31,9 @@ enum context_ns {
 
 struct context {
 	int fds[CONTEXT_NS_N]; /* FD_NONE until built */
+	/* The root of the IPC namespace's message queues, on a mount of its own that is
+	 * nowhere attached: Landlock has to be told of it. FD_NONE if the kernel has none. */
+	int queues_fd;
 };
 
 struct context_request {

@@ -61,26 +61,30 @@ static uint64_t known(int abi, uint64_t rights)
 	return abi < LL_ABI_TRUNCATE ? rights & ~LANDLOCK_ACCESS_FS_TRUNCATE : rights;
 }
 
+static int allow_fd(int ruleset_fd, int fd, uint64_t rights)
+{
+	const struct landlock_path_beneath_attr beneath = { .allowed_access = rights,
+		                                            .parent_fd = fd };
+
+	return (int)syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH,
+	                    &beneath, 0);
+}
+
 /* A rule for a file cannot speak of what only directories have. */
 static int allow(int ruleset_fd, const char *path, uint64_t rights)
 {
 	cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
-	struct landlock_path_beneath_attr beneath = { .allowed_access = rights,
-		                                      .parent_fd = fd };
-	long r;
+	int r;
 
 	if (fd < 0)
 		return -1;
-	r = syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
-	if (r < 0 && errno == EINVAL && (rights & ~LL_CONTENT) != 0) {
-		beneath.allowed_access = rights & LL_CONTENT;
-		r = syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH,
-		            &beneath, 0);
-	}
-	return r < 0 ? -1 : 0;
+	r = allow_fd(ruleset_fd, fd, rights);
+	if (r < 0 && errno == EINVAL && (rights & ~LL_CONTENT) != 0)
+		r = allow_fd(ruleset_fd, fd, rights & LL_CONTENT);
+	return r;
 }
 
-static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch)
+static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch, int queues_fd)
 {
 	const bool read_only = (launch->flags & SPEC_LAUNCH_READ_ONLY) != 0;
 
@@ -95,10 +99,10 @@ static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch)
 	for (uint32_t i = 0; i < launch->tmpfs_n; i++)
 		if (allow(ruleset_fd, launch->tmpfs[i].target, known(abi, LL_TREE)) < 0)
 			return -1;
-	return 0;
+	return queues_fd < 0 ? 0 : allow_fd(ruleset_fd, queues_fd, known(abi, LL_CONTENT));
 }
 
-int ll_confine(int abi, const struct spec_launch *launch)
+int ll_confine(int abi, const struct spec_launch *launch, int queues_fd)
 {
 	const struct landlock_ruleset_attr handled = { .handled_access_fs = known(abi,
 		                                                                  LL_TREE) };
@@ -107,7 +111,7 @@ int ll_confine(int abi, const struct spec_launch *launch)
 	if (abi == 0)
 		return 0;
 	ruleset_fd = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
-	if (ruleset_fd < 0 || allow_all(abi, ruleset_fd, launch) < 0)
+	if (ruleset_fd < 0 || allow_all(abi, ruleset_fd, launch, queues_fd) < 0)
 		return -1;
 	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? -1 : 0;
 }

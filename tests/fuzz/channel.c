@@ -216,6 +216,7 @@ void context_init(struct context *context)
 {
 	for (int i = 0; i < CONTEXT_NS_N; i++)
 		context->fds[i] = FD_NONE;
+	context->queues_fd = FD_NONE;
 }
 
 void context_done(struct context *context)

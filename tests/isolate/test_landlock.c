@@ -5,7 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <mqueue.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,11 +35,26 @@ static const char *const files[] = { "/usr/file", "/etc/file",    "/dev/node", "
 
 /* Of the host: the made-up /proc has no links to descriptors. */
 static int proc_fd;
+/* Of an IPC namespace of our own. */
+static int queues_fd = FD_NONE;
+
+static int queues_open(void)
+{
+	cleanup_fd int fs = FD_NONE;
+
+	if (unshare(CLONE_NEWIPC) < 0)
+		return -1;
+	fs = fsopen("mqueue", FSOPEN_CLOEXEC);
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	queues_fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	return queues_fd < 0 ? -1 : 0;
+}
 
 static int root_make(void)
 {
 	proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc_fd < 0 || unshare(CLONE_NEWNS) < 0 ||
+	if (proc_fd < 0 || queues_open() < 0 || unshare(CLONE_NEWNS) < 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("root", rig_dir.path, "tmpfs", 0, "mode=777") < 0 ||
 	    chroot(rig_dir.path) < 0 || chdir("/") < 0 || setresuid(UID, UID, UID) < 0)
@@ -65,7 +80,7 @@ static int status_for(int abi, const struct spec_launch *launch, int (*child)(vo
 	if (pid == 0) {
 		if (root_make() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 			_exit(100);
-		_exit(ll_confine(abi, launch) < 0 ? 101 : child());
+		_exit(ll_confine(abi, launch, queues_fd) < 0 ? 101 : child());
 	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status));
@@ -259,6 +274,26 @@ Test(landlock, keeps_a_read_only_execution_to_its_own_tmpfs)
 	};
 
 	cr_expect_eq(status_for(ll_abi(), &launch, only_what_is_fresh), 0);
+}
+
+static int message_queue(void)
+{
+	struct mq_attr attributes = { .mq_maxmsg = 2, .mq_msgsize = 8 };
+	const mqd_t made = mq_open("/queue", O_RDWR | O_CREAT, 0600, &attributes);
+	char text[8];
+
+	if (made < 0)
+		return 1;
+	if (mq_send(made, "x", 1, 0) < 0 || mq_open("/queue", O_WRONLY) < 0)
+		return 2;
+	return mq_receive(made, text, sizeof(text), NULL) == 1 && mq_unlink("/queue") == 0 ? 0
+	                                                                                   : 3;
+}
+
+/* No path leads to them, and Landlock refuses what has no root that it knows. */
+Test(landlock, leaves_message_queues_alone)
+{
+	cr_expect_eq(status_in(ll_abi(), "/mnt/rw", message_queue), 0);
 }
 
 static int pipe_and_memory(void)

@@ -2,7 +2,7 @@
 """What executions must not leave behind, as a snapshot of the machine.
 
 A tenant keeps a cgroup node and, once it has run something, a context: one descriptor of the
-node and one of each of five namespaces in tenantd. Whatever else a test adds is a leak. All
+node, one of each of five namespaces and one of its message queues in tenantd. Whatever else a test adds is a leak. All
 that tenantd and its controller hold is compared by kind, not by number, so that either may
 have been restarted in between.
 """
@@ -115,9 +115,11 @@ class Snapshot:
         self.node_fds = Counter(link for link in held if link in of_tenants)
         self.namespace_fds = Counter(
             link.split(":")[0] for link in held if _NAMESPACE.fullmatch(link))
+        # A mount that is nowhere attached has no longer path.
+        self.queue_fds = held.count("/")
         self.supervisor_fds = Counter(
             _fd_kind(link) for link in held
-            if link not in of_tenants and not _NAMESPACE.fullmatch(link))
+            if link not in of_tenants and link != "/" and not _NAMESPACE.fullmatch(link))
         self.controller_fds = Counter(map(_fd_kind, _links(f"/proc/{controller}/fd")))
         self.mounts = {"pid 1": _mounts(1), "tenantd": _mounts(supervisor)}
         self.network_namespaces = _network_namespaces(supervisor)
@@ -155,6 +157,8 @@ def compare(before, after):
     if own_after != own_before or contexts > len(after.nodes):
         found.append(f"tenantd holds namespaces {dict(after.namespace_fds)} "
                      f"for {len(after.nodes)} tenants")
+    if (after.queue_fds - contexts) != (before.queue_fds - before.namespace_fds["net"]):
+        found.append(f"tenantd holds message queues {after.queue_fds} of {contexts} tenants")
     if not after.alive():
         found.append("tenantd or its controller does not run")
     return found
