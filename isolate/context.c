@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -85,6 +87,33 @@ static int userns_open(pid_t pid, int64_t uid_first, struct tn_error *err)
 	return fd < 0 ? err_errno(err, "open the user namespace") : fd;
 }
 
+/*
+ * Become @uid in name, with every capability of root's. Whoever makes a user namespace is
+ * charged for all that is counted in it (inotify, message queues, pending signals, locked
+ * memory): were that root, one tenant could use up what is root's and every other tenant's.
+ */
+static int charged_user(uid_t uid, unsigned long securebits)
+{
+	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0 ||
+	    syscall(SYS_setresuid, -1, uid, -1) < 0)
+		return -1;
+	return prctl(PR_SET_SECUREBITS, securebits, 0, 0, 0);
+}
+
+/* A process of this one in a new user namespace, which the last of the tenant's ids made. */
+static pid_t userns_clone(int64_t uid_first)
+{
+	const uid_t owner = (uid_t)(uid_first + SPEC_UIDS_PER_TENANT - 1);
+	pid_t pid;
+
+	if (charged_user(owner, SECBIT_NO_SETUID_FIXUP) < 0)
+		return -1;
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	if (pid != 0 && charged_user(0, 0) < 0)
+		return -1;
+	return pid;
+}
+
 static int userns_make(int64_t uid_first, struct tn_error *err)
 {
 	int release[2], fd, status = 0;
@@ -92,7 +121,7 @@ static int userns_make(int64_t uid_first, struct tn_error *err)
 
 	if (pipe2(release, O_CLOEXEC) < 0)
 		return err_errno(err, "pipe");
-	pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	pid = userns_clone(uid_first);
 	if (pid == 0) {
 		(void)close(release[1]);
 		userns_first(release[0]);

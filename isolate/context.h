@@ -5,8 +5,10 @@
  * takes a private copy. Built at first use by a short-lived child of tenantd, kept as
  * descriptors.
  *
- * All namespaces but the user namespace belong to the initial user namespace: nobody in
- * a sandbox has a capability over them, even with all those of its own user namespace.
+ * The user namespace is made by the tenant's last id, so that what the kernel counts per user
+ * is counted per tenant. All namespaces but the user namespace belong to the initial user
+ * namespace: nobody in a sandbox has a capability over them, even with all those of its own
+ * user namespace.
  */
 #ifndef ISOLATE_CONTEXT_H
 #define ISOLATE_CONTEXT_H
