@@ -199,7 +199,7 @@ static void builder(const struct context_request *request, int sock) __attribute
 static void builder(const struct context_request *request, int sock)
 {
 	struct tn_error err = { 0 }, lost = { 0 };
-	int fds[CONTEXT_FDS_N];
+	int fds[CONTEXT_FDS_N] = { [CONTEXT_NS_N] = FD_NONE };
 
 	(void)umask(022);
 	if (build(request, fds, &err) < 0)
