@@ -22,14 +22,16 @@
 #define CHILD_MASKS_MAX 32
 
 /*
- * What must not be seen or written in /proc, of that what this kernel has. The list is
- * made once; /proc itself is fresh in every execution.
+ * What the way in needs to know of this kernel and of tenantd, found out once: what must
+ * not be seen or written in /proc, of that what there is (/proc itself is fresh in every
+ * execution); the capabilities to drop; the signals to set back.
  */
 struct child_masks {
 	const char *hidden[CHILD_MASKS_MAX]; /* directories end in '/' */
 	const char *read_only[CHILD_MASKS_MAX];
 	size_t hidden_n, read_only_n;
-	int cap_last; /* highest capability of this kernel */
+	int cap_last;     /* highest capability of this kernel */
+	uint64_t ignored; /* bit n-1: signal n is ignored, and would be after exec */
 };
 
 void child_masks_probe(struct child_masks *masks);

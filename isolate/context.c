@@ -121,7 +121,8 @@ static int build(const struct context_request *request, int fds[CONTEXT_NS_N],
                  struct tn_error *err)
 {
 	int files[TEMPLATE_CGROUP_FILES_N];
-	int r = template_cgroup_files_open(request->cgroup_fd, files, err);
+	int r = template_cgroup_files_open(request->cgroup_fd, TEMPLATE_CGROUP_FILES_ALL, files,
+	                                   err);
 
 	if (r < 0)
 		return r;
