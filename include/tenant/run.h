@@ -69,7 +69,10 @@ enum tn_run_event {
 	TN_RUN_EXITED,  /**< it has ended; tn_run_execution() holds the record */
 };
 
-/** Ask for a run over a new connection to where @client is connected. */
+/**
+ * Ask for a run over a connection to where @client is connected: the client's idle one, or
+ * a new one. When the run is freed after its end, that is left for the next call or run.
+ */
 TN_API int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
                         struct tn_run **ret, struct tn_error *err);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A run: one Run call on a connection of its own, whose end is the run's end. It asks
- * for more; the first reply says that the command has been executed, the last holds
- * the record. Signals go the other way on the same connection, as oneway calls.
+ * A run: one Run call on a connection that nobody else uses meanwhile, and whose end is
+ * the run's end. It asks for more; the first reply says that the command has been
+ * executed, the last holds the record. Signals go the other way on the same connection,
+ * as oneway calls.
  */
 #include <tenant/run.h>
 
@@ -32,6 +33,7 @@ enum run_state {
 
 struct tn_run {
 	struct varlink *link;
+	struct home *home; /* where link goes once the run is over */
 	enum run_state state;
 	char id[ID_TEXT_BYTES];
 	json_t *last; /* the last reply, which explanation points into */
@@ -92,7 +94,8 @@ static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
 	return check_tenant(spec->tenant, err);
 }
 
-static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_error *err)
+static int ask(struct tn_run *run, const struct tn_client *client,
+               const struct tn_run_spec *spec, struct tn_error *err)
 {
 	int fds[VARLINK_FDS_MAX] = { spec->stdin_fd, spec->stdout_fd, spec->stderr_fd };
 	struct args args;
@@ -103,6 +106,12 @@ static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_err
 	fds[3] = args.fd;
 	for (size_t i = 0; i < spec->binds_n; i++)
 		fds[4 + i] = spec->binds[i].fd;
+	/* Only now: what cannot be asked leaves the connection where it is. */
+	r = client_connect(client, &run->link, &run->home, err);
+	if (r < 0) {
+		fd_closep(&args.fd);
+		return r;
+	}
 	r = connection_call_with_fds(run->link, "Run", pack_run(spec, &args), fds,
 	                             4 + spec->binds_n, err);
 	fd_closep(&args.fd);
@@ -120,9 +129,7 @@ int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
 	run = calloc(1, sizeof(*run));
 	if (run == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a run");
-	r = connection_open(client_path(client), &run->link, err);
-	if (r == 0)
-		r = ask(run, spec, err);
+	r = ask(run, client, spec, err);
 	if (r < 0) {
 		tn_run_free(run);
 		return r;
@@ -137,7 +144,11 @@ struct tn_run *tn_run_free(struct tn_run *run)
 		return NULL;
 	tn_execution_done(&run->execution);
 	json_decref(run->last);
-	varlink_free(run->link);
+	if (run->state == RUN_EXITED)
+		home_put(run->home, run->link);
+	else
+		varlink_free(run->link);
+	(void)home_free(run->home);
 	free(run);
 	return NULL;
 }
