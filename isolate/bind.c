@@ -2,7 +2,6 @@
 #include "bind.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include <base/fd.h>
+#include <base/num.h>
 
 #include "fdcheck.h"
 
@@ -147,10 +147,13 @@ static int bind_attach_one(const char *target, int tree)
 
 int bind_tmpfs_mount(const char *target, unsigned long flags, int64_t bytes_max)
 {
+	static const char size[] = "mode=1777,size=";
 	char options[64] = "mode=1777";
 
-	if (bytes_max != SPEC_UNLIMITED)
-		(void)snprintf(options, sizeof(options), "mode=1777,size=%" PRId64, bytes_max);
+	if (bytes_max != SPEC_UNLIMITED) {
+		memcpy(options, size, sizeof(size));
+		num_put(options + strlen(size), bytes_max);
+	}
 	return mount("tmpfs", target, "tmpfs", flags, options);
 }
 

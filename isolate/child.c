@@ -2,7 +2,6 @@
 #include "child.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/prctl.h>
@@ -35,7 +34,7 @@
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
 #define CHILD_QUEUES_FD   6 /* until Landlock has been told of it */
-#define CHILD_PTYS_MAX    64
+#define CHILD_PTS_OPTIONS "newinstance,ptmxmode=0666,mode=620,max=64"
 #define CPU_NSEC_PER_SEC  1000000000u
 
 enum child_stage {
@@ -137,6 +136,20 @@ static size_t existing(const char *const *paths, size_t n, const char **ret)
 	return found;
 }
 
+/* As the kernel has it: SIG_DFL is all zeroes, with no flags, restorer or mask. */
+struct kernel_action {
+	unsigned long words[4];
+};
+
+/* By system call, since libc keeps two signals for itself. */
+static bool ignored(int signal)
+{
+	struct kernel_action now = { { 0 } };
+
+	return syscall(SYS_rt_sigaction, signal, NULL, &now, sizeof(now.words[0])) == 0 &&
+	       now.words[0] == (unsigned long)SIG_IGN;
+}
+
 void child_masks_probe(struct child_masks *masks)
 {
 	char text[16];
@@ -154,6 +167,10 @@ void child_masks_probe(struct child_masks *masks)
 	masks->landlock_abi = ll_abi();
 	floor_make(&masks->floor, false);
 	floor_make(&masks->floor_host_files, true);
+	masks->ignored = 0;
+	for (int signal = 1; signal < _NSIG; signal++)
+		if (ignored(signal))
+			masks->ignored |= UINT64_C(1) << (signal - 1);
 }
 
 static void tell(const struct child_request *request, uint32_t stage, int error)
@@ -185,14 +202,16 @@ static void hide(void)
 
 /*
  * exec keeps what is ignored, and systemd ignores SIGPIPE for its services: a workload
- * finds every signal at its default. By system call, since libc keeps two for itself.
+ * finds every signal at its default. clone3 has reset those that are caught.
  */
-static void signals_default(void)
+static void signals_default(const struct child_masks *masks)
 {
-	const unsigned long action[4] = { 0 }; /* SIG_DFL, no flags, no restorer, no mask */
+	const struct kernel_action action = { { 0 } };
 
 	for (int signal = 1; signal < _NSIG; signal++)
-		(void)syscall(SYS_rt_sigaction, signal, action, NULL, sizeof(action[0]));
+		if ((masks->ignored & UINT64_C(1) << (signal - 1)) != 0)
+			(void)syscall(SYS_rt_sigaction, signal, &action, NULL,
+			              sizeof(action.words[0]));
 }
 
 static void limit(const struct child_request *request, int resource, int64_t value)
@@ -228,9 +247,9 @@ static void process_limits(const struct child_request *request)
 {
 	const struct spec_execution_limits *limits = &request->launch->limits;
 	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	char text[16];
+	char text[24];
 
-	(void)snprintf(text, sizeof(text), "%d", request->oom_score_adj);
+	num_put(text, request->oom_score_adj);
 	if (io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text) < 0)
 		fail(request, CHILD_OOM_SCORE);
 	descriptors_allow(request);
@@ -303,7 +322,6 @@ static void proc_mount(const struct child_request *request)
 static void private_mount(const struct child_request *request)
 {
 	const unsigned long flags = MS_NOSUID | MS_NODEV;
-	char pts[64];
 
 	if (bind_tmpfs_mount("/tmp", flags, request->memory_max_bytes) < 0 ||
 	    bind_tmpfs_mount("/dev/shm", flags | MS_NOEXEC, request->memory_max_bytes) < 0)
@@ -311,9 +329,7 @@ static void private_mount(const struct child_request *request)
 
 	/* No gid=: Linux 6.1 reads it as a signed number, and our ids lie above 2^31. A
 	 * terminal then has the gid of who opened it, which is what grantpt(3) needs. */
-	(void)snprintf(pts, sizeof(pts), "newinstance,ptmxmode=0666,mode=620,max=%d",
-	               CHILD_PTYS_MAX);
-	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, pts) < 0)
+	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, CHILD_PTS_OPTIONS) < 0)
 		fail(request, CHILD_PTS);
 }
 
@@ -336,7 +352,7 @@ static void leaf_files_attach(const struct child_request *request, const int *fd
 	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++) {
 		char path[64];
 
-		if (fds[i] < 0 || (request->leaf_files & 1u << i) == 0)
+		if (fds[i] < 0)
 			continue;
 		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s",
 		               template_cgroup_file(i));
@@ -578,9 +594,10 @@ void child_enter(const struct child_request *request)
 	hide();
 	(void)setsid();
 	(void)umask(022);
-	signals_default();
+	signals_default(request->masks);
 	process_limits(request);
-	if (template_cgroup_files_open(request->leaf_fd, leaf_fds, &ignored) < 0)
+	if (template_cgroup_files_open(request->leaf_fd, request->leaf_files, leaf_fds,
+	                               &ignored) < 0)
 		fail(request, CHILD_LEAF_FILES);
 	binds_clone(request, bind_fds);
 	namespaces_enter(request);

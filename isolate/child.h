@@ -24,9 +24,10 @@
 #define CHILD_MASKS_MAX 32
 
 /*
- * What is found out once for all launches: what must not be seen or written in /proc, of
- * that what this kernel has (/proc itself is fresh in every execution), and what else
- * the way in has to know of this kernel.
+ * What the way in needs to know of this kernel and of tenantd, found out once: what must
+ * not be seen or written in /proc, of that what there is (/proc itself is fresh in every
+ * execution); the capabilities to drop; what Landlock can; our own filter; the signals to set
+ * back.
  */
 struct child_masks {
 	const char *hidden[CHILD_MASKS_MAX]; /* directories end in '/' */
@@ -36,6 +37,7 @@ struct child_masks {
 	int landlock_abi; /* 0: the kernel has none that can be used */
 	struct floor floor;
 	struct floor floor_host_files; /* where a bind is writable */
+	uint64_t ignored; /* bit n-1: signal n is ignored, and would be after exec */
 };
 
 void child_masks_probe(struct child_masks *masks);

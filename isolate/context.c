@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -85,15 +87,42 @@ static int userns_open(pid_t pid, const char *map, struct tn_error *err)
 	return fd < 0 ? err_errno(err, "open the user namespace") : fd;
 }
 
+/*
+ * Become @uid in name, with every capability of root's. Whoever makes a user namespace is
+ * charged for all that is counted in it (inotify, message queues, pending signals, locked
+ * memory): were that root, one tenant could use up what is root's and every other tenant's.
+ */
+static int charged_user(uid_t uid, unsigned long securebits)
+{
+	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0 ||
+	    syscall(SYS_setresuid, -1, uid, -1) < 0)
+		return -1;
+	return prctl(PR_SET_SECUREBITS, securebits, 0, 0, 0);
+}
+
+/* A process of this one in a new user namespace, which the last of the tenant's ids made. */
+static pid_t userns_clone(int64_t uid_first)
+{
+	const uid_t owner = (uid_t)(uid_first + SPEC_UIDS_PER_TENANT - 1);
+	pid_t pid;
+
+	if (charged_user(owner, SECBIT_NO_SETUID_FIXUP) < 0)
+		return -1;
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	if (pid != 0 && charged_user(0, 0) < 0)
+		return -1;
+	return pid;
+}
+
 /* Users and groups are mapped alike, by the lines of @map. */
-static int userns_make(const char *map, struct tn_error *err)
+static int userns_make(int64_t uid_first, const char *map, struct tn_error *err)
 {
 	int release[2], fd, status = 0;
 	pid_t pid;
 
 	if (pipe2(release, O_CLOEXEC) < 0)
 		return err_errno(err, "pipe");
-	pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	pid = userns_clone(uid_first);
 	if (pid == 0) {
 		(void)close(release[1]);
 		userns_first(release[0]);
@@ -121,10 +150,10 @@ static int usernses_make(int64_t uid_first, int fds[CONTEXT_NS_N], struct tn_err
 	(void)snprintf(all, sizeof(all), "0 %" PRId64 " %d", uid_first, SPEC_UIDS_PER_TENANT);
 	(void)snprintf(one, sizeof(one), "0 0 %d\n%d %" PRId64 " 1\n%d %d %d", uid, uid,
 	               uid_first + uid, uid + 1, uid + 1, rest);
-	fds[CONTEXT_USER] = userns_make(all, err);
+	fds[CONTEXT_USER] = userns_make(uid_first, all, err);
 	if (fds[CONTEXT_USER] < 0)
 		return fds[CONTEXT_USER];
-	fds[CONTEXT_USER_BINDS] = userns_make(one, err);
+	fds[CONTEXT_USER_BINDS] = userns_make(uid_first, one, err);
 	return fds[CONTEXT_USER_BINDS] < 0 ? fds[CONTEXT_USER_BINDS] : 0;
 }
 
@@ -157,7 +186,8 @@ static int build(const struct context_request *request, int fds[CONTEXT_FDS_N],
                  struct tn_error *err)
 {
 	int files[TEMPLATE_CGROUP_FILES_N];
-	int r = template_cgroup_files_open(request->cgroup_fd, files, err);
+	int r = template_cgroup_files_open(request->cgroup_fd, TEMPLATE_CGROUP_FILES_ALL, files,
+	                                   err);
 
 	if (r < 0)
 		return r;
@@ -186,7 +216,7 @@ static void builder(const struct context_request *request, int sock) __attribute
 static void builder(const struct context_request *request, int sock)
 {
 	struct tn_error err = { 0 }, lost = { 0 };
-	int fds[CONTEXT_FDS_N];
+	int fds[CONTEXT_FDS_N] = { [CONTEXT_NS_N] = FD_NONE };
 
 	(void)umask(022);
 	if (build(request, fds, &err) < 0)

@@ -5,8 +5,10 @@
  * takes a private copy. Built at first use by a short-lived child of tenantd, kept as
  * descriptors.
  *
- * All namespaces but the user namespace belong to the initial user namespace: nobody in
- * a sandbox has a capability over them, even with all those of its own user namespace.
+ * User namespaces are made by the tenant's last id, so that what the kernel counts per user
+ * is counted per tenant. All namespaces but the user namespaces belong to the initial user
+ * namespace: nobody in a sandbox has a capability over them, even with all those of its own
+ * user namespace.
  *
  * Bound paths are mapped by a second user namespace. In it the workload's usual user is the
  * host's of the same number, and all others are the host's own, whom nobody in a sandbox

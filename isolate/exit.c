@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 
 #include <base/clock.h>
 #include <base/fd.h>
-#include <base/io.h>
 #include <base/log.h>
 
 #include "cgroup.h"
@@ -28,6 +28,8 @@
 #define EXIT_RETRY_NSEC 1000000
 /* And how often for the last process to leave its CPU. */
 #define EXIT_OFF_CPU_TRIES_MAX 100
+/* So often it is looked at without a wait: mostly it takes some microseconds. */
+#define EXIT_OFF_CPU_LOOKS 50
 
 static void report_take(struct execution *e, const struct init_report *report)
 {
@@ -183,8 +185,8 @@ static void exited_fill(struct execution *e)
 	memcpy(exited->policy_hash, record->policy_hash, sizeof(exited->policy_hash));
 	overhead_usec = exit_kind(e, exited);
 
-	cg_counters_read(e->leaf_fd, counters);
-	throttled = cg_throttled_usec(e->tenant->cgroup_fd);
+	cg_counters_read(e->leaf_fd, e->all->controllers, counters);
+	throttled = cg_throttled_usec(e->tenant->cgroup_fd, e->all->controllers);
 	counters->tenant_throttled_usec = throttled < 0 || record->tenant_throttled_usec < 0
 	                                          ? SPEC_ABSENT
 	                                          : throttled - record->tenant_throttled_usec;
@@ -261,14 +263,26 @@ void execution_end(struct execution *e)
  * A process tells of its end before it leaves its CPU for the last time, and only then
  * does the kernel charge it for its last stretch. Until it is reaped, /proc/PID/syscall
  * says which: "running", or else the kernel has waited for it to be off its CPU.
+ *
+ * What is left of it is a few instructions, so a wait by the clock would be most of what
+ * a short execution costs. It may share our CPU: then it is let go on between two looks.
  */
 static bool off_cpu(const struct execution *e)
 {
 	char path[32], text[128];
+	cleanup_fd int fd = FD_NONE;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", e->record.pid);
-	return io_read_file_at(AT_FDCWD, path, text, sizeof(text)) < 0 ||
-	       strncmp(text, "running", strlen("running")) != 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (int look = 0; look < EXIT_OFF_CPU_LOOKS; look++) {
+		ssize_t n = pread(fd, text, sizeof(text), 0);
+
+		if (n < (ssize_t)strlen("running") ||
+		    strncmp(text, "running", strlen("running")) != 0)
+			return true;
+		(void)sched_yield();
+	}
+	return false;
 }
 
 static void child_reap(struct execution *e)

@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -100,7 +99,8 @@ static void record_begin(struct execution *e, const struct spec_launch *launch)
 	if (__builtin_add_overflow(now, launch->limits.runtime_usec_max,
 	                           &record->deadline_boot_usec))
 		record->deadline_boot_usec = SPEC_UNLIMITED;
-	record->tenant_throttled_usec = cg_throttled_usec(e->tenant->cgroup_fd);
+	record->tenant_throttled_usec = cg_throttled_usec(e->tenant->cgroup_fd,
+	                                                  e->all->controllers);
 }
 
 /* The sandbox shows the leaf's own figures where they are tighter than the tenant's. */
@@ -235,7 +235,8 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		return r;
 	r = execution_watch(e, pid_fd, err);
 	if (r == 0)
-		r = loop_add(e->all->loop, &e->report, EPOLLIN, err);
+		/* Its end alone wakes us (EPOLLHUP, which needs no asking for): the exec. */
+		r = loop_add(e->all->loop, &e->report, 0, err);
 	return r;
 }
 

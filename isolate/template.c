@@ -30,13 +30,16 @@ const char *template_cgroup_file(unsigned int i)
 	return cgroup_files[i];
 }
 
-int template_cgroup_files_open(int cgroup_fd, int fds[TEMPLATE_CGROUP_FILES_N],
+int template_cgroup_files_open(int cgroup_fd, uint32_t wanted, int fds[TEMPLATE_CGROUP_FILES_N],
                                struct tn_error *err)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
 		                               MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 
 	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++) {
+		fds[i] = FD_NONE;
+		if ((wanted & 1u << i) == 0)
+			continue;
 		fds[i] = open_tree(cgroup_fd, cgroup_files[i],
 		                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 		if (fds[i] < 0 && errno == ENOENT)

@@ -13,11 +13,14 @@
 #define TEMPLATE_CGROUP_FILES_N 5
 const char *template_cgroup_file(unsigned int i);
 
+#define TEMPLATE_CGROUP_FILES_ALL ((1u << TEMPLATE_CGROUP_FILES_N) - 1)
+
 /*
- * Detached, read-only clones of the size files of @cgroup_fd, to be attached in another
- * mount namespace; FD_NONE for what the cgroup does not have.
+ * Detached, read-only clones of those size files of @cgroup_fd whose bit is in @wanted, to
+ * be attached in another mount namespace; FD_NONE for what is not wanted or not there.
+ * Each has to be attached: to close one unused takes an RCU grace period.
  */
-int template_cgroup_files_open(int cgroup_fd, int fds[TEMPLATE_CGROUP_FILES_N],
+int template_cgroup_files_open(int cgroup_fd, uint32_t wanted, int fds[TEMPLATE_CGROUP_FILES_N],
                                struct tn_error *err);
 
 /*

@@ -18,16 +18,19 @@
 #include <linux/sched.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <seccomp.h>
 
 #include <base/fd.h>
 
 #include "prefix.h"
+#include "tree.h"
 
 /* Not in <sys/ioctl.h>: paste and more into the virtual console, as its user. */
 #define FILTER_TIOCLINUX 0x541C
@@ -276,6 +279,42 @@ static int rules_add(scmp_filter_ctx context, struct tn_error *err)
 	return 0;
 }
 
+/* What libseccomp exports, to be closed by the caller, or -errno. */
+static int export(scmp_filter_ctx context, struct tn_error *err)
+{
+	cleanup_fd int fd = memfd_create("tenantd-seccomp", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int r;
+
+	if (fd < 0)
+		return err_errno(err, "create memfd for seccomp filter");
+	r = seccomp_export_bpf(context, fd);
+	if (r < 0)
+		return err_set(err, TN_SYSTEM, -r, "export seccomp filter");
+	return fd_take(&fd);
+}
+
+/* Put the same decisions into fewer instructions; one of another shape stays as it is. */
+static int rearrange(int fd, struct tn_error *err)
+{
+	const size_t room = FILTER_INSNS_MAX * sizeof(struct sock_filter);
+	cleanup_free struct sock_filter *from = malloc(room), *to = malloc(room);
+	ssize_t bytes;
+	size_t n;
+
+	if (from == NULL || to == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "seccomp filter");
+	bytes = pread(fd, from, room, 0);
+	if (bytes < 0)
+		return err_errno(err, "read seccomp filter");
+	n = tree_rebuild(from, (size_t)bytes / sizeof(*from), to, FILTER_INSNS_MAX);
+	if (n == 0 || n * sizeof(*to) >= (size_t)bytes)
+		return 0;
+	if (pwrite(fd, to, n * sizeof(*to), 0) != (ssize_t)(n * sizeof(*to)) ||
+	    ftruncate(fd, (off_t)(n * sizeof(*to))) < 0)
+		return err_errno(err, "write seccomp filter");
+	return 0;
+}
+
 /* Whole instructions, as many as the kernel takes; then nobody changes them again. */
 static int seal(int fd, struct tn_error *err)
 {
@@ -307,13 +346,12 @@ int filter_compile_default(struct tn_error *err)
 	r = rules_add(context, err);
 	if (r < 0)
 		return r;
-	fd = memfd_create("tenantd-seccomp", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fd = export(context, err);
 	if (fd < 0)
-		return err_errno(err, "create memfd for seccomp filter");
-	r = seccomp_export_bpf(context, fd);
-	if (r < 0)
-		return err_set(err, TN_SYSTEM, -r, "export seccomp filter");
-	r = seal(fd, err);
+		return fd;
+	r = rearrange(fd, err);
+	if (r == 0)
+		r = seal(fd, err);
 	return r < 0 ? r : fd_take(&fd);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The seccomp filter of a policy as the kernel loads it: an allow-list compiled once
- * into BPF (libseccomp, native architecture only, optimised tree) and sealed, so that
- * every launch installs the same bytes.
+ * into BPF (libseccomp, native architecture only, rearranged by tree.h) and sealed, so
+ * that every launch installs the same bytes.
  *
  * What is not allowed fails with EPERM. Two things differ: clone3, whose flags lie in
  * memory that a filter cannot read, and system calls too new for libseccomp to know

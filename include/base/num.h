@@ -7,6 +7,7 @@
 #define BASE_NUM_H
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -30,6 +31,27 @@ static inline int num_parse(const char *text, int64_t max, int64_t *ret)
 		return -ERANGE;
 	*ret = n;
 	return 0;
+}
+
+/*
+ * Put @number at @end, of which 21 bytes suffice; it ends in a NUL. For where stdio is not
+ * wanted: each page of libc's that a process on its way to an exec runs through is a fault,
+ * which maps more of them than that, all of which the exec takes down again.
+ */
+static inline void num_put(char *end, int64_t number)
+{
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+	char digits[20];
+	size_t n = 0;
+
+	if (number < 0)
+		*end++ = '-';
+	do
+		digits[n++] = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	while (n > 0)
+		*end++ = digits[--n];
+	*end = '\0';
 }
 
 #endif

@@ -148,7 +148,8 @@ TN_API int tn_run(const struct tn_client *client, const struct tn_run_spec *spec
                   struct tn_run **ret, struct tn_error *err);
 
 /**
- * Ask for a run over a new connection to where @client is connected.
+ * Ask for a run over a connection to where @client is connected: the client's idle one, or
+ * a new one. When the run is freed after its end, that is left for the next call or run.
  *
  * TN_INVALID if the spec is malformed; what the daemon refuses, tn_run_process() tells.
  */

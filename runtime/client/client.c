@@ -7,10 +7,16 @@
  * the daemon while idle (it was restarted), by an error of the protocol, or by us
  * because a call was abandoned halfway through its replies. A call that was sent is
  * never sent again, since it may have been done.
+ *
+ * While it is idle the connection lies in the client's home, where a run finds it and
+ * where it leaves it again: making one costs both sides more than the call. A run may
+ * outlive its client and be used by another thread, hence the home is counted and what
+ * lies there is exchanged atomically. Only the client's own thread takes something out.
  */
 #include "client.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include <base/clock.h>
@@ -22,15 +28,90 @@
 
 #define REPLY_USEC_MAX (30 * (int64_t)CLOCK_USEC_PER_SEC)
 
+struct home {
+	atomic_uint users;
+	_Atomic(struct varlink *) idle;
+};
+
 struct tn_client {
 	char *path;
-	struct varlink *link; /* NULL: connect at the next call */
+	struct home *home;
+	struct varlink *link; /* of the call in progress; else NULL */
 	bool calling;
 	struct call call;
 	int64_t timeout_usec;
 	bool quota_refused;
 	struct tn_quota_error quota;
 };
+
+struct home *home_free(struct home *home)
+{
+	if (home != NULL && atomic_fetch_sub(&home->users, 1) == 1) {
+		varlink_free(atomic_load(&home->idle));
+		free(home);
+	}
+	return NULL;
+}
+
+void home_put(struct home *home, struct varlink *link)
+{
+	struct varlink *none = NULL;
+
+	if (!atomic_compare_exchange_strong(&home->idle, &none, link))
+		varlink_free(link);
+}
+
+/* Of use: nothing comes from a daemon that was asked nothing but its end. */
+static bool still_connected(struct varlink *link)
+{
+	struct varlink_message message = { 0 };
+	struct tn_error ignored;
+	bool quiet = varlink_process(link, &ignored) == 0 &&
+	             varlink_next(link, &message, &ignored) == 0;
+
+	varlink_message_done(&message);
+	return quiet;
+}
+
+int client_connect(const struct tn_client *client, struct varlink **ret, struct home **ret_home,
+                   struct tn_error *err)
+{
+	struct varlink *link = atomic_exchange(&client->home->idle, NULL);
+
+	if (link != NULL && !still_connected(link))
+		link = varlink_free(link);
+	if (link == NULL) {
+		int r = connection_open(client->path, &link, err);
+
+		if (r < 0)
+			return r;
+	}
+	*ret = link;
+	if (ret_home != NULL) {
+		atomic_fetch_add(&client->home->users, 1);
+		*ret_home = client->home;
+	}
+	return 0;
+}
+
+static int home_new(struct home **ret, const char *path, struct tn_error *err)
+{
+	struct home *home = calloc(1, sizeof(*home));
+	struct varlink *link;
+	int r;
+
+	if (home == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a client");
+	atomic_store(&home->users, 1);
+	r = connection_open(path, &link, err);
+	if (r < 0) {
+		(void)home_free(home);
+		return r;
+	}
+	home_put(home, link);
+	*ret = home;
+	return 0;
+}
 
 int tn_client_open(const char *path, struct tn_client **ret_client, struct tn_error *err)
 {
@@ -41,7 +122,7 @@ int tn_client_open(const char *path, struct tn_client **ret_client, struct tn_er
 		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a client");
 	client->timeout_usec = REPLY_USEC_MAX;
 	client->path = strdup(path != NULL ? path : TN_SOCKET_PATH);
-	r = client->path != NULL ? connection_open(client->path, &client->link, err)
+	r = client->path != NULL ? home_new(&client->home, client->path, err)
 	                         : err_set(err, TN_SYSTEM, ENOMEM, "allocate a client");
 	if (r < 0) {
 		tn_client_free(client);
@@ -56,6 +137,7 @@ struct tn_client *tn_client_free(struct tn_client *client)
 	if (client == NULL)
 		return NULL;
 	varlink_free(client->link);
+	(void)home_free(client->home);
 	free(client->path);
 	free(client);
 	return NULL;
@@ -66,26 +148,30 @@ void tn_client_set_timeout(struct tn_client *client, int64_t usec)
 	client->timeout_usec = usec;
 }
 
+static const struct varlink *present_link(const struct tn_client *client)
+{
+	return client->link != NULL ? client->link : atomic_load(&client->home->idle);
+}
+
 int tn_client_fd(const struct tn_client *client)
 {
-	return client->link != NULL ? varlink_fd(client->link) : FD_NONE;
+	const struct varlink *link = present_link(client);
+
+	return link != NULL ? varlink_fd(link) : FD_NONE;
 }
 
 short tn_client_events(const struct tn_client *client)
 {
-	if (client->link == NULL)
+	const struct varlink *link = present_link(client);
+
+	if (link == NULL)
 		return 0;
-	return varlink_events(client->link);
+	return varlink_events(link);
 }
 
 const struct tn_quota_error *tn_client_quota_error(const struct tn_client *client)
 {
 	return client->quota_refused ? &client->quota : NULL;
-}
-
-const char *client_path(const struct tn_client *client)
-{
-	return client->path;
 }
 
 /* Replies that may still come belong to nobody: the connection goes with them. */
@@ -97,20 +183,12 @@ void tn_client_cancel(struct tn_client *client)
 	client->link = varlink_free(client->link);
 }
 
-/* The link is of use: nothing comes from a daemon that was asked nothing but its end. */
-static bool still_connected(struct tn_client *client)
+/* Its connection is idle again. */
+static void call_over(struct tn_client *client)
 {
-	struct varlink_message message = { 0 };
-	struct tn_error ignored;
-
-	if (client->link == NULL)
-		return false;
-	if (varlink_process(client->link, &ignored) == 0 &&
-	    varlink_next(client->link, &message, &ignored) == 0)
-		return true;
-	varlink_message_done(&message);
-	client->link = varlink_free(client->link);
-	return false;
+	client->calling = false;
+	home_put(client->home, client->link);
+	client->link = NULL;
 }
 
 int client_start(struct tn_client *client, const char *method, json_t *parameters,
@@ -120,16 +198,18 @@ int client_start(struct tn_client *client, const char *method, json_t *parameter
 
 	if (client->calling)
 		r = err_refuse(err, TN_STATE, "the client already makes a call");
-	else if (!still_connected(client))
-		r = connection_open(client->path, &client->link, err);
+	else
+		r = client_connect(client, &client->link, NULL, err);
 	if (r < 0) {
 		json_decref(parameters);
 		return r;
 	}
 	client->quota_refused = false;
 	r = connection_call(client->link, method, parameters, mode, err);
-	if (r < 0)
+	if (r < 0) {
+		call_over(client);
 		return r;
+	}
 	client->call = *call;
 	client->call.more = mode == CONNECTION_MORE;
 	client->calling = true;
@@ -172,7 +252,7 @@ static int take_reply(struct tn_client *client, struct tn_error *err)
 		return give_up(client, r, err);
 	if (r < 0) {
 		drop_result(call);
-		client->calling = false;
+		call_over(client);
 		client->quota_refused = err->code == TN_QUOTA;
 	}
 	if (r <= 0)
@@ -189,7 +269,8 @@ static int take_reply(struct tn_client *client, struct tn_error *err)
 		return 2;
 	if (continues)
 		tn_client_cancel(client);
-	client->calling = false;
+	else
+		call_over(client);
 	return 1;
 }
 

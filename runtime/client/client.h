@@ -47,8 +47,20 @@ int client_start(struct tn_client *client, const char *method, json_t *parameter
 /* The waiting form: @r is what the start form returned. */
 int client_finish(struct tn_client *client, int r, struct tn_error *err);
 
-/* The path this client connects to; borrowed. */
-const char *client_path(const struct tn_client *client);
+/* Where a client's idle connection lies, for it and its runs; see client.c. */
+struct home;
+
+/*
+ * A connection to where @client is connected, for the caller to own: the idle one, or a
+ * new one. *ret_home, if asked for, is where to leave it; release that with home_free().
+ */
+int client_connect(const struct tn_client *client, struct varlink **ret, struct home **ret_home,
+                   struct tn_error *err);
+
+/* Leave the idle @link (consumed): kept if there is none. */
+void home_put(struct home *home, struct varlink *link);
+
+struct home *home_free(struct home *home);
 
 /* Refuse what is neither a name nor a UUID before it is sent. */
 int check_tenant(const char *tenant, struct tn_error *err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A run: one Run call on a connection of its own, whose end is the run's end. It asks
- * for more; the first reply says that the command has been executed, the last holds
- * the record. Signals go the other way on the same connection, as oneway calls.
+ * A run: one Run call on a connection that nobody else uses meanwhile, and whose end is
+ * the run's end. It asks for more; the first reply says that the command has been
+ * executed, the last holds the record. Signals go the other way on the same connection,
+ * as oneway calls.
  */
 #include <tenant/run.h>
 
@@ -37,6 +38,7 @@ struct tn_run {
 	struct streams streams;
 	bool too_much; /* it is killed for what it wrote */
 	int64_t waiting_before;
+	struct home *home; /* where link goes once the run is over */
 	enum run_state state;
 	char id[ID_TEXT_BYTES];
 	json_t *last; /* the last reply, which explanation points into */
@@ -177,7 +179,8 @@ static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
 	return check_options(spec, err);
 }
 
-static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_error *err)
+static int ask(struct tn_run *run, const struct tn_client *client,
+               const struct tn_run_spec *spec, struct tn_error *err)
 {
 	const size_t at = (size_t)stdio_n(spec);
 	int fds[VARLINK_FDS_MAX] = { 0 };
@@ -190,6 +193,12 @@ static int ask(struct tn_run *run, const struct tn_run_spec *spec, struct tn_err
 	fds[at] = args.fd;
 	for (size_t i = 0; i < spec->binds_n; i++)
 		fds[at + 1 + i] = spec->binds[i].fd;
+	/* Only now: what cannot be asked leaves the connection where it is. */
+	r = client_connect(client, &run->link, &run->home, err);
+	if (r < 0) {
+		fd_closep(&args.fd);
+		return r;
+	}
 	r = connection_call_with_fds(run->link, "Run", pack_run(spec, &args), fds,
 	                             at + 1 + spec->binds_n, err);
 	fd_closep(&args.fd);
@@ -225,9 +234,7 @@ int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
 	run->waiting_before = TN_ABSENT;
 	r = streams_open(&run->streams, spec, err);
 	if (r == 0)
-		r = connection_open(client_path(client), &run->link, err);
-	if (r == 0)
-		r = ask(run, spec, err);
+		r = ask(run, client, spec, err);
 	if (r == 0)
 		r = watch(run, err);
 	if (r < 0) {
@@ -245,7 +252,12 @@ struct tn_run *tn_run_free(struct tn_run *run)
 	tn_execution_done(&run->execution);
 	fd_closep(&run->tty_fd);
 	json_decref(run->last);
-	varlink_free(run->link);
+	/* What was sent after the command's end is not to meet whoever comes next. */
+	if (run->state == RUN_EXITED && !run->too_much)
+		home_put(run->home, run->link);
+	else
+		varlink_free(run->link);
+	(void)home_free(run->home);
 	streams_done(&run->streams);
 	free(run);
 	return NULL;

@@ -52,13 +52,20 @@ static void connection_listen(struct connection *connection)
 	loop_watch_events(connection->source, events);
 }
 
+/* A list is written in larger pieces, one per turn of the loop. */
+static bool streaming(const struct connection *connection)
+{
+	return connection->call != NULL && connection->call->next != NULL;
+}
+
 static void connection_send(struct connection *connection, const json_t *json, int fd)
 {
 	struct tn_error err = { 0 };
 
 	if (connection->doomed)
 		return;
-	if (varlink_send(connection->link, json, &fd, fd >= 0, &err) < 0) {
+	if (varlink_send(connection->link, json, &fd, fd >= 0, &err) < 0 ||
+	    (!streaming(connection) && varlink_flush(connection->link, &err) < 0)) {
 		log_event(LOG_INFO, "a peer is dropped",
 		          LF_INT("uid", (int64_t)connection->peer.uid),
 		          LF_STR("error", err.msg), LF_END);

@@ -38,6 +38,7 @@
 #define INPUT_MESSAGES_MAX   64 /* whole ones read ahead */
 #define OUTPUT_BATCHES_MAX   16 /* queued messages that carry descriptors */
 #define OUTPUT_BYTES_INITIAL 4096
+#define OUTPUT_ROOM_BYTES    1024 /* what most messages take */
 
 /* Descriptors that go with the byte at @offset of the output. */
 struct batch {
@@ -302,35 +303,38 @@ static void drop_output(struct varlink *link, size_t n)
 	memmove(link->out, link->out + n, link->out_n);
 }
 
-/* One sendmsg(2): up to the next message with descriptors, which begins its own. */
-static ssize_t send_some(struct varlink *link)
+/* One sendmsg(2) of the first @n bytes of the output, with descriptors or without. */
+static ssize_t send_bytes(const struct varlink *link, size_t n, const int *fds, size_t fds_n)
 {
-	const struct batch *next = link->batches;
 	union fds_cmsg control = { 0 };
-	struct iovec iov = { .iov_base = link->out, .iov_len = link->out_n };
+	struct iovec iov = { .iov_base = link->out, .iov_len = n };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	size_t batches_left = link->batches_n;
-	ssize_t n;
+	ssize_t sent;
 
-	if (batches_left > 0 && next->offset == 0) {
-		size_t bytes = next->fds_n * sizeof(int);
-
+	if (fds_n > 0) {
 		control.align.cmsg_level = SOL_SOCKET;
 		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(bytes);
-		memcpy(CMSG_DATA(&control.align), next->fds, bytes);
+		control.align.cmsg_len = CMSG_LEN(fds_n * sizeof(int));
+		memcpy(CMSG_DATA(&control.align), fds, fds_n * sizeof(int));
 		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(bytes);
-		next++;
-		batches_left--;
+		msg.msg_controllen = CMSG_SPACE(fds_n * sizeof(int));
 	}
-	if (batches_left > 0)
-		iov.iov_len = next->offset;
-
 	do
-		n = sendmsg(link->fd, &msg, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n;
+		sent = sendmsg(link->fd, &msg, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
+/* Up to the next message with descriptors, which begins a sendmsg(2) of its own. */
+static ssize_t send_some(const struct varlink *link)
+{
+	const struct batch *first = link->batches;
+	bool carries = link->batches_n > 0 && first->offset == 0;
+	size_t next = carries ? 1 : 0;
+
+	return send_bytes(link,
+	                  next < link->batches_n ? link->batches[next].offset : link->out_n,
+	                  first->fds, carries ? first->fds_n : 0);
 }
 
 static int write_output(struct varlink *link, struct tn_error *err)
@@ -350,6 +354,12 @@ static int write_output(struct varlink *link, struct tn_error *err)
 		drop_output(link, (size_t)n);
 	}
 	return 0;
+}
+
+int varlink_flush(struct varlink *link, struct tn_error *err)
+{
+	return link->protocol_broken ? broke(link, err, "the connection has ended")
+	                             : write_output(link, err);
 }
 
 int varlink_process(struct varlink *link, struct tn_error *err)
@@ -500,8 +510,6 @@ static int queue_fds(struct varlink *link, const int *fds, size_t fds_n, struct 
 {
 	struct batch batch = { .offset = link->out_n };
 
-	if (fds_n > VARLINK_FDS_MAX)
-		return err_refuse(err, TN_INVALID, "more than %d descriptors", VARLINK_FDS_MAX);
 	if (link->batches_n == OUTPUT_BATCHES_MAX)
 		return err_set(err, TN_SYSTEM, ENOBUFS, "the peer does not read its answers");
 	for (size_t i = 0; i < fds_n; i++) {
@@ -519,24 +527,56 @@ static int queue_fds(struct varlink *link, const int *fds, size_t fds_n, struct 
 	return 0;
 }
 
+/*
+ * Make the message of @n bytes behind the output part of it, with its descriptors. Before any
+ * other output it is sent right away, and they need not be duplicated to wait.
+ */
+static int carry(struct varlink *link, size_t n, const int *fds, size_t fds_n,
+                 struct tn_error *err)
+{
+	ssize_t sent = 0;
+	int r;
+
+	if (fds_n > VARLINK_FDS_MAX)
+		return err_refuse(err, TN_INVALID, "more than %d descriptors", VARLINK_FDS_MAX);
+	if (link->out_n == 0)
+		sent = send_bytes(link, n, fds, fds_n);
+	if (sent <= 0) {
+		/* What hinders it will hinder the next attempt, which knows what to say. */
+		r = queue_fds(link, fds, fds_n, err);
+		if (r < 0)
+			return r;
+	}
+	link->out_n += n;
+	if (sent > 0)
+		drop_output(link, (size_t)sent);
+	return 0;
+}
+
 int varlink_send(struct varlink *link, const json_t *json, const int *fds, size_t fds_n,
                  struct tn_error *err)
 {
-	size_t n = json_dumpb(json, NULL, 0, JSON_COMPACT);
-	int r;
+	int r = grow_output(link, OUTPUT_ROOM_BYTES, err);
+	size_t room = link->out_size - link->out_n, n;
 
+	if (r < 0)
+		return r;
+	/* Mostly it fits; else this has only measured it. */
+	n = json_dumpb(json, link->out + link->out_n, room, JSON_COMPACT);
 	if (n == 0)
 		return err_refuse(err, TN_INVALID, "a message cannot be written as JSON");
 	if (n + 1 > VARLINK_MSG_BYTES_MAX)
 		return err_set(err, TN_INVALID, EMSGSIZE, "a message is longer than 64 KiB");
-	r = grow_output(link, n + 1, err);
-	if (r == 0 && fds_n > 0)
-		r = queue_fds(link, fds, fds_n, err);
+	if (n + 1 > room) {
+		r = grow_output(link, n + 1, err);
+		if (r == 0)
+			(void)json_dumpb(json, link->out + link->out_n, n, JSON_COMPACT);
+	}
 	if (r < 0)
 		return r;
-
-	(void)json_dumpb(json, link->out + link->out_n, n, JSON_COMPACT);
 	link->out[link->out_n + n] = '\0';
+	if (fds_n > 0)
+		return carry(link, n + 1, fds, fds_n, err);
 	link->out_n += n + 1;
 	return 0;
 }

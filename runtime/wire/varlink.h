@@ -52,6 +52,9 @@ short varlink_events(const struct varlink *link);
  * closed and all that had arrived was taken, or another -errno. */
 int varlink_process(struct varlink *link, struct tn_error *err);
 
+/* Write what can be, and read nothing: what was sent need not wait for the next poll. */
+int varlink_flush(struct varlink *link, struct tn_error *err);
+
 /* Take the next whole message: 1 and *ret filled, 0 if there is none yet, or -errno. */
 int varlink_next(struct varlink *link, struct varlink_message *ret, struct tn_error *err);
 
@@ -65,7 +68,8 @@ void varlink_message_done(struct varlink_message *message);
 int varlink_message_take_fd(struct varlink_message *message, json_int_t index,
                             struct tn_error *err);
 
-/* Queue @json (borrowed) with @fds_n borrowed descriptors, which are duplicated.
+/* Queue @json (borrowed) with @fds_n borrowed descriptors; a message with some is sent at once
+ * if it is the first, else they are duplicated.
  * -ENOBUFS if the peer does not read and the queue is full. */
 int varlink_send(struct varlink *link, const json_t *json, const int *fds, size_t fds_n,
                  struct tn_error *err);

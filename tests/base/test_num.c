@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include <base/fd.h>
 #include <base/num.h>
@@ -46,5 +47,18 @@ Test(num, reads_digits_and_nothing_else_and_writes_only_on_success)
 		cr_expect_eq(num_parse(rows[i].text, rows[i].max, &value), rows[i].result,
 		             "'%s'", rows[i].text);
 		cr_expect_eq(value, rows[i].value, "'%s'", rows[i].text);
+	}
+}
+
+Test(num, writes_what_printf_would)
+{
+	static const int64_t numbers[] = { 0, 1, 9, 10, -1, -500, 65536, INT64_MAX, INT64_MIN };
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		char text[24], expected[24];
+
+		num_put(text, numbers[i]);
+		(void)snprintf(expected, sizeof(expected), "%lld", (long long)numbers[i]);
+		cr_expect_str_eq(text, expected);
 	}
 }

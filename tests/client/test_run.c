@@ -72,6 +72,56 @@ Test(run, hands_over_arguments_environment_directory_and_descriptors)
 	cr_expect_eq(fds_open(), before);
 }
 
+/* To make a connection costs more than to ask for a run. */
+Test(run, takes_the_idle_connection_and_leaves_it)
+{
+	const int fd = tn_client_fd(client);
+	struct tn_run *run, *other;
+
+	for (int i = 0; i < 3; i++) {
+		run = start("acme", COMMAND("true"), NULL);
+		cr_expect_eq(tn_run_fd(run), fd);
+		cr_expect_eq(tn_client_fd(client), FD_NONE);
+		other = start("acme", COMMAND("true"), NULL);
+		cr_expect_neq(tn_run_fd(other), fd, "each has its own meanwhile");
+		cr_assert_eq(tn_run_wait(run, &err), 0, "%s", err.msg);
+		cr_assert_eq(tn_run_wait(other, &err), 0, "%s", err.msg);
+		tn_run_free(run);
+		cr_expect_eq(tn_client_fd(client), fd);
+		tn_run_free(other);
+	}
+
+	/* One that is given up takes its connection along. */
+	run = start("acme", COMMAND("sleep", "60"), NULL);
+	cr_expect_eq(tn_run_fd(run), fd);
+	tn_run_free(run);
+	cr_expect_eq(tn_client_fd(client), FD_NONE);
+}
+
+Test(run, may_outlive_its_client)
+{
+	int before = fds_open();
+	struct tn_run *run = start("acme", COMMAND("true"), NULL);
+
+	client = tn_client_free(client);
+	cr_assert_eq(tn_run_wait(run, &err), 0, "%s", err.msg);
+	tn_run_free(run);
+	cr_expect_eq(fds_open(), before - 1, "the idle connection has gone too");
+}
+
+Test(run, does_not_trip_over_a_daemon_that_was_restarted)
+{
+	struct pollfd gone = { .fd = tn_client_fd(client), .events = POLLIN };
+	struct tn_run *run;
+
+	daemon_stop();
+	cr_assert_eq(poll(&gone, 1, 10000), 1);
+	daemon_start();
+	run = start("acme", COMMAND("true"), NULL);
+	cr_assert_eq(tn_run_wait(run, &err), 0, "%s", err.msg);
+	tn_run_free(run);
+}
+
 Test(run, says_which_limits_the_host_does_not_hold)
 {
 	struct tn_run *held = start("acme", COMMAND("true"), NULL);
@@ -252,7 +302,7 @@ Test(run, fails_if_the_terminal_does_not_come)
 	cr_expect_eq(tn_run_wait(run, &err), -EPROTO);
 	cr_expect_str_eq(err.msg, "the daemon's reply does not bring a terminal");
 	tn_run_free(run);
-	cr_expect_eq(fds_open(), before);
+	cr_expect_eq(fds_open(), before - 1, "the idle connection went with it");
 }
 
 Test(run, ends_with_its_handle)

@@ -16,7 +16,9 @@
 
 TestSuite(cgroup, .timeout = 30, .init = rig_dir_make, .fini = rig_dir_remove);
 
-#define ALL (SPEC_CONTROLLER_CPU | SPEC_CONTROLLER_MEMORY | SPEC_CONTROLLER_PIDS)
+#define ALL                                                                                    \
+	(SPEC_CONTROLLER_CPU | SPEC_CONTROLLER_MEMORY | SPEC_CONTROLLER_PIDS |                 \
+	 SPEC_CONTROLLER_IO)
 
 /* The rows that io.stat repeats per device; loops are there and have no traffic. */
 #define IO_STAT                                                                                \
@@ -220,7 +222,7 @@ Test(cgroup, reads_every_counter_from_its_file)
 	rig_put("memory.pressure", "some avg10=0.00 total=800\nfull avg10=0.00 total=22\n",
 	        0600);
 	rig_put("io.pressure", "some avg10=0.00 total=900\nfull avg10=0.00 total=33\n", 0600);
-	cg_counters_read(rig_dir.fd, &c);
+	cg_counters_read(rig_dir.fd, ALL, &c);
 	cr_expect_eq(c.cpu_usec, 5000);
 	cr_expect_eq(c.cpu_user_usec, 3000);
 	cr_expect_eq(c.cpu_system_usec, 2000);
@@ -236,8 +238,14 @@ Test(cgroup, reads_every_counter_from_its_file)
 	cr_expect_eq(c.stall_io_usec, 900);
 	cr_expect_eq(c.tenant_throttled_usec, 0x1111111111111111, "left alone");
 	cr_expect_eq(c.overhead_usec, 0x1111111111111111, "left alone");
-	cr_expect_eq(cg_throttled_usec(rig_dir.fd), 600);
+	cr_expect_eq(cg_throttled_usec(rig_dir.fd, ALL), 600);
 	cr_expect_eq(cg_cpu_usec(rig_dir.fd), c.cpu_usec);
+
+	/* What is known not to be there is not looked for. */
+	cg_counters_read(rig_dir.fd, ALL & ~(uint32_t)SPEC_CONTROLLER_MEMORY, &c);
+	cr_expect_eq(c.memory_peak_bytes, SPEC_ABSENT);
+	cr_expect_eq(c.pids_peak, 12);
+	cr_expect_eq(cg_throttled_usec(rig_dir.fd, SPEC_CONTROLLER_IO), SPEC_ABSENT);
 }
 
 static int64_t counter_at(const struct spec_counters *counters, size_t i)
@@ -254,19 +262,19 @@ Test(cgroup, says_that_a_counter_is_absent_rather_than_zero)
 	size_t absent = 0;
 
 	memset(&c, 0x11, sizeof(c));
-	cg_counters_read(rig_dir.fd, &c);
+	cg_counters_read(rig_dir.fd, ALL, &c);
 	for (size_t i = 0; i < sizeof(c) / sizeof(int64_t); i++)
 		absent += counter_at(&c, i) == SPEC_ABSENT;
 	cr_expect_eq(absent, sizeof(c) / sizeof(int64_t) - 2, "all but the two left alone");
-	cr_expect_eq(cg_throttled_usec(rig_dir.fd), SPEC_ABSENT);
+	cr_expect_eq(cg_throttled_usec(rig_dir.fd, ALL), SPEC_ABSENT);
 	cr_expect_eq(cg_cpu_usec(rig_dir.fd), SPEC_ABSENT);
 
 	/* Without the cpu controller cpu.stat has no word on throttling. */
 	rig_put("cpu.stat", "usage_usec 5\nuser_usec 3\nsystem_usec 2\n", 0600);
-	cg_counters_read(rig_dir.fd, &c);
+	cg_counters_read(rig_dir.fd, ALL, &c);
 	cr_expect_eq(c.cpu_usec, 5);
 	cr_expect_eq(c.throttled_usec, SPEC_ABSENT);
-	cr_expect_eq(cg_throttled_usec(rig_dir.fd), SPEC_ABSENT);
+	cr_expect_eq(cg_throttled_usec(rig_dir.fd, ALL), SPEC_ABSENT);
 	cr_expect_eq(cg_cpu_usec(rig_dir.fd), 5);
 	cr_expect_eq(c.memory_peak_bytes, SPEC_ABSENT);
 }
@@ -276,10 +284,10 @@ Test(cgroup, reads_no_traffic_as_zero)
 	struct spec_counters c;
 
 	rig_put("io.stat", "", 0600);
-	cg_counters_read(rig_dir.fd, &c);
+	cg_counters_read(rig_dir.fd, ALL, &c);
 	cr_expect_eq(c.io_read_bytes, 0);
 	cr_expect_eq(c.io_write_bytes, 0);
 	rig_put("io.stat", "7:0 \n7:1 \n", 0600);
-	cg_counters_read(rig_dir.fd, &c);
+	cg_counters_read(rig_dir.fd, ALL, &c);
 	cr_expect_eq(c.io_read_bytes, 0);
 }

@@ -97,7 +97,7 @@ def test_a_storm_of_crashes_starts_no_helper_of_the_hosts(host, tmp_path):
 
 BOMBS = {
     "fork": "EAGAIN", "zombies": "EAGAIN", "files": "EMFILE", "ptys": "ENOSPC",
-    "inotify": "EMFILE", "memory": None, "dirty": "EFBIG", "crashes": "ERANGE",
+    "inotify": "EMFILE", "queues": "EMFILE", "signals": "EAGAIN", "memory": None, "dirty": "EFBIG", "crashes": "ERANGE",
 }
 
 

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -58,6 +59,27 @@ static int watcher(void)
 	return inotify_init();
 }
 
+/* A name each; the bound is on the bytes that they may hold together. */
+static int queue(void)
+{
+	struct mq_attr attributes = { .mq_maxmsg = 10, .mq_msgsize = 8192 };
+	static int n;
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "/bomb-%d-%d", (int)getpid(), n++);
+	return mq_open(name, O_RDWR | O_CREAT, 0600, &attributes);
+}
+
+static int pending(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGRTMIN);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	return sigqueue(getpid(), SIGRTMIN, (union sigval){ 0 });
+}
+
 static int memory(void)
 {
 	char *block = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -100,9 +122,10 @@ static const struct kind {
 	int (*take)(void);
 	int a_little;
 } kinds[] = {
-	{ "fork", forked, 5 },   { "zombies", zombie, 5 },  { "files", file, 50 },
-	{ "ptys", terminal, 5 }, { "inotify", watcher, 3 }, { "memory", memory, 8 },
-	{ "dirty", dirty, 4 },   { "crashes", crash, 1 },
+	{ "fork", forked, 5 },      { "zombies", zombie, 5 },  { "files", file, 50 },
+	{ "ptys", terminal, 5 },    { "inotify", watcher, 3 }, { "queues", queue, 2 },
+	{ "signals", pending, 20 }, { "memory", memory, 8 },   { "dirty", dirty, 4 },
+	{ "crashes", crash, 1 },
 };
 
 static bool takes_a_little(void)

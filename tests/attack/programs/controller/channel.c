@@ -168,9 +168,12 @@ void launch_make(struct request *r)
 		            .tasks_max = SPEC_UNLIMITED,
 		            .runtime_usec_max = 20000000,
 		            .kill_after_usec = 0,
+		            .cpu_time_usec_max = SPEC_UNLIMITED,
 		            .nofile_max = 64,
 		            .core_bytes_max = 0,
 		            .fsize_bytes_max = SPEC_UNLIMITED },
+		.uid = SPEC_WORKLOAD_UID,
+		.gid = SPEC_WORKLOAD_UID,
 	};
 	r->n = sizeof(r->u.launch);
 	must(pipe2(ends, O_CLOEXEC) == 0, "pipe");

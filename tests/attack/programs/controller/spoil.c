@@ -120,6 +120,12 @@ LIMIT(runtime_none, launch.limits.runtime_usec_max, 0)
 LIMIT(tasks_negative, launch.limits.tasks_max, -1)
 LIMIT(argc_none, launch.argc, 0)
 LIMIT(flags_unknown, launch.flags, 1u << 31)
+LIMIT(uid_above, launch.uid, SPEC_UIDS_PER_TENANT)
+LIMIT(gid_above, launch.gid, UINT32_MAX)
+LIMIT(cpu_time_none, launch.limits.cpu_time_usec_max, 0)
+LIMIT(rows_above, launch.tty_rows, 1 << 16)
+LIMIT(terminal_and_streams, launch.flags, SPEC_LAUNCH_TTY)
+LIMIT(tmpfs_many, launch.tmpfs_n, SPEC_TMPFS_MAX + 1)
 LIMIT(tenant_unknown, launch.tenant, nobody)
 LIMIT(tenant_half_made, launch.tenant, other)
 LIMIT(env_longer, launch.env_bytes, SPEC_ENV_BYTES_MAX + 1)
@@ -127,6 +133,30 @@ LIMIT(env_more, launch.env_n, 3)
 LIMIT(args_longer, launch.args_bytes, 1 << 20)
 LIMIT(args_shorter, launch.args_bytes, 4)
 LIMIT(remove_unknown, remove.tenant, nobody)
+
+static void tmpfs_add(struct request *r, const char *target, int64_t bytes_max)
+{
+	struct spec_tmpfs *tmpfs = &r->u.launch.tmpfs[r->u.launch.tmpfs_n++];
+
+	(void)snprintf(tmpfs->target, sizeof(tmpfs->target), "%s", target);
+	tmpfs->bytes_max = bytes_max;
+}
+
+void tmpfs_at_usr(struct request *r)
+{
+	tmpfs_add(r, "/usr", 4096);
+}
+
+void tmpfs_up(struct request *r)
+{
+	tmpfs_add(r, "/mnt/../usr", 4096);
+}
+
+void tmpfs_large(struct request *r)
+{
+	r->u.launch.limits.memory_max_bytes = 1 << 20;
+	tmpfs_add(r, "/mnt/x", INT64_MAX);
+}
 
 void filter_unsealed(struct request *r)
 {
