@@ -270,17 +270,25 @@ class Host:
         return Tenant(self, name, tier)
 
     @staticmethod
-    def probe(name):
+    def probe(name, *link):
         """The path of probes/NAME.c, compiled once, as seen inside and outside."""
         path = PROBES / name
         if not path.exists():
             PROBES.mkdir(parents=True, exist_ok=True)
             # Not on PATH before it is whole.
             unfinished = path.with_suffix(".new")
-            subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", str(unfinished),
-                            str(PROBE_SOURCES / f"{name}.c")], check=True)
+            subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-o", str(unfinished),
+                            str(PROBE_SOURCES / f"{name}.c"), *(link or ("-static",))],
+                           check=True)
             unfinished.rename(path)
         return str(path)
+
+    @classmethod
+    def launches(cls, tenant, count, *argv, flight=1, seconds=3600, **kwargs):
+        """A client of libtenant that runs `argv` over and over: see probes/launches.c."""
+        return subprocess.Popen(
+            [cls.probe("launches", "-ltenant"), tenant.name, str(count), str(flight),
+             str(seconds), *map(str, argv)], stdin=subprocess.DEVNULL, text=True, **kwargs)
 
     @staticmethod
     def supervisor_pid():
