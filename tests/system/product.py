@@ -273,7 +273,7 @@ class Host:
         return Tenant(self, name, tier)
 
     @staticmethod
-    def probe(name):
+    def probe(name, *link):
         """The path of probes/NAME.c, or tests/attack/programs/NAME.c, compiled once, as seen
         inside and outside."""
         path = PROBES / name
@@ -283,10 +283,17 @@ class Host:
             PROBES.mkdir(parents=True, exist_ok=True)
             # Not on PATH before it is whole.
             unfinished = path.with_suffix(".new")
-            subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", str(unfinished),
-                            str(source), "-lpthread"], check=True)
+            subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-o", str(unfinished),
+                            str(source), *(link or ("-static", "-lpthread"))], check=True)
             unfinished.rename(path)
         return str(path)
+
+    @classmethod
+    def launches(cls, tenant, count, *argv, flight=1, seconds=3600, **kwargs):
+        """A client of libtenant that runs `argv` over and over: see probes/launches.c."""
+        return subprocess.Popen(
+            [cls.probe("launches", "-ltenant"), tenant.name, str(count), str(flight),
+             str(seconds), *map(str, argv)], stdin=subprocess.DEVNULL, text=True, **kwargs)
 
     @staticmethod
     def supervisor_pid():

@@ -62,6 +62,16 @@ def test_nothing_short_lived_is_lost(host, full):
     after.assert_grown_by(before, count)
 
 
+def test_orphans_that_live_for_a_millisecond_are_counted(host):
+    tenant = idle_tenant(host)
+    before = Books(tenant)
+    result = tenant.run([host.probe("orphans"), 300])
+    assert (result.status, result.out) == (0, b"gone\n"), result.err
+    assert result.record["cpu_usec"] >= 300_000
+    record, = Books(tenant).assert_grown_by(before, 1)
+    assert record == result.record
+
+
 def test_the_ledger_counts_from_the_tenants_first_microsecond(host):
     tenant = host.tenant()
     assert tenant.run(["true"]).status == 0

@@ -133,6 +133,21 @@ def test_the_workload_sees_the_end_of_its_input_and_can_still_answer(tenant):
     assert text == b"text\nend\nlater\n"
 
 
+def test_output_goes_on_while_the_end_of_input_is_awaited_and_seen(tenant):
+    script = "(while :; do echo tick; sleep 0.02; done) & cat; kill $!; echo end; echo later"
+    with popen(tenant, ["sh", "-c", script], stdin=subprocess.PIPE,
+               stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"tick\n"
+        process.stdin.write(b"text\n")
+        process.stdin.flush()
+        seen = [process.stdout.readline() for _ in range(50)]
+        assert seen.count(b"text\n") == 1 and seen.count(b"tick\n") == 49
+        process.stdin.close()
+        rest = process.stdout.read().splitlines()
+        assert rest[-2:] == [b"end", b"later"] and set(rest[:-2]) <= {b"tick"}
+        assert process.wait(timeout=30) == 0
+
+
 def test_the_writer_sees_that_the_workload_no_longer_reads(tenant):
     with popen(tenant, ["head", "-c", "5"], stdin=subprocess.PIPE,
                stdout=subprocess.PIPE) as process:
@@ -152,17 +167,45 @@ def test_a_workload_whose_reader_has_gone_ends_by_sigpipe(tenant):
         assert process.wait(timeout=30) == 128 + signal.SIGPIPE
 
 
-def test_a_slow_reader_delays_the_workload_and_loses_nothing(tenant):
+@pytest.mark.parametrize("slow, other", [("stdout", "stderr"), ("stderr", "stdout")])
+def test_a_slow_reader_delays_the_workload_and_loses_nothing(tenant, slow, other):
     script = "head -c 2000000 /dev/zero; echo done >&2; head -c 1000000 /dev/zero"
+    if slow == "stderr":
+        script = f"({script}) 3>&1 1>&2 2>&3"
     with popen(tenant, ["sh", "-c", script], stdout=subprocess.PIPE,
                stderr=subprocess.PIPE) as process:
         n = 0
-        while piece := os.read(process.stdout.fileno(), 30000):
+        while piece := os.read(getattr(process, slow).fileno(), 30000):
             n += len(piece)
             time.sleep(0.02)
         assert process.wait(timeout=30) == 0
-        assert process.stderr.read() == b"done\n"
+        assert getattr(process, other).read() == b"done\n"
     assert n == 3000000
+
+
+def test_a_reader_that_waits_for_one_stream_gets_it_while_nobody_reads_the_other(tenant):
+    script = "yes >&2 & for i in 1 2 3; do sleep 0.2; echo $i; done; kill $!"
+    with popen(tenant, ["sh", "-c", script], stdout=subprocess.PIPE,
+               stderr=subprocess.PIPE) as process:
+        assert process.stdout.read() == b"1\n2\n3\n"
+        # And nobody else waits for him who does not read.
+        assert tenant.run(["echo", "served"]).out == b"served\n"
+        while os.read(process.stderr.fileno(), 1 << 20):
+            pass
+        assert process.wait(timeout=30) == 0
+
+
+def test_both_streams_into_one_file_keep_their_order(tenant, tmp_path):
+    script = "i=0; while [ $i -lt 300 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done"
+    lines = b"".join(b"out %d\nerr %d\n" % (i, i) for i in range(300))
+    file = tmp_path / "both"
+    file.write_bytes(b"before\n")
+    for same in True, False:
+        # One description, and two of the same file.
+        with open(file, "ab") as out, open(file, "ab") as err:
+            popen(tenant, ["sh", "-c", script], stdout=out,
+                  stderr=subprocess.STDOUT if same else err).wait(timeout=60)
+    assert file.read_bytes() == b"before\n" + lines + lines
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

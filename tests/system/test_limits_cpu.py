@@ -80,6 +80,18 @@ def test_cpu_weight_divides_a_busy_cpu_in_its_proportion(host, full):
     assert 2.5 <= rates[1] / rates[0] <= 6  # 4, but for what else runs on that CPU
 
 
+def test_weights_of_100_and_300_get_a_quarter_and_three_of_one_cpu(host, full):
+    tenants = [host.tenant(host.tier(cpu_quota="max", cpu_weight=weight))
+               for weight in (100, 300)]
+    assert [tenant.read("cpu.weight") for tenant in tenants] == ["100", "300"]
+    for tenant in tenants:
+        start_hog(host, tenant, 1, 1)
+    rates = cpu_rates(full(20, 8), *map(tenant_usage, tenants))
+    print(f"CPU-seconds per second: {rates[0]:.3f} and {rates[1]:.3f}")
+    assert rates[0] > 0.02
+    assert 3 * 0.85 <= rates[1] / rates[0] <= 3 * 1.15
+
+
 def test_cpus_narrows_one_execution_below_the_tenants_quota(host, full):
     tenant = host.tenant(host.tier(cpu_quota="200%"))
     narrow = start_hog(host, tenant, 2, opts=["--cpus", "0.5"])

@@ -71,6 +71,32 @@ def test_execution_memory_max_ends_one_execution_and_not_its_neighbour(host):
     assert_had_enough(host.tenant(host.tier(memory_max="256M")).run([eat, "48"]))
 
 
+def test_of_two_executions_the_one_that_grows_dies_whole_and_the_other_is_untouched(host):
+    tier = host.tier(memory_max="64M", execution_memory_max="64M", oom="group")
+    tenant = host.tenant(tier)
+    # Six processes each: pid 1, the command, three that sleep, and one that grows if told to.
+    sibling, grower = (tenant.start([host.probe("family"), 3, 128], stdin=subprocess.PIPE)
+                       for _ in range(2))
+    for family in sibling, grower:
+        family.wait_out(b"here")
+    before = sibling.read("cgroup.procs")
+    assert len(before.split()) == len(grower.read("cgroup.procs").split()) == 6
+    grower.stdin.write(b"\n")
+    grower.stdin.close()
+    result = grower.wait()
+    assert_out_of_memory(result, f"killed by memory_max 64M ({host.where(tier, 'memory_max')})")
+    # Its first process was not there any more to see another one go. The kernel counts none
+    # that went with pid 1 before it came to them.
+    assert (1 <= result.record["oom_kills"] <= 6, result.out) == (True, b"here\n")
+    assert tenant.leaves() == [sibling.id]
+    assert sibling.read("cgroup.procs") == before
+    assert sibling.stat("memory.events", "oom_kill") == 0
+    assert sibling.poll() is None
+    host.ctl("kill", sibling.id)
+    record = sibling.wait().record
+    assert (record["reason"], record["oom_kills"]) == ("killed", 0)
+
+
 def test_memory_narrows_one_execution(host):
     tenant = host.tenant(host.tier(memory_max="128M"))
     eat = host.probe("eat")

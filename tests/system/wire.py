@@ -20,8 +20,9 @@ class Wire:
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(TIMEOUT_SECONDS)
+        # Waits if many connect, which a socket with a timeout does not.
         self.socket.connect(SOCKET)
+        self.socket.settimeout(TIMEOUT_SECONDS)
         self._input = b""
 
     def __enter__(self):
