@@ -272,9 +272,10 @@ int64_t cg_cpu_usec(int cgroup_fd)
 	return 0;
 }
 
-int64_t cg_throttled_usec(int cgroup_fd)
+int64_t cg_throttled_usec(int cgroup_fd, uint32_t controllers)
 {
 	(void)cgroup_fd;
+	(void)controllers;
 	return 0;
 }
 
