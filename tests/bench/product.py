@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""tenantd as it is installed, under a directory of its own and with a cgroup of its own, so that
+the host stays as it is."""
+
+import json
+import os
+import pwd
+import subprocess
+import time
+from pathlib import Path
+
+TENANT = "bench"
+# What the benchmark changes of a tier's defaults.
+TIER = "tier: bench\nlimits:\n  executions_max: 4096\n"
+CONTROLLERS = ("cpu", "memory", "pids", "io")
+
+
+class Product:
+    """A running tenantd with one tenant. `executions` counts what that tenant has run."""
+
+    def __init__(self, build, directory, cgroup):
+        self.root = directory / "root"
+        self.run = directory / "run"
+        self.state = directory / "state"
+        self.socket = str(self.run / "control.sock")
+        self.cgroup = cgroup
+        self.executions = 0
+        self.log = directory / "tenantd.log"
+        self._daemon = None
+        subprocess.run(["meson", "install", "-C", build, "--no-rebuild", "--quiet"],
+                       env={**os.environ, "DESTDIR": str(self.root)}, check=True)
+        self.run.mkdir()
+        # /run is a tmpfs where tenantd is installed.
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "bench", self.run], check=True)
+        self.config = self.root / "etc/tenantd"
+        (self.config / "tiers/bench.yaml").write_text(TIER, encoding="ascii")
+        (self.config / "bounds.conf").write_text(
+            f"storage_root = {self.state}/tenants\n", encoding="ascii")
+
+    def program(self, name):
+        return str(self.root / "usr/bin" / name)
+
+    @property
+    def environment(self):
+        """libtenant is not where the loader looks."""
+        return {**os.environ, "LD_LIBRARY_PATH": str(self.root / "usr/lib")}
+
+    def start(self, missing):
+        try:
+            user = pwd.getpwnam("tenantd").pw_name
+        except KeyError:
+            user = "nobody"
+        argv = [self.root / "usr/sbin/tenantd", "--config-dir", self.config,
+                "--state-dir", self.state, "--run-dir", self.run,
+                "--libexec-dir", self.root / "usr/libexec/tenantd",
+                "--cgroup-root", self.cgroup, "--user", user]
+        if missing:
+            argv.append("--allow-missing-controllers")
+        environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
+        with open(self.log, "wb") as log:
+            self._daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=environment)
+        deadline = time.monotonic() + 20
+        while self._ctl("status", check=False).returncode != 0:
+            if self._daemon.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"tenantd does not serve:\n{self.log.read_text()}")
+            time.sleep(0.05)
+        self._ctl("create", TENANT, "--tier", "bench")
+
+    def stop(self):
+        if self._daemon is None:
+            return
+        self._daemon.terminate()
+        try:
+            self._daemon.wait(20)
+        except subprocess.TimeoutExpired:
+            self._daemon.kill()
+            self._daemon.wait()
+
+    def _ctl(self, *args, check=True):
+        return subprocess.run([self.program("tenantctl"), *args, "--socket", self.socket],
+                              env=self.environment, check=check, capture_output=True, text=True)
+
+    def execute(self, *command, **kwargs):
+        """One execution, which counts."""
+        self.executions += 1
+        return subprocess.run([self.program("tenant-run"), "--socket", self.socket, "-q", TENANT,
+                               "--", *command], env=self.environment, check=True, **kwargs)
+
+    def listed(self):
+        """How many executions `tenantctl usage` lists."""
+        return len(json.loads(self._ctl("usage", TENANT, "--json").stdout)["executions"])
