@@ -2,7 +2,7 @@
 /**
  * Run a command as a tenant.
  *
- * A run has a connection of its own. It ends with that: whoever frees a run, or dies,
+ * A run has a connection to itself while it lasts. It ends with that: whoever frees a run, or dies,
  * ends the execution and everything it started. The conventions are those of
  * client.h; separate runs are independent of each other and of the client.
  *
