@@ -52,6 +52,19 @@ static int running_pid_fd(const struct execution *e)
 	return fd < 0 ? FD_NONE : fd;
 }
 
+/* It has its mounts from an earlier tenantd, whose keeper has died with it. */
+static void mounts_adopt(struct execution *e)
+{
+	struct tn_error err = { 0 };
+	cleanup_fd int fd = FD_NONE;
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", e->record.pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	e->mounts_kept = fd >= 0 &&
+	                 keeper_hold(e->all->keeper.source.fd, &e->node.id, fd, &err) == 0;
+}
+
 static void adopt_running(struct execution *e)
 {
 	char name[ID_TEXT_BYTES];
@@ -69,11 +82,13 @@ static void adopt_running(struct execution *e)
 		          LF_STR("execution", name), LF_STR("error", err.msg), LF_END);
 		return;
 	}
-	if (pid_fd < 0)
+	if (pid_fd < 0) {
 		execution_end(e);
-	else
-		log_event(LOG_INFO, "execution adopted", LF_STR("execution", name),
-		          LF_STR("tenant", e->tenant->name), LF_END);
+		return;
+	}
+	mounts_adopt(e);
+	log_event(LOG_INFO, "execution adopted", LF_STR("execution", name),
+	          LF_STR("tenant", e->tenant->name), LF_END);
 }
 
 /* The end was written, but the restart may have come before the leaf was removed. */

@@ -21,7 +21,7 @@
 int bind_check(const struct spec_launch *launch, const int *fds, struct tn_error *err);
 
 /*
- * In the child, in the mount namespace that the descriptors come from: replace each of
+ * In the mount namespace that the descriptors come from: replace each of
  * @fds by a detached clone, restricted and mapped by @user_ns_fd. 0, or -1 and errno;
  * EOPNOTSUPP: to be writable it would have to be mapped, and the file system cannot.
  */

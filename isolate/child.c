@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,58 +20,29 @@
 #include <unistd.h>
 
 #include <base/fd.h>
+#include <base/fdpass.h>
 #include <base/io.h>
 #include <base/num.h>
 
-#include "bind.h"
 #include "init.h"
 #include "landlock.h"
-#include "template.h"
 #include "terminal.h"
 #include "workload.h"
 
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
 #define CHILD_QUEUES_FD   6 /* until Landlock has been told of it */
-#define CHILD_PTS_OPTIONS "newinstance,ptmxmode=0666,mode=620,max=64"
 #define CPU_NSEC_PER_SEC  1000000000u
-
-enum child_stage {
-	CHILD_ARGS = 1,
-	CHILD_OOM_SCORE,
-	CHILD_RLIMIT,
-	CHILD_LEAF_FILES,
-	CHILD_SETNS,
-	CHILD_UNSHARE,
-	CHILD_PROC,
-	CHILD_PROC_MASK,
-	CHILD_TMP,
-	CHILD_PTS,
-	CHILD_READ_ONLY,
-	CHILD_LEAF_ATTACH,
-	CHILD_BIND_CLONE,
-	CHILD_BIND_ATTACH,
-	CHILD_USERNS,
-	CHILD_BOUNDING,
-	CHILD_IDS,
-	CHILD_CAPS,
-	CHILD_TERMINAL,
-	CHILD_FDS,
-	CHILD_NO_NEW_PRIVS,
-	CHILD_LANDLOCK,
-	CHILD_FLOOR,
-	CHILD_SECCOMP,
-	CHILD_EXEC_INIT,
-	CHILD_STAGES_N,
-};
 
 static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_ARGS] = "read the arguments",
 	[CHILD_OOM_SCORE] = "set oom_score_adj",
 	[CHILD_RLIMIT] = "set resource limits",
 	[CHILD_LEAF_FILES] = "clone the leaf's size files",
+	[CHILD_TEMPLATE] = "copy the tenant's mount namespace",
 	[CHILD_SETNS] = "enter the tenant's namespaces",
-	[CHILD_UNSHARE] = "unshare mount and cgroup namespaces",
+	[CHILD_MOUNTS] = "enter the sandbox's mount namespace",
+	[CHILD_UNSHARE] = "unshare the cgroup namespace",
 	[CHILD_PROC] = "mount /proc",
 	[CHILD_PROC_MASK] = "mask /proc",
 	[CHILD_TMP] = "mount /tmp and /dev/shm",
@@ -82,6 +52,7 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_BIND_CLONE] =
 		"clone a path of the host to bind (writable: one that can map ids)",
 	[CHILD_BIND_ATTACH] = "attach a bound path or mount a tmpfs",
+	[CHILD_HAND_OVER] = "hand the mount namespace over",
 	[CHILD_USERNS] = "enter the user namespace",
 	[CHILD_BOUNDING] = "drop the bounding set",
 	[CHILD_IDS] = "take the tenant's ids",
@@ -260,20 +231,6 @@ static void process_limits(const struct child_request *request)
 	(void)prlimit(0, RLIMIT_NPROC, &unlimited, NULL);
 }
 
-/*
- * A mount can only be cloned in the namespace it belongs to, and tenantd's own is a
- * private copy of the host's.
- */
-static void binds_clone(const struct child_request *request, int *fds)
-{
-	memcpy(fds, request->bind_fds, sizeof(request->bind_fds));
-	if (request->launch->binds_n == 0)
-		return;
-	if (setns(request->host_mnt_fd, CLONE_NEWNS) < 0 ||
-	    bind_clone(request->launch, fds, request->context->fds[CONTEXT_USER_BINDS]) < 0)
-		fail(request, CHILD_BIND_CLONE);
-}
-
 static void namespaces_enter(const struct child_request *request)
 {
 	static const struct {
@@ -283,82 +240,38 @@ static void namespaces_enter(const struct child_request *request)
 		{ CONTEXT_NET, CLONE_NEWNET },
 		{ CONTEXT_IPC, CLONE_NEWIPC },
 		{ CONTEXT_UTS, CLONE_NEWUTS },
-		{ CONTEXT_MNT, CLONE_NEWNS },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(order); i++)
 		if (setns(request->context->fds[order[i].ns], order[i].type) < 0)
 			fail(request, CHILD_SETNS);
 	/* The cgroup namespace roots at the leaf that we were born in. */
-	if (unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
+	if (unshare(CLONE_NEWCGROUP) < 0)
 		fail(request, CHILD_UNSHARE);
 }
 
-static void proc_mount(const struct child_request *request)
+/* If who makes them fails, or tenantd, the socket ends or we are killed. */
+static void mounts_enter(const struct child_request *request)
 {
-	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-	const struct child_masks *masks = request->masks;
+	struct tn_error ignored = { 0 };
+	int fd = FD_NONE;
+	size_t fds_n = 0;
+	char nothing;
 
-	if (mount("proc", "/proc", "proc", flags, NULL) < 0)
-		fail(request, CHILD_PROC);
-	for (size_t i = 0; i < masks->hidden_n; i++) {
-		const char *path = masks->hidden[i];
-		bool directory = path[strlen(path) - 1] == '/';
-
-		/* The skeleton's own /dev/null: nobody but root has written there. */
-		if (mount(directory ? "/run/empty" : "/dev/null", path, NULL, MS_BIND, NULL) <
-		    0)
-			fail(request, CHILD_PROC_MASK);
-	}
-	for (size_t i = 0; i < masks->read_only_n; i++) {
-		const char *path = masks->read_only[i];
-
-		if (mount(path, path, NULL, MS_BIND, NULL) < 0 ||
-		    mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) < 0)
-			fail(request, CHILD_PROC_MASK);
-	}
+	if (fdpass_recv(request->mounts_fd, &nothing, sizeof(nothing), &fd, 1, &fds_n,
+	                &ignored) < 0 ||
+	    setns(fd, CLONE_NEWNS) < 0)
+		fail(request, CHILD_MOUNTS);
+	(void)close(fd);
 }
 
-static void private_mount(const struct child_request *request)
+/* Who made the mounts was of our pid namespace: nobody inside is to see it. */
+static void alone_wait(const struct child_request *request)
 {
-	const unsigned long flags = MS_NOSUID | MS_NODEV;
+	char byte;
 
-	if (bind_tmpfs_mount("/tmp", flags, request->memory_max_bytes) < 0 ||
-	    bind_tmpfs_mount("/dev/shm", flags | MS_NOEXEC, request->memory_max_bytes) < 0)
-		fail(request, CHILD_TMP);
-
-	/* No gid=: Linux 6.1 reads it as a signed number, and our ids lie above 2^31. A
-	 * terminal then has the gid of who opened it, which is what grantpt(3) needs. */
-	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, CHILD_PTS_OPTIONS) < 0)
-		fail(request, CHILD_PTS);
-}
-
-/* In this execution's mounts alone; they are still as the template has made them. */
-static void storage_restrict(const struct child_request *request)
-{
-	static const char *const paths[] = { "/data", "/cache" };
-	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
-
-	if ((request->launch->flags & SPEC_LAUNCH_READ_ONLY) == 0)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		if (mount_setattr(AT_FDCWD, paths[i], AT_SYMLINK_NOFOLLOW, &read_only,
-		                  sizeof(read_only)) < 0)
-			fail(request, CHILD_READ_ONLY);
-}
-
-static void leaf_files_attach(const struct child_request *request, const int *fds)
-{
-	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++) {
-		char path[64];
-
-		if (fds[i] < 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s",
-		               template_cgroup_file(i));
-		if (move_mount(fds[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-			fail(request, CHILD_LEAF_ATTACH);
-	}
+	if (read(request->mounts_fd, &byte, sizeof(byte)) != (ssize_t)sizeof(byte))
+		fail(request, CHILD_MOUNTS);
 }
 
 /* From root of nothing to the tenant's uid: the order is the kernel's, see capabilities(7). */
@@ -587,29 +500,20 @@ static void confine(const struct child_request *request)
 void child_enter(const struct child_request *request)
 {
 	struct child_request moved = *request;
-	int leaf_fds[TEMPLATE_CGROUP_FILES_N], bind_fds[SPEC_BINDS_MAX];
-	struct tn_error ignored = { 0 };
 	struct vectors v;
 
 	hide();
+	(void)close(request->mounts_peer_fd);
 	(void)setsid();
 	(void)umask(022);
 	signals_default(request->masks);
 	process_limits(request);
-	if (template_cgroup_files_open(request->leaf_fd, request->leaf_files, leaf_fds,
-	                               &ignored) < 0)
-		fail(request, CHILD_LEAF_FILES);
-	binds_clone(request, bind_fds);
-	namespaces_enter(request);
-	proc_mount(request);
-	private_mount(request);
-	storage_restrict(request);
-	leaf_files_attach(request, leaf_fds);
-	if (bind_attach(request->launch, bind_fds, request->memory_max_bytes) < 0)
-		fail(request, CHILD_BIND_ATTACH);
 	v = vectors_make(request);
+	namespaces_enter(request);
+	mounts_enter(request);
 	privileges_drop(request);
 	terminal_make(&moved);
+	alone_wait(request);
 
 	fds_arrange(&moved);
 	moved.report_fd = INIT_REPORT_FD;

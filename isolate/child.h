@@ -5,8 +5,11 @@
  *
  * The child begins as a copy of tenantd in the leaf, with all signals blocked, as root
  * in the initial user namespace; it ends as the tenant's uid with nothing. Everything
- * it needs lies ready in struct child_request; it allocates nothing from the heap,
- * takes no lock and never comes back.
+ * it needs lies ready in struct child_request, but for its mount namespace, which it is sent;
+ * it allocates nothing from the heap and never comes back.
+ *
+ * It runs when its tenant's quota of CPU time lets it, and until Linux 6.18 it is stopped
+ * wherever in the kernel it then is. So it mounts nothing: the locks for that are the host's.
  */
 #ifndef ISOLATE_CHILD_H
 #define ISOLATE_CHILD_H
@@ -22,6 +25,39 @@
 #include "spec.h"
 
 #define CHILD_MASKS_MAX 32
+
+/* What can fail on the way, in the child itself or in what makes its mounts (mounts.h). */
+enum child_stage {
+	CHILD_ARGS = 1,
+	CHILD_OOM_SCORE,
+	CHILD_RLIMIT,
+	CHILD_LEAF_FILES,
+	CHILD_TEMPLATE,
+	CHILD_SETNS,
+	CHILD_MOUNTS,
+	CHILD_UNSHARE,
+	CHILD_PROC,
+	CHILD_PROC_MASK,
+	CHILD_TMP,
+	CHILD_PTS,
+	CHILD_READ_ONLY,
+	CHILD_LEAF_ATTACH,
+	CHILD_BIND_CLONE,
+	CHILD_BIND_ATTACH,
+	CHILD_HAND_OVER,
+	CHILD_USERNS,
+	CHILD_BOUNDING,
+	CHILD_IDS,
+	CHILD_CAPS,
+	CHILD_TERMINAL,
+	CHILD_FDS,
+	CHILD_NO_NEW_PRIVS,
+	CHILD_LANDLOCK,
+	CHILD_FLOOR,
+	CHILD_SECCOMP,
+	CHILD_EXEC_INIT,
+	CHILD_STAGES_N,
+};
 
 /*
  * What the way in needs to know of this kernel and of tenantd, found out once: what must
@@ -54,8 +90,10 @@ struct child_request {
 	int args_fd;
 	int status_fd;
 	int report_fd;
-	int init_fd;                  /* sealed memfd of tenant-init */
-	int64_t memory_max_bytes;     /* the tightest of leaf and tenant: bounds /tmp */
+	int mounts_fd;            /* socket on which its mounts come, and then a byte: go on */
+	int mounts_peer_fd;       /* the other end, tenantd's and that of who makes them */
+	int init_fd;              /* sealed memfd of tenant-init */
+	int64_t memory_max_bytes; /* the tightest of leaf and tenant: bounds /tmp */
 	int bind_fds[SPEC_BINDS_MAX]; /* O_PATH, opened in the host's mount namespace */
 	int host_mnt_fd;              /* that namespace */
 	int64_t core_bytes_max;

@@ -221,6 +221,9 @@ int executions_signal(struct executions *executions, const struct id *id, int si
 
 static void kill_for(struct execution *e, enum spec_kill_why why)
 {
+	/* It has ended by itself, if not to the last. */
+	if (e->mounts_dropping)
+		return;
 	if (e->killed == SPEC_KILL_NONE)
 		e->killed = why;
 	kill_leaf(e);
@@ -306,6 +309,20 @@ void executions_replay(struct executions *executions)
 	id_table_each(&executions->table, replay_one, NULL);
 }
 
+int executions_start(struct executions *executions, struct tn_error *err)
+{
+	struct keeper *keeper = &executions->keeper;
+	int r = mounts_place_make(&executions->mounts_place, err);
+
+	if (r < 0)
+		return r;
+	keeper->loop = executions->loop;
+	keeper->dropped = execution_mounts_dropped;
+	keeper->lost = execution_mounts_lost;
+	keeper->context = executions;
+	return keeper_start(keeper, err);
+}
+
 static void drop_one(void *member, void *context)
 {
 	(void)context;
@@ -315,4 +332,5 @@ static void drop_one(void *member, void *context)
 void executions_done(struct executions *executions)
 {
 	id_table_each(&executions->table, drop_one, NULL);
+	keeper_stop(&executions->keeper);
 }

@@ -2,8 +2,10 @@
 /*
  * Executions from launch to settlement.
  *
- *   launch: leaf → record → clone3 into the leaf → the launch pipe tells how far it got
- *   exit:   pidfd of tenant-init → counters → record → rmdir (the slot is free) → told
+ *   launch: leaf → record → clone3 into the leaf → its mounts, made from outside → the
+ *           launch pipe tells how far it got
+ *   exit:   pidfd of tenant-init → mounts dropped → counters → record → rmdir (the slot is
+ *           free) → told
  *   settled: the controller's ledger has it → record removed
  *
  * tenantd waits for nothing inside a tenant's cgroup: what is in there is frozen,
@@ -20,7 +22,9 @@
 
 #include "child.h"
 #include "cpu_time.h"
+#include "keeper.h"
 #include "loop.h"
+#include "mounts.h"
 #include "record.h"
 #include "tenant.h"
 
@@ -37,6 +41,8 @@ struct execution {
 	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	bool mounts_kept;           /* the keeper has its mount namespace */
+	bool mounts_dropping;       /* and has been asked to drop it: its end waits for that */
 	bool waited;                /* wait_status is that of pid 1 */
 	int32_t wait_status;        /* as waitpid(2) gives it */
 	bool executing;             /* reported: the next step is the workload's exec */
@@ -60,6 +66,8 @@ struct executions {
 	int dir_fd;      /* of the records */
 	int init_fd;     /* sealed memfd of tenant-init */
 	int host_mnt_fd; /* the host's mount namespace, where paths to bind come from */
+	struct mounts_place mounts_place;
+	struct keeper keeper;
 	/* Tell the controller; @message is a whole message of spec.h, @fd borrowed or
 	 * FD_NONE. */
 	void (*tell)(void *context, const void *message, int fd);
@@ -88,6 +96,9 @@ void executions_replay(struct executions *executions);
 
 /* Take over what an earlier tenantd left in the records and the kernel. */
 int executions_adopt(struct executions *executions, struct tn_error *err);
+
+/* Start what they need besides: the keeper of their mounts. @executions->loop is ready. */
+int executions_start(struct executions *executions, struct tn_error *err);
 
 /* Forget them all without touching them: they run on. */
 void executions_done(struct executions *executions);

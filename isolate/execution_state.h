@@ -22,7 +22,11 @@ void execution_pid_ready(void *context, uint32_t events);
 void execution_timer_ready(void *context, uint32_t events);
 void execution_cpu_timer_ready(void *context, uint32_t events);
 
-/* The processes are gone: settle the leaf and tell. */
+/* The keeper's answers. */
+void execution_mounts_dropped(void *context, const struct id *id);
+void execution_mounts_lost(void *context);
+
+/* The processes and the mounts are gone: settle the leaf and tell. */
 void execution_end(struct execution *execution);
 
 /* @terminal: its master, borrowed, or FD_NONE. */

@@ -38,6 +38,9 @@ static void report_take(struct execution *e, const struct init_report *report)
 		e->record.child_cpu_nsec = (int64_t)report->cpu_nsec;
 		return;
 	}
+	/* The first is what the others come from. */
+	if (e->failure.error != 0)
+		return;
 	e->failure = *report;
 	if (e->failure.error == 0)
 		e->failure.error = EIO;
@@ -299,6 +302,62 @@ static void child_reap(struct execution *e)
 		e->wait_status = info.si_status | (info.si_code == CLD_DUMPED ? WCOREFLAG : 0);
 }
 
+/*
+ * No process is left that could be killed or be told of again. True if the end waits for the
+ * keeper's answer.
+ */
+static bool mounts_drop(struct execution *e)
+{
+	const struct itimerspec never = { 0 };
+	struct tn_error err = { 0 };
+
+	if (!e->mounts_kept)
+		return false;
+	e->mounts_kept = false;
+	if (keeper_drop(&e->all->keeper, &e->node.id, &err) < 0) {
+		log_event(LOG_ERR, "cannot drop a mount namespace", LF_STR("error", err.msg),
+		          LF_END);
+		return false;
+	}
+	loop_remove(e->all->loop, &e->pid);
+	(void)timerfd_settime(e->timer.fd, 0, &never, NULL);
+	e->mounts_dropping = true;
+	return true;
+}
+
+static void mounts_gone(struct execution *e)
+{
+	if (!e->mounts_dropping)
+		return;
+	e->mounts_dropping = false;
+	execution_end(e);
+}
+
+void execution_mounts_dropped(void *context, const struct id *id)
+{
+	struct executions *all = context;
+	struct execution *e = id_table_find(&all->table, id);
+
+	if (e != NULL)
+		mounts_gone(e);
+}
+
+static void lost_one(void *member, void *context)
+{
+	struct execution *e = member;
+
+	(void)context;
+	e->mounts_kept = false;
+	mounts_gone(e);
+}
+
+void execution_mounts_lost(void *context)
+{
+	struct executions *all = context;
+
+	id_table_each(&all->table, lost_one, NULL);
+}
+
 void execution_pid_ready(void *context, uint32_t events)
 {
 	struct execution *e = context;
@@ -321,5 +380,6 @@ void execution_pid_ready(void *context, uint32_t events)
 	}
 	if (e->child)
 		child_reap(e);
-	execution_end(e);
+	if (!mounts_drop(e))
+		execution_end(e);
 }

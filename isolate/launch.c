@@ -189,6 +189,49 @@ static int terminal_socket(struct execution *e, int *ret_child_fd, struct tn_err
 	return 0;
 }
 
+/*
+ * The child waits for its mounts, and then for the word that it is alone in its pid
+ * namespace. What fails here is told as what fails in the child, at its end.
+ */
+static void mounts_give(struct execution *e, const struct child_request *request, int pid_fd)
+{
+	struct mounts mounts = {
+		.request = request,
+		.child_pid_fd = pid_fd,
+		.keeper_fd = e->all->keeper.source.fd,
+	};
+	struct tn_error lost = { 0 };
+
+	mounts_make(&e->all->mounts_place, &mounts);
+	e->mounts_kept = mounts.kept;
+	if (mounts.error == 0 &&
+	    send(request->mounts_peer_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+		return;
+	if (mounts.error != 0)
+		e->failure = (struct init_report){ .stage = mounts.failed_stage,
+			                           .error = mounts.error };
+	(void)cg_kill(e->leaf_fd, &lost);
+}
+
+/* With both ends: the child closes tenantd's, and so hears of tenantd's end too. */
+static int child_with_mounts(struct execution *e, struct child_request *request,
+                             int *ret_pid_fd, struct tn_error *err)
+{
+	int ends[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_errno(err, "socket for the mounts");
+	request->mounts_peer_fd = ends[0];
+	request->mounts_fd = ends[1];
+	r = clone_child(e, request, ret_pid_fd, err);
+	/* Only the child's own is to be left: who sends to it hears of its end. */
+	(void)close(ends[1]);
+	if (r == 0)
+		mounts_give(e, request, *ret_pid_fd);
+	(void)close(ends[0]);
+	return r;
+}
+
 static int child_start(struct execution *e, const struct spec_launch *launch, const int *fds,
                        struct tn_error *err)
 {
@@ -230,7 +273,7 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
 		return err_errno(err, "launch pipe");
 
-	r = clone_child(e, &request, &pid_fd, err);
+	r = child_with_mounts(e, &request, &pid_fd, err);
 	if (r < 0)
 		return r;
 	r = execution_watch(e, pid_fd, err);
@@ -250,6 +293,8 @@ static void launch_undo(struct execution *e, const char *leaf_name)
 		(void)cg_kill(e->leaf_fd, &lost);
 		(void)waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED);
 	}
+	if (e->mounts_kept)
+		(void)keeper_drop(&e->all->keeper, &e->node.id, &lost);
 	if (e->leaf_fd >= 0)
 		(void)cg_leaf_remove(e->tenant->cgroup_fd, leaf_name, &lost);
 	record_remove(e->all->dir_fd, &e->node.id);

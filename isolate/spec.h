@@ -264,7 +264,9 @@ struct spec_counters {
 	int64_t stall_cpu_usec;
 	int64_t stall_memory_usec;
 	int64_t stall_io_usec;
-	int64_t overhead_usec; /* spent by us in the leaf, before exec and in tenant-init */
+	/* Spent by us in the leaf, before exec and in tenant-init; the mounts are not made
+	 * there. */
+	int64_t overhead_usec;
 };
 
 enum spec_exit_kind {

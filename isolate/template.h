@@ -2,7 +2,7 @@
 /*
  * The template mount namespace of a tenant: the skeleton with the host's /usr
  * (read-only, nosuid, nodev), the tenant's /data and /cache, and its cgroup's size files.
- * What is an execution's own (/proc, /tmp, /dev/shm, /dev/pts) is mounted by child.c.
+ * What is an execution's own (/proc, /tmp, /dev/shm, /dev/pts) is mounted by mounts.c.
  */
 #ifndef ISOLATE_TEMPLATE_H
 #define ISOLATE_TEMPLATE_H

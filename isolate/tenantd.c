@@ -430,6 +430,8 @@ static int start(struct tenantd *d, struct tn_error *err)
 	if (r == 0)
 		r = watchdog_start(d, err);
 	if (r == 0)
+		r = executions_start(&d->executions, err);
+	if (r == 0)
 		r = executions_adopt(&d->executions, err);
 	if (r == 0)
 		r = channel_start(&d->channel, err);

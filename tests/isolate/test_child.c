@@ -12,7 +12,7 @@
 
 TestSuite(child, .timeout = 20);
 
-#define STAGES_N 25
+#define STAGES_N 28
 
 static struct tn_error error_of(uint32_t stage, int32_t number)
 {

@@ -101,6 +101,16 @@ def _network_namespaces(without):
     return found
 
 
+def _kept(supervisor):
+    """Mount namespaces that tenantd's keeper holds; None without one keeper."""
+    keepers = [pid for pid in _processes()
+               if "Name:\ttenantd-keeper\n" in (_read(f"/proc/{pid}/status") or "")
+               and f"\nPPid:\t{supervisor}\n" in (_read(f"/proc/{pid}/status") or "")]
+    if len(keepers) != 1:
+        return None
+    return sum(link.startswith("mnt:[") for link in _links(f"/proc/{keepers[0]}/fd"))
+
+
 @dataclass
 class Snapshot:
     nodes: set = field(default_factory=_nodes)
@@ -123,6 +133,7 @@ class Snapshot:
         self.controller_fds = Counter(map(_fd_kind, _links(f"/proc/{controller}/fd")))
         self.mounts = {"pid 1": _mounts(1), "tenantd": _mounts(supervisor)}
         self.network_namespaces = _network_namespaces(supervisor)
+        self.kept = _kept(supervisor)
 
     def alive(self):
         return bool(self.supervisor_fds and self.controller_fds)
@@ -159,6 +170,8 @@ def compare(before, after):
                      f"for {len(after.nodes)} tenants")
     if (after.queue_fds - contexts) != (before.queue_fds - before.namespace_fds["net"]):
         found.append(f"tenantd holds message queues {after.queue_fds} of {contexts} tenants")
+    if after.kept is None or after.kept > (before.kept or 0):
+        found.append(f"the keeper holds {after.kept} mount namespaces, not {before.kept}")
     if not after.alive():
         found.append("tenantd or its controller does not run")
     return found

@@ -29,6 +29,7 @@ def test_a_running_execution_is_seen_as_cgroup_processes_and_record(host):
     assert f"{EXEC_RECORDS}/{running.id}" in found
     assert "process sleep (" in found
     assert found.count("process ") == 2, found
+    assert "the keeper holds " in found
 
 
 def test_a_process_of_a_tenants_uid_outside_the_tree_is_seen(host):

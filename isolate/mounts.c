@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "mounts.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+#include <base/fdpass.h>
+#include <base/io.h>
+
+#include "bind.h"
+#include "keeper.h"
+#include "template.h"
+
+#define MOUNTS_STACK_BYTES 131072
+#define MOUNTS_PTS_OPTIONS "newinstance,ptmxmode=0666,mode=620,max=64"
+
+/* What the steps hand on. */
+struct work {
+	const struct child_request *request;
+	struct mounts *mounts;
+	int leaf_fds[TEMPLATE_CGROUP_FILES_N];
+	int bind_fds[SPEC_BINDS_MAX];
+};
+
+static int leaf_files_open(struct work *work)
+{
+	const struct child_request *request = work->request;
+	struct tn_error ignored = { 0 };
+
+	return template_cgroup_files_open(request->leaf_fd, request->leaf_files, work->leaf_fds,
+	                                  &ignored);
+}
+
+/*
+ * A mount can only be cloned in the namespace it belongs to, and tenantd's own is a
+ * private copy of the host's.
+ */
+static int binds_clone(struct work *work)
+{
+	const struct child_request *request = work->request;
+
+	memcpy(work->bind_fds, request->bind_fds, sizeof(work->bind_fds));
+	if (request->launch->binds_n == 0)
+		return 0;
+	if (setns(request->host_mnt_fd, CLONE_NEWNS) < 0)
+		return -1;
+	return bind_clone(request->launch, work->bind_fds,
+	                  request->context->fds[CONTEXT_USER_BINDS]);
+}
+
+static int template_copy(struct work *work)
+{
+	if (setns(work->request->context->fds[CONTEXT_MNT], CLONE_NEWNS) < 0)
+		return -1;
+	return unshare(CLONE_NEWNS);
+}
+
+static int proc_mount(struct work *work)
+{
+	(void)work;
+	return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
+static int proc_mask(struct work *work)
+{
+	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	const struct child_masks *masks = work->request->masks;
+
+	for (size_t i = 0; i < masks->hidden_n; i++) {
+		const char *path = masks->hidden[i];
+		bool directory = path[strlen(path) - 1] == '/';
+
+		/* The skeleton's own /dev/null: nobody but root has written there. */
+		if (mount(directory ? "/run/empty" : "/dev/null", path, NULL, MS_BIND, NULL) <
+		    0)
+			return -1;
+	}
+	for (size_t i = 0; i < masks->read_only_n; i++) {
+		const char *path = masks->read_only[i];
+
+		if (mount(path, path, NULL, MS_BIND, NULL) < 0 ||
+		    mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int tmp_mount(struct work *work)
+{
+	const unsigned long flags = MS_NOSUID | MS_NODEV;
+	const int64_t bytes_max = work->request->memory_max_bytes;
+
+	if (bind_tmpfs_mount("/tmp", flags, bytes_max) < 0)
+		return -1;
+	return bind_tmpfs_mount("/dev/shm", flags | MS_NOEXEC, bytes_max);
+}
+
+/* No gid=: Linux 6.1 reads it as a signed number, and our ids lie above 2^31. A terminal
+ * then has the gid of who opened it, which is what grantpt(3) needs. */
+static int pts_mount(struct work *work)
+{
+	(void)work;
+	return mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, MOUNTS_PTS_OPTIONS);
+}
+
+/* In this execution's mounts alone; they are still as the template has made them. */
+static int storage_restrict(struct work *work)
+{
+	static const char *const paths[] = { "/data", "/cache" };
+	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	if ((work->request->launch->flags & SPEC_LAUNCH_READ_ONLY) == 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		if (mount_setattr(AT_FDCWD, paths[i], AT_SYMLINK_NOFOLLOW, &read_only,
+		                  sizeof(read_only)) < 0)
+			return -1;
+	return 0;
+}
+
+static int leaf_files_attach(struct work *work)
+{
+	for (unsigned int i = 0; i < TEMPLATE_CGROUP_FILES_N; i++) {
+		char path[64];
+
+		if (work->leaf_fds[i] < 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s",
+		               template_cgroup_file(i));
+		if (move_mount(work->leaf_fds[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) <
+		    0)
+			return -1;
+	}
+	return 0;
+}
+
+static int binds_attach(struct work *work)
+{
+	return bind_attach(work->request->launch, work->bind_fds,
+	                   work->request->memory_max_bytes);
+}
+
+/*
+ * First to the keeper, so that they never are the child's alone. A child that is gone
+ * cannot take them, and its end will be told by its pidfd.
+ */
+static int hand_over(struct work *work)
+{
+	const struct child_request *request = work->request;
+	cleanup_fd int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	struct tn_error ignored = { 0 };
+
+	if (fd < 0)
+		return -1;
+	/* Said before it is so: we may be killed with the child at any point. */
+	work->mounts->kept = true;
+	if (keeper_hold(work->mounts->keeper_fd, &request->launch->execution, fd, &ignored) < 0)
+		work->mounts->kept = false;
+	(void)fdpass_send(request->mounts_peer_fd, "", 1, &fd, 1, &ignored);
+	return 0;
+}
+
+static const struct step {
+	enum child_stage stage;
+	int (*take)(struct work *work); /* negative, and errno */
+} steps[] = {
+	{ CHILD_LEAF_FILES, leaf_files_open },
+	{ CHILD_BIND_CLONE, binds_clone },
+	{ CHILD_TEMPLATE, template_copy },
+	{ CHILD_PROC, proc_mount },
+	{ CHILD_PROC_MASK, proc_mask },
+	{ CHILD_TMP, tmp_mount },
+	{ CHILD_PTS, pts_mount },
+	{ CHILD_READ_ONLY, storage_restrict },
+	{ CHILD_LEAF_ATTACH, leaf_files_attach },
+	{ CHILD_BIND_ATTACH, binds_attach },
+	{ CHILD_HAND_OVER, hand_over },
+};
+
+/*
+ * In tenantd's memory, but with descriptors, directories and namespaces of its own: nothing
+ * has to be undone. No exit handlers, no buffers.
+ */
+static int run(void *argument)
+{
+	struct mounts *mounts = argument;
+	struct work work = { .request = mounts->request, .mounts = mounts };
+
+	/* The pid that is ours is to be free for the sandbox's next again. */
+	(void)io_write_file_at(AT_FDCWD, "/proc/sys/kernel/ns_last_pid", "1");
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		if (steps[i].take(&work) < 0) {
+			mounts->failed_stage = steps[i].stage;
+			mounts->error = errno;
+			break;
+		}
+	_exit(0);
+}
+
+/* Not by clone3, which has no wrapper that changes the stack; no handler can run, since
+ * every signal is blocked. */
+static int run_in(const struct mounts_place *place, struct mounts *mounts)
+{
+	sigset_t all, before;
+	int pid, error;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = clone(run, place->stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, mounts);
+	error = errno;
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	errno = error;
+	return pid;
+}
+
+/*
+ * If the child is killed, so is everything in its pid namespace, and nothing more can come
+ * in: that is the child's end, not our failure.
+ */
+void mounts_make(const struct mounts_place *place, struct mounts *mounts)
+{
+	int pid, error;
+
+	mounts->kept = false;
+	mounts->error = 0;
+	if (setns(mounts->child_pid_fd, CLONE_NEWPID) < 0) {
+		mounts->failed_stage = CHILD_TEMPLATE;
+		mounts->error = errno == ESRCH ? 0 : errno;
+		return;
+	}
+	pid = run_in(place, mounts);
+	error = errno;
+	/* Otherwise every later child of ours would be in the sandbox. */
+	if (setns(place->pid_ns_fd, CLONE_NEWPID) < 0)
+		abort();
+	if (pid < 0) {
+		mounts->failed_stage = CHILD_TEMPLATE;
+		mounts->error = error == ENOMEM ? 0 : error;
+		return;
+	}
+	(void)waitpid(pid, NULL, 0);
+}
+
+int mounts_place_make(struct mounts_place *place, struct tn_error *err)
+{
+	const long page = sysconf(_SC_PAGESIZE);
+	char *stack = mmap(NULL, MOUNTS_STACK_BYTES, PROT_READ | PROT_WRITE,
+	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+
+	if (stack == MAP_FAILED || mprotect(stack, (size_t)page, PROT_NONE) < 0)
+		return err_errno(err, "a stack to make mounts on");
+	place->stack_top = stack + MOUNTS_STACK_BYTES;
+	place->pid_ns_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	return place->pid_ns_fd < 0 ? err_errno(err, "open our pid namespace") : 0;
+}
