@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -35,11 +36,12 @@ static int open_output(int fd, bool *ret_is_socket)
 
 int relay_init(struct relay *relay, int input, int output, int master, struct tn_error *err)
 {
-	*relay = (struct relay){ .input = input,
-		                 .output = FD_NONE,
-		                 .master = master,
-		                 .slave = FD_NONE,
-		                 .input_is_terminal = isatty(input) == 1 };
+	/* In place: with its buffers it is too large for a copy on the stack. */
+	memset(relay, 0, sizeof(*relay));
+	relay->input = input;
+	relay->output = relay->slave = FD_NONE;
+	relay->master = master;
+	relay->input_is_terminal = isatty(input) == 1;
 	relay->slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (relay->slave < 0 || fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
 		return err_errno(err, "use the command's terminal: %s", strerror(errno));

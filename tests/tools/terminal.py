@@ -195,8 +195,15 @@ def listens(path):
         return client.connect_ex(path) == 0
 
 
+def signals_default():
+    """Whoever runs us may ignore some, which a program that is executed keeps."""
+    for number in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def main():
     _, _, fake, program = sys.argv
+    signals_default()
     failed = 0
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "socket")
