@@ -2,9 +2,9 @@
 /**
  * Run a command as a tenant.
  *
- * A run has a connection to itself while it lasts. It ends with that: whoever frees a run, or dies,
- * ends the execution and everything it started. The conventions are those of
- * client.h; separate runs are independent of each other and of the client.
+ * A run has a connection to itself while it lasts. It ends with that: whoever frees a run, or
+ * dies, ends the execution and everything it started. The conventions are those of client.h;
+ * separate runs are independent of each other and of the client.
  *
  * The whole of it as one call, with what the command wrote kept in memory:
  *

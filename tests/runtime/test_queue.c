@@ -154,10 +154,12 @@ Test(queue, does_not_make_a_run_wait_for_which_there_is_room)
 /* All that a run is asked for with. */
 static json_t *options(int64_t queue_usec_max)
 {
-	return json_pack("{s:{s:i, s:i, s:i, s:i, s:i}, s:I}", "limits", "memory_max_bytes",
-	                 8 << 20, "cpu_quota_usec", 10000, "tasks_max", 7, "runtime_usec_max",
-	                 5000000, "kill_after_usec", 0, "queue_usec_max",
-	                 (json_int_t)queue_usec_max);
+	return json_pack(
+		"{s:{s:i, s:i, s:i, s:i, s:i, s:i}, s:s, s:[{s:s, s:i}], s:b, s:b, s:I}",
+		"limits", "memory_max_bytes", 8 << 20, "cpu_quota_usec", 10000, "tasks_max", 7,
+		"runtime_usec_max", 5000000, "kill_after_usec", 0, "cpu_usec_max", 3000000,
+		"user", "nobody", "tmpfs", "target", "/mnt/a", "bytes_max", 1 << 20,
+		"read_only", 1, "no_init", 1, "queue_usec_max", (json_int_t)queue_usec_max);
 }
 
 /* What names the attempt is not compared; of the environment, that is within. */

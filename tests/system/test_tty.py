@@ -52,6 +52,17 @@ def test_the_command_has_a_terminal_of_its_own(tenant):
     assert lines[8].strip() == "pts/0"
 
 
+@pytest.mark.parametrize("options", [["--no-init"], ["-u", "nobody"], ["--no-init", "-u", "7:7"]])
+def test_the_terminal_is_the_commands_own_without_init_and_as_another_user(tenant, options):
+    script = "stat -c %u /dev/pts/0; id -u; echo here >/dev/tty; ps -o tty= -p $$; read line"
+    with session(tenant, ["sh", "-c", script], *options) as run:
+        lines = run.expect(b"pts/0\r\n").decode().split("\r\n")
+        run.type(b"\r")
+        status, _ = run.wait()
+        assert run.restored()
+    assert (status, lines[0], lines[2]) == (0, lines[1], "here")
+
+
 def test_nothing_of_the_callers_streams_enters(tenant):
     read, write = os.pipe()
     with os.fdopen(read, "rb") as reader:
@@ -124,9 +135,13 @@ def test_modes_are_restored_when_the_run_is_refused_or_cannot_be_executed(tenant
         assert b"no-such-tenant" in text
 
 
+# The terminal hangs up with its master; the workload leaves it to us to end it.
+STAYS = ["sh", "-c", "trap '' HUP; echo ready; sleep 1000"]
+
+
 def test_modes_are_restored_after_the_death_of_the_working_process(tenant, tmp_path):
     report = tmp_path / "report"
-    with session(tenant, ["sh", "-c", "echo ready; sleep 1000"], "--report",
+    with session(tenant, STAYS, "--report",
                  str(report)) as run:
         run.expect(b"ready\r\n")
         assert run.raw()
@@ -141,7 +156,7 @@ def test_modes_are_restored_after_the_death_of_the_working_process(tenant, tmp_p
 
 
 def test_modes_are_restored_after_the_death_of_the_process_that_watches(tenant):
-    with session(tenant, ["sh", "-c", "echo ready; sleep 1000"]) as run:
+    with session(tenant, STAYS) as run:
         run.expect(b"ready\r\n")
         worker = run.worker()
         assert run.raw()
