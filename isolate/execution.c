@@ -199,7 +199,8 @@ static struct execution *find_running(struct executions *executions, const struc
 {
 	struct execution *e = id_table_find(&executions->table, id);
 
-	if (e != NULL && e->leaf_fd >= 0)
+	/* One whose mounts are being dropped has no process left. */
+	if (e != NULL && e->leaf_fd >= 0 && !e->mounts_dropping)
 		return e;
 	(void)err_refuse(err, TN_NOT_FOUND, "no such execution is running");
 	return NULL;

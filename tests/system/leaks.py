@@ -101,14 +101,12 @@ def _network_namespaces(without):
     return found
 
 
-def _kept(supervisor):
-    """Mount namespaces that tenantd's keeper holds; None without one keeper."""
-    keepers = [pid for pid in _processes()
-               if "Name:\ttenantd-keeper\n" in (_read(f"/proc/{pid}/status") or "")
-               and f"\nPPid:\t{supervisor}\n" in (_read(f"/proc/{pid}/status") or "")]
-    if len(keepers) != 1:
+def _kept():
+    """Mount namespaces that tenantd's keeper holds; None without a keeper."""
+    keeper = Host.keeper_pid()
+    if keeper == 0:
         return None
-    return sum(link.startswith("mnt:[") for link in _links(f"/proc/{keepers[0]}/fd"))
+    return sum(link.startswith("mnt:[") for link in _links(f"/proc/{keeper}/fd"))
 
 
 @dataclass
@@ -133,7 +131,7 @@ class Snapshot:
         self.controller_fds = Counter(map(_fd_kind, _links(f"/proc/{controller}/fd")))
         self.mounts = {"pid 1": _mounts(1), "tenantd": _mounts(supervisor)}
         self.network_namespaces = _network_namespaces(supervisor)
-        self.kept = _kept(supervisor)
+        self.kept = _kept()
 
     def alive(self):
         return bool(self.supervisor_fds and self.controller_fds)

@@ -305,11 +305,20 @@ class Host:
     @classmethod
     def controller_pid(cls):
         """Of tenant-controller, 0 while there is none."""
+        return cls._child_pid("tenant-contro")
+
+    @classmethod
+    def keeper_pid(cls):
+        """Of tenantd-keeper, 0 while there is none."""
+        return cls._child_pid("tenantd-keeper")
+
+    @classmethod
+    def _child_pid(cls, name):
         supervisor = cls.supervisor_pid()
         try:
             children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text("ascii")
             for pid in children.split():
-                if Path(f"/proc/{pid}/comm").read_text("ascii").startswith("tenant-contro"):
+                if Path(f"/proc/{pid}/comm").read_text("ascii").startswith(name):
                     return int(pid)
         except FileNotFoundError:
             pass
