@@ -233,6 +233,54 @@ int context_build(struct context *context, const struct context_request *request
 	return err_refuse(err, TN_STATE, "no context here");
 }
 
+/* No launch comes as far as its mounts, and none of ours has any. */
+int mounts_place_make(struct mounts_place *place, struct tn_error *err)
+{
+	(void)place;
+	(void)err;
+	abort();
+}
+
+void mounts_make(const struct mounts_place *place, struct mounts *mounts)
+{
+	(void)place;
+	(void)mounts;
+	abort();
+}
+
+int keeper_start(struct keeper *keeper, struct tn_error *err)
+{
+	(void)keeper;
+	(void)err;
+	abort();
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+	(void)keeper;
+}
+
+int keeper_drop(struct keeper *keeper, const struct id *execution, struct tn_error *err)
+{
+	(void)keeper;
+	(void)execution;
+	(void)err;
+	abort();
+}
+
+void execution_mounts_dropped(void *context, const struct id *id)
+{
+	(void)context;
+	(void)id;
+	abort();
+}
+
+void execution_mounts_lost(void *context)
+{
+	(void)context;
+	abort();
+}
+
 int cg_kill(int cgroup_fd, struct tn_error *err)
 {
 	(void)cgroup_fd;
