@@ -167,18 +167,23 @@ static int namespaces_open(int fds[CONTEXT_NS_N], struct tn_error *err)
 	return 0;
 }
 
-static int queues_open(struct tn_error *err)
+/* *ret is FD_NONE where the kernel has none; no error is mistaken for that. */
+static int queues_open(int *ret, struct tn_error *err)
 {
 	cleanup_fd int fs = fsopen("mqueue", FSOPEN_CLOEXEC);
 	int fd;
 
+	*ret = FD_NONE;
 	if (fs < 0 && errno == ENODEV)
-		return FD_NONE;
+		return 0;
 	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return err_errno(err, "open the message queues");
 	fd = fsmount(fs, FSMOUNT_CLOEXEC,
 	             MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	return fd < 0 ? err_errno(err, "mount the message queues") : fd;
+	if (fd < 0)
+		return err_errno(err, "mount the message queues");
+	*ret = fd;
+	return 0;
 }
 
 /* @fds: the namespaces, then the message queues. */
@@ -199,11 +204,8 @@ static int build(const struct context_request *request, int fds[CONTEXT_FDS_N],
 	if (sethostname(request->name, strlen(request->name)) < 0)
 		return err_errno(err, "set the host name");
 	r = namespaces_open(fds, err);
-	if (r == 0) {
-		fds[CONTEXT_NS_N] = queues_open(err);
-		r = fds[CONTEXT_NS_N] == FD_NONE || fds[CONTEXT_NS_N] >= 0 ? 0
-		                                                           : fds[CONTEXT_NS_N];
-	}
+	if (r == 0)
+		r = queues_open(&fds[CONTEXT_NS_N], err);
 	if (r == 0)
 		r = link_loopback_up(err);
 	if (r == 0)
