@@ -114,6 +114,7 @@ static void adopt_one(const struct record *record, void *context)
 	e->record = *record;
 	id_table_add(&all->table, &e->node);
 	if (record->final) {
+		e->told = true;
 		all->unsettled_n++;
 		leaf_sweep(all, record);
 		return;

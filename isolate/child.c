@@ -61,7 +61,6 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_FDS] = "arrange descriptors",
 	[CHILD_NO_NEW_PRIVS] = "set no_new_privs",
 	[CHILD_LANDLOCK] = "confine writing by Landlock",
-	[CHILD_FLOOR] = "install the floor filter",
 	[CHILD_SECCOMP] = "install the seccomp filter",
 	[CHILD_EXEC_INIT] = "execute tenant-init",
 };
@@ -136,8 +135,6 @@ void child_masks_probe(struct child_masks *masks)
 	}
 	masks->cap_last = (int)last;
 	masks->landlock_abi = ll_abi();
-	floor_make(&masks->floor, false);
-	floor_make(&masks->floor_host_files, true);
 	masks->ignored = 0;
 	for (int signal = 1; signal < _NSIG; signal++)
 		if (ignored(signal))
@@ -462,27 +459,16 @@ static void workload(const struct child_request *request, const struct vectors *
 	_exit(CHILD_EXIT_FAILED);
 }
 
-static bool host_files_writable(const struct spec_launch *launch)
-{
-	for (uint32_t i = 0; i < launch->binds_n; i++)
-		if (launch->binds[i].writable)
-			return true;
-	return false;
-}
-
 /*
  * What holds from here to the end of every process of the sandbox: no privilege from a
  * file, no writing but where the mounts allow it, and no system call that either our own
- * filter or the policy's refuses. Landlock takes descriptors, so the tier's number of them
- * holds only after it.
+ * filter or the policy's refuses, which are one program. Landlock takes descriptors, so the
+ * tier's number of them holds only after it.
  */
 static void confine(const struct child_request *request)
 {
 	const struct child_masks *masks = request->masks;
-	const bool host_files = host_files_writable(request->launch);
 	const int queues_fd = request->context->queues_fd < 0 ? FD_NONE : CHILD_QUEUES_FD;
-	const struct sock_fprog floor = floor_program(host_files ? &masks->floor_host_files
-	                                                         : &masks->floor);
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(request, CHILD_NO_NEW_PRIVS);
@@ -491,8 +477,6 @@ static void confine(const struct child_request *request)
 	if (queues_fd >= 0)
 		(void)close(queues_fd);
 	limit(request, RLIMIT_NOFILE, request->launch->limits.nofile_max);
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &floor) < 0)
-		fail(request, CHILD_FLOOR);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, request->filter) < 0)
 		fail(request, CHILD_SECCOMP);
 }

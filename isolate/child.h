@@ -21,7 +21,6 @@
 #include <base/err.h>
 
 #include "context.h"
-#include "floor.h"
 #include "spec.h"
 
 #define CHILD_MASKS_MAX 32
@@ -53,7 +52,6 @@ enum child_stage {
 	CHILD_FDS,
 	CHILD_NO_NEW_PRIVS,
 	CHILD_LANDLOCK,
-	CHILD_FLOOR,
 	CHILD_SECCOMP,
 	CHILD_EXEC_INIT,
 	CHILD_STAGES_N,
@@ -62,8 +60,7 @@ enum child_stage {
 /*
  * What the way in needs to know of this kernel and of tenantd, found out once: what must
  * not be seen or written in /proc, of that what there is (/proc itself is fresh in every
- * execution); the capabilities to drop; what Landlock can; our own filter; the signals to set
- * back.
+ * execution); the capabilities to drop; what Landlock can; the signals to set back.
  */
 struct child_masks {
 	const char *hidden[CHILD_MASKS_MAX]; /* directories end in '/' */
@@ -71,8 +68,6 @@ struct child_masks {
 	size_t hidden_n, read_only_n;
 	int cap_last;     /* highest capability of this kernel */
 	int landlock_abi; /* 0: the kernel has none that can be used */
-	struct floor floor;
-	struct floor floor_host_files; /* where a bind is writable */
 	uint64_t ignored; /* bit n-1: signal n is ignored, and would be after exec */
 };
 
@@ -82,7 +77,7 @@ struct child_request {
 	const struct context *context;
 	const struct child_masks *masks;
 	const struct spec_launch *launch;
-	const struct sock_fprog *filter;
+	const struct sock_fprog *filter; /* our own and the policy's */
 	int leaf_fd;
 	uint32_t leaf_files; /* bit i: show the leaf's own template_cgroup_file(i) */
 	int stdio_fds[3];    /* FD_NONE with a terminal */

@@ -267,7 +267,7 @@ void executions_settled(struct executions *executions, const struct id *id)
 {
 	struct execution *e = id_table_find(&executions->table, id);
 
-	if (e == NULL || !e->record.final)
+	if (e == NULL || !e->told)
 		return;
 	record_remove(executions->dir_fd, id);
 	executions->unsettled_n--;
@@ -297,10 +297,10 @@ static void replay_one(void *member, void *context)
 
 	(void)context;
 	e->serial = 0;
-	if (e->record.final) {
+	if (e->told) {
 		e->record.exited.head.serial = 0;
 		e->all->tell(e->all->context, &e->record.exited, FD_NONE);
-	} else if (e->record.started) {
+	} else if (e->record.started && !e->record.final) {
 		execution_tell_started(e, true, FD_NONE, NULL);
 	}
 }

@@ -4,8 +4,8 @@
  *
  *   launch: leaf → record → clone3 into the leaf → its mounts, made from outside → the
  *           launch pipe tells how far it got
- *   exit:   pidfd of tenant-init → mounts dropped → counters → record → rmdir (the slot is
- *           free) → told
+ *   exit:   pidfd of tenant-init → counters → record → rmdir (the slot is free), and beside
+ *           that the mounts dropped → told
  *   settled: the controller's ledger has it → record removed
  *
  * tenantd waits for nothing inside a tenant's cgroup: what is in there is frozen,
@@ -42,7 +42,9 @@ struct execution {
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
 	bool mounts_kept;           /* the keeper has its mount namespace */
-	bool mounts_dropping;       /* and has been asked to drop it: its end waits for that */
+	bool mounts_dropping;       /* and has been asked to drop it */
+	bool settled;               /* the record is final and the leaf gone */
+	bool told;                  /* its end: that waits for the mounts, too */
 	bool waited;                /* wait_status is that of pid 1 */
 	int32_t wait_status;        /* as waitpid(2) gives it */
 	bool executing;             /* reported: the next step is the workload's exec */

@@ -26,7 +26,7 @@ void execution_cpu_timer_ready(void *context, uint32_t events);
 void execution_mounts_dropped(void *context, const struct id *id);
 void execution_mounts_lost(void *context);
 
-/* The processes and the mounts are gone: settle the leaf and tell. */
+/* The processes are gone: settle the leaf, and tell once the mounts are gone, too. */
 void execution_end(struct execution *execution);
 
 /* @terminal: its master, borrowed, or FD_NONE. */

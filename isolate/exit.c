@@ -224,6 +224,20 @@ static void tell_failure(struct execution *e)
 	record_remove(e->all->dir_fd, &e->node.id);
 }
 
+/* Leaf and mounts are gone. */
+static void tell(struct execution *e)
+{
+	e->told = true;
+	e->all->running_n--;
+	if (set_up_failed(e)) {
+		tell_failure(e);
+		execution_free(e);
+		return;
+	}
+	tell_end(e);
+	execution_release(e);
+}
+
 void execution_end(struct execution *e)
 {
 	const bool failed = set_up_failed(e);
@@ -251,15 +265,9 @@ void execution_end(struct execution *e)
 	if (r < 0)
 		log_event(LOG_ERR, "cannot remove a leaf", LF_STR("execution", name),
 		          LF_STR("error", err.msg), LF_END);
-
-	all->running_n--;
-	if (failed) {
-		tell_failure(e);
-		execution_free(e);
-		return;
-	}
-	tell_end(e);
-	execution_release(e);
+	e->settled = true;
+	if (!e->mounts_dropping)
+		tell(e);
 }
 
 /*
@@ -303,26 +311,25 @@ static void child_reap(struct execution *e)
 }
 
 /*
- * No process is left that could be killed or be told of again. True if the end waits for the
- * keeper's answer.
+ * No process is left that could be killed or be told of again. The end is told when the keeper
+ * has answered, and settled meanwhile.
  */
-static bool mounts_drop(struct execution *e)
+static void mounts_drop(struct execution *e)
 {
 	const struct itimerspec never = { 0 };
 	struct tn_error err = { 0 };
 
 	if (!e->mounts_kept)
-		return false;
+		return;
 	e->mounts_kept = false;
 	if (keeper_drop(&e->all->keeper, &e->node.id, &err) < 0) {
 		log_event(LOG_ERR, "cannot drop a mount namespace", LF_STR("error", err.msg),
 		          LF_END);
-		return false;
+		return;
 	}
 	loop_remove(e->all->loop, &e->pid);
 	(void)timerfd_settime(e->timer.fd, 0, &never, NULL);
 	e->mounts_dropping = true;
-	return true;
 }
 
 static void mounts_gone(struct execution *e)
@@ -330,7 +337,8 @@ static void mounts_gone(struct execution *e)
 	if (!e->mounts_dropping)
 		return;
 	e->mounts_dropping = false;
-	execution_end(e);
+	if (e->settled)
+		tell(e);
 }
 
 void execution_mounts_dropped(void *context, const struct id *id)
@@ -380,6 +388,6 @@ void execution_pid_ready(void *context, uint32_t events)
 	}
 	if (e->child)
 		child_reap(e);
-	if (!mounts_drop(e))
-		execution_end(e);
+	mounts_drop(e);
+	execution_end(e);
 }

@@ -22,6 +22,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -253,7 +254,9 @@ static void blocks_make(struct floor *floor, size_t *labels)
 	labels[FLOOR_ENOSYS] = give(floor, SECCOMP_RET_ERRNO | ENOSYS);
 	labels[FLOOR_EINVAL] = give(floor, SECCOMP_RET_ERRNO | EINVAL);
 	labels[FLOOR_EPERM] = give(floor, SECCOMP_RET_ERRNO | EPERM);
-	labels[FLOOR_ALLOW] = give(floor, SECCOMP_RET_ALLOW);
+	/* Behind the end, where the policy comes. */
+	labels[FLOOR_ALLOW] = put(floor, BPF_JMP | BPF_JA,
+	                          (uint32_t)(FLOOR_INSNS_MAX - floor->first), 0, 0);
 
 	(void)jump(floor, BPF_JSET, FLOOR_NAMESPACES, labels[FLOOR_EPERM], labels[FLOOR_ALLOW]);
 	labels[FLOOR_CLONE] = load_low(floor, 0);
@@ -313,7 +316,7 @@ static size_t search_make(struct floor *floor, const struct stretch *stretches, 
 	return jump(floor, BPF_JGE, stretches[half].first, above, below);
 }
 
-void floor_make(struct floor *floor, bool host_files)
+static void floor_make(struct floor *floor, bool host_files)
 {
 	struct stretch stretches[FLOOR_STRETCHES_MAX];
 	size_t labels[FLOOR_TARGETS_N] = { 0 }, n, search, begin;
@@ -335,10 +338,22 @@ void floor_make(struct floor *floor, bool host_files)
 	(void)load(floor, offsetof(struct seccomp_data, arch));
 }
 
-struct sock_fprog floor_program(const struct floor *floor)
+void floors_make(struct floors *floors)
 {
-	return (struct sock_fprog){
-		.len = (unsigned short)(FLOOR_INSNS_MAX - floor->first),
-		.filter = (struct sock_filter *)(uintptr_t)(floor->code + floor->first),
-	};
+	floor_make(&floors->usual, false);
+	floor_make(&floors->host_files, true);
+}
+
+static_assert(FLOOR_INSNS_MAX + SPEC_FILTER_INSNS_MAX == BPF_MAXINSNS,
+              "both together are a program that the kernel takes");
+
+size_t floor_join(const struct floor *floor, const struct sock_fprog *policy,
+                  struct sock_filter *code)
+{
+	const size_t n = FLOOR_INSNS_MAX - floor->first;
+
+	assert(policy->len <= SPEC_FILTER_INSNS_MAX);
+	memcpy(code, floor->code + floor->first, n * sizeof(*code));
+	memcpy(code + n, policy->filter, policy->len * sizeof(*code));
+	return n + policy->len;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The floor filter: tenantd's own seccomp program, which every sandbox gets beneath the
- * policy's. A system call goes through only if both let it, so a controller that sends a
- * filter that allows everything opens nothing of what is refused here.
+ * The floor filter: tenantd's own seccomp program, which comes before the policy's in every
+ * sandbox. A system call goes through only if both let it, so a controller that sends a
+ * filter that allows everything opens nothing of what is refused here. They are one program
+ * for the kernel, since each one costs every launch to load: what the floor lets through it
+ * gives to the policy, and BPF only jumps forward, so nothing there leads back or around.
  *
  * Refused with EPERM: the mount API, namespaces (unshare, setns, clone with a namespace
  * flag), bpf, perf, kernel keys, io_uring, userfaultfd, reading and tracing other
@@ -24,6 +26,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "spec.h"
+
 #define FLOOR_INSNS_MAX 128
 
 struct floor {
@@ -31,10 +35,18 @@ struct floor {
 	size_t first;
 };
 
-/* Assemble the program, the same on every start; @host_files: that of the last paragraph. */
-void floor_make(struct floor *floor, bool host_files);
+/* What a sandbox gets by what is done there. */
+struct floors {
+	struct floor usual;
+	struct floor host_files; /* that of the last paragraph */
+};
 
-/* What seccomp(2) takes; points into @floor. */
-struct sock_fprog floor_program(const struct floor *floor);
+/* Assemble them, the same on every start. */
+void floors_make(struct floors *floors);
+
+/* Put both together, @policy behind the floor, of SPEC_FILTER_INSNS_MAX instructions at most,
+ * at @code, which has room for BPF_MAXINSNS. Returns how many they are. */
+size_t floor_join(const struct floor *floor, const struct sock_fprog *policy,
+                  struct sock_filter *code);
 
 #endif

@@ -232,6 +232,14 @@ static int child_with_mounts(struct execution *e, struct child_request *request,
 	return r;
 }
 
+static bool host_files_writable(const struct spec_launch *launch)
+{
+	for (uint32_t i = 0; i < launch->binds_n; i++)
+		if (launch->binds[i].writable)
+			return true;
+	return false;
+}
+
 static int child_start(struct execution *e, const struct spec_launch *launch, const int *fds,
                        struct tn_error *err)
 {
@@ -241,7 +249,8 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.context = &tenant->context,
 		.masks = e->all->masks,
 		.launch = launch,
-		.filter = &tenant->filter,
+		.filter = host_files_writable(launch) ? &tenant->filter_host_files
+		                                      : &tenant->filter,
 		.leaf_fd = e->leaf_fd,
 		.leaf_files = leaf_files(&launch->limits, &tenant->limits),
 		.stdio_fds = { FD_NONE, FD_NONE, FD_NONE },

@@ -20,6 +20,7 @@ static struct tenant *tenant_free(struct tenant *tenant)
 	context_done(&tenant->context);
 	fd_closep(&tenant->cgroup_fd);
 	free(tenant->filter.filter);
+	free(tenant->filter_host_files.filter);
 	free(tenant);
 	return NULL;
 }
@@ -40,9 +41,28 @@ static struct tenant *tenant_new(const struct id *id, const char *name, int64_t 
 	return tenant;
 }
 
-/* The policy's filter counts only if nobody can change it any more. */
-static int filter_load(int fd, struct sock_fprog *ret, struct tn_error *err)
+static int filter_join(const struct floor *floor, const struct sock_fprog *policy,
+                       struct sock_fprog *ret, struct tn_error *err)
 {
+	struct sock_filter *code = calloc(BPF_MAXINSNS, sizeof(*code));
+	struct sock_filter *kept;
+	size_t n;
+
+	if (code == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "filter");
+	n = floor_join(floor, policy, code);
+	kept = realloc(code, n * sizeof(*code));
+	free(ret->filter);
+	*ret = (struct sock_fprog){ .len = (unsigned short)n,
+		                    .filter = kept != NULL ? kept : code };
+	return 0;
+}
+
+/* The policy's filter counts only if nobody can change it any more. */
+static int filter_load(int fd, const struct floors *floors, struct tenant *tenant,
+                       struct tn_error *err)
+{
+	struct sock_fprog policy = { 0 };
 	struct stat st;
 	size_t bytes;
 	int r;
@@ -64,11 +84,12 @@ static int filter_load(int fd, struct sock_fprog *ret, struct tn_error *err)
 		return err_set(err, TN_SYSTEM, ENOMEM, "filter");
 	if (pread(fd, code, bytes, 0) != (ssize_t)bytes)
 		return err_errno(err, "read the filter");
-	free(ret->filter);
-	ret->filter = code;
-	ret->len = (unsigned short)(bytes / sizeof(struct sock_filter));
-	code = NULL;
-	return 0;
+	policy.filter = code;
+	policy.len = (unsigned short)(bytes / sizeof(struct sock_filter));
+	r = filter_join(&floors->usual, &policy, &tenant->filter, err);
+	return r < 0 ? r
+	             : filter_join(&floors->host_files, &policy, &tenant->filter_host_files,
+	                           err);
 }
 
 static int node_open(const struct hierarchy *hierarchy, const char *name, struct tn_error *err)
@@ -98,7 +119,7 @@ static int tenant_bring(struct tenants *tenants, struct tenant *tenant,
                         const struct spec_tenant_apply *apply, int filter_fd,
                         struct tn_error *err)
 {
-	int r = filter_load(filter_fd, &tenant->filter, err);
+	int r = filter_load(filter_fd, tenants->floors, tenant, err);
 
 	if (r == 0)
 		r = storage_make(tenants->bounds->storage_root, &apply->tenant,

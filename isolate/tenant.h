@@ -13,6 +13,7 @@
 
 #include "bounds.h"
 #include "context.h"
+#include "floor.h"
 #include "hierarchy.h"
 #include "slots.h"
 
@@ -23,7 +24,9 @@ struct tenant {
 	int64_t uid_first;
 	int cgroup_fd; /* O_PATH of its node */
 	struct spec_tenant_limits limits;
-	struct sock_fprog filter;
+	/* Our own and the policy's in one; the second where an execution can write to files
+	 * of the host's. */
+	struct sock_fprog filter, filter_host_files;
 	struct context context;
 	bool prepared;
 	size_t executions_n; /* that hold this tenant */
@@ -35,6 +38,7 @@ struct tenants {
 	const struct bounds *bounds;
 	const struct hierarchy *hierarchy;
 	struct slots *slots;
+	const struct floors *floors;
 	const char *skeleton_path;
 	const char *staging_path;
 };

@@ -59,6 +59,7 @@ struct tenantd {
 	struct tenants tenants;
 	struct executions executions;
 	struct child_masks masks;
+	struct floors floors;
 	struct channel channel;
 	struct dispatch dispatch;
 	char skeleton_path[256], staging_path[256], controller_path[256];
@@ -343,6 +344,7 @@ static void wire_up(struct tenantd *d)
 	d->tenants.hierarchy = &d->hierarchy;
 	d->tenants.skeleton_path = d->skeleton_path;
 	d->tenants.staging_path = d->staging_path;
+	d->tenants.floors = &d->floors;
 	d->executions.loop = &d->loop;
 	d->executions.tenants = &d->tenants;
 	d->executions.bounds = &d->bounds;
@@ -420,6 +422,7 @@ static int start(struct tenantd *d, struct tn_error *err)
 	if (r < 0)
 		return r;
 	child_masks_probe(&d->masks);
+	floors_make(&d->floors);
 	if (d->masks.landlock_abi == 0)
 		log_event(LOG_WARNING,
 		          "this kernel has no Landlock that can be used: mounts alone say what "

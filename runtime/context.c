@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "context.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +15,8 @@
 
 /* How long tenantd has to report what still runs before it counts as lost. */
 #define ORPHANS_GRACE_USEC INT64_C(10000000)
+
+static_assert(FILTER_INSNS_MAX == SPEC_FILTER_INSNS_MAX, "what is compiled is taken");
 
 static int context_send_ready(struct context *context, struct tn_error *err)
 {

@@ -12,7 +12,7 @@
 
 TestSuite(child, .timeout = 20);
 
-#define STAGES_N 28
+#define STAGES_N (CHILD_STAGES_N - 1)
 
 static struct tn_error error_of(uint32_t stage, int32_t number)
 {

@@ -36,15 +36,26 @@ TestSuite(floor, .timeout = 30);
 #define ARCH AUDIT_ARCH_AARCH64
 #endif
 
-/* The part of classic BPF that the kernel lets a seccomp filter have and this one uses. */
-static uint32_t run_of(const struct seccomp_data *data, bool host_files)
+/* What stands behind the floor here: a policy of one instruction. */
+static struct sock_fprog joined(bool host_files, uint32_t policy)
 {
-	static struct floor floor;
-	struct sock_fprog program;
+	static struct sock_filter code[BPF_MAXINSNS];
+	static struct floors floors;
+	struct sock_filter only = BPF_STMT(BPF_RET | BPF_K, policy);
+	const struct sock_fprog program = { .len = 1, .filter = &only };
+	size_t n;
+
+	floors_make(&floors);
+	n = floor_join(host_files ? &floors.host_files : &floors.usual, &program, code);
+	return (struct sock_fprog){ .len = (unsigned short)n, .filter = code };
+}
+
+/* The part of classic BPF that the kernel lets a seccomp filter have and this one uses. */
+static uint32_t run_before(const struct seccomp_data *data, bool host_files, uint32_t policy)
+{
+	const struct sock_fprog program = joined(host_files, policy);
 	uint32_t a = 0;
 
-	floor_make(&floor, host_files);
-	program = floor_program(&floor);
 	for (size_t pc = 0; pc < program.len; pc++) {
 		const struct sock_filter *insn = &program.filter[pc];
 		bool yes = false;
@@ -56,6 +67,9 @@ static uint32_t run_of(const struct seccomp_data *data, bool host_files)
 			continue;
 		case BPF_RET | BPF_K:
 			return insn->k;
+		case BPF_JMP | BPF_JA:
+			pc += insn->k;
+			continue;
 		case BPF_JMP | BPF_JEQ | BPF_K:
 			yes = a == insn->k;
 			break;
@@ -72,6 +86,11 @@ static uint32_t run_of(const struct seccomp_data *data, bool host_files)
 	}
 	cr_assert_fail("the program has no end");
 	return KILL;
+}
+
+static uint32_t run_of(const struct seccomp_data *data, bool host_files)
+{
+	return run_before(data, host_files, ALLOW);
 }
 
 static uint32_t run(const struct seccomp_data *data)
@@ -278,48 +297,82 @@ Test(floor, refuses_all_the_rest_where_files_are_the_hosts)
 
 Test(floor, is_short_enough_to_be_loaded_by_every_launch)
 {
-	struct floor floor;
-	struct sock_fprog program;
+	const struct sock_fprog program = joined(false, ALLOW);
 
-	floor_make(&floor, false);
-	program = floor_program(&floor);
 	cr_expect_gt(program.len, 40);
 	cr_expect_lt(program.len, 100);
-	cr_expect_eq(program.filter + program.len, floor.code + FLOOR_INSNS_MAX);
 }
 
-static int policy_load(void)
+/* Whatever the policy is, it is asked about what the floor lets through and nothing else. */
+Test(floor, gives_to_the_policy_what_it_lets_through_and_nothing_else)
 {
-	struct tn_error err = { 0 };
-	static struct sock_filter code[FILTER_INSNS_MAX];
-	struct sock_fprog program = { .filter = code };
-	cleanup_fd int fd = filter_compile_default(&err);
-	ssize_t n = fd < 0 ? -1 : pread(fd, code, sizeof(code), 0);
+	const uint32_t policy = SECCOMP_RET_ERRNO | EBADMSG;
 
-	program.len = (unsigned short)((size_t)n / sizeof(*code));
-	return n <= 0 ? -1 : (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	for (long nr = 0; nr < 1024; nr++)
+		for (int host_files = 0; host_files < 2; host_files++) {
+			const struct seccomp_data data = { .nr = (int)nr, .arch = ARCH };
+			const uint32_t alone = run_before(&data, host_files, ALLOW);
+
+			cr_expect_eq(run_before(&data, host_files, policy),
+			             alone == ALLOW ? policy : alone, "%ld", nr);
+		}
+}
+
+/* A policy as long as it may be, each part of it reached. */
+Test(floor, joins_the_longest_policy_to_what_the_kernel_takes)
+{
+	static struct sock_filter theirs[SPEC_FILTER_INSNS_MAX], code[BPF_MAXINSNS];
+	static struct floors floors;
+	const struct sock_fprog policy = { .len = SPEC_FILTER_INSNS_MAX, .filter = theirs };
+	size_t n;
+
+	for (size_t i = 0; i < SPEC_FILTER_INSNS_MAX; i++)
+		theirs[i] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (uint32_t)i);
+	floors_make(&floors);
+	n = floor_join(&floors.host_files, &policy, code);
+	cr_expect_leq(n, BPF_MAXINSNS);
+	cr_expect_arr_eq(code + n - SPEC_FILTER_INSNS_MAX, theirs, sizeof(theirs));
+}
+
+static int filter_load(const struct sock_fprog *program)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program);
 }
 
 static int floor_load(void)
 {
-	static struct floor floor;
-	struct sock_fprog program;
+	const struct sock_fprog program = joined(false, ALLOW);
 
-	floor_make(&floor, false);
-	program = floor_program(&floor);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -1;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	return filter_load(&program);
 }
 
-/* How @child ends, which runs in a process of its own under the floor. */
-static int status_of(int (*child)(void))
+static int both_load(void)
+{
+	static struct sock_filter theirs[FILTER_INSNS_MAX], code[BPF_MAXINSNS];
+	static struct floors floors;
+	struct tn_error err = { 0 };
+	struct sock_fprog policy = { .filter = theirs }, program = { .filter = code };
+	cleanup_fd int fd = filter_compile_default(&err);
+	ssize_t n = fd < 0 ? -1 : pread(fd, theirs, sizeof(theirs), 0);
+
+	if (n <= 0)
+		return -1;
+	policy.len = (unsigned short)((size_t)n / sizeof(*theirs));
+	floors_make(&floors);
+	program.len = (unsigned short)floor_join(&floors.usual, &policy, code);
+	return filter_load(&program);
+}
+
+/* How @child ends, which runs in a process of its own under what @load loads. */
+static int status_of(int (*load)(void), int (*child)(void))
 {
 	int status = -1;
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(floor_load() < 0 ? 100 : child());
+		_exit(load() < 0 ? 100 : child());
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	return status;
 }
@@ -354,15 +407,8 @@ static int tries(void)
 	return pid > 0 && waitpid(pid, NULL, 0) == pid ? 0 : __LINE__ % 99 + 1;
 }
 
-static int tries_with_both(void)
+static int executes(void)
 {
-	return policy_load() < 0 ? 101 : tries();
-}
-
-static int executes_with_both(void)
-{
-	if (policy_load() < 0)
-		return 101;
 	(void)execl("/bin/sh", "sh", "-c", "exit $(($(echo 40) + 2))", NULL);
 	return 102;
 }
@@ -384,22 +430,22 @@ static int calls_as_x32(void)
 
 Test(floor, is_taken_and_kept_by_the_kernel)
 {
-	cr_expect_eq(status_of(tries), 0);
+	cr_expect_eq(status_of(floor_load, tries), 0);
 }
 
-Test(floor, lies_beneath_the_policys_filter_without_standing_in_its_way)
+Test(floor, comes_before_the_policys_filter_without_standing_in_its_way)
 {
-	cr_expect_eq(status_of(tries_with_both), 0);
-	cr_expect_eq(WEXITSTATUS(status_of(executes_with_both)), 42);
+	cr_expect_eq(status_of(both_load, tries), 0);
+	cr_expect_eq(WEXITSTATUS(status_of(both_load, executes)), 42);
 }
 
 #ifdef __x86_64__
 Test(floor, ends_a_real_process_of_another_abi)
 {
-	int status = status_of(calls_as_i386);
+	int status = status_of(floor_load, calls_as_i386);
 
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
-	status = status_of(calls_as_x32);
+	status = status_of(floor_load, calls_as_x32);
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 #endif
