@@ -55,14 +55,16 @@ static int running_pid_fd(const struct execution *e)
 /* It has its mounts from an earlier tenantd, whose keeper has died with it. */
 static void mounts_adopt(struct execution *e)
 {
+	struct keeper_mounts kept = { .ns_fd = FD_NONE };
 	struct tn_error err = { 0 };
 	cleanup_fd int fd = FD_NONE;
 	char path[48];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", e->record.pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	kept.ns_fd = fd;
 	e->mounts_kept = fd >= 0 &&
-	                 keeper_hold(e->all->keeper.source.fd, &e->node.id, fd, &err) == 0;
+	                 keeper_hold(e->all->keeper.source.fd, &e->node.id, &kept, &err) == 0;
 }
 
 static void adopt_running(struct execution *e)

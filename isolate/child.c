@@ -32,6 +32,7 @@
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
 #define CHILD_QUEUES_FD   6 /* until Landlock has been told of it */
+#define CHILD_MOUNTS_FD   7
 #define CPU_NSEC_PER_SEC  1000000000u
 
 static const char *const stage_texts[CHILD_STAGES_N] = {
@@ -262,8 +263,8 @@ static void mounts_enter(const struct child_request *request)
 	(void)close(fd);
 }
 
-/* Who made the mounts was of our pid namespace: nobody inside is to see it. */
-static void alone_wait(const struct child_request *request)
+/* First all mounts but some in /proc are there; then those, and who made them is not. */
+static void mounts_wait(const struct child_request *request)
 {
 	char byte;
 
@@ -337,26 +338,46 @@ struct vectors {
 	char **envp;
 };
 
+static size_t env_entries_max(const struct spec_launch *launch)
+{
+	return (size_t)launch->envc + launch->env_n;
+}
+
+/* The vectors and, behind them, theirs and ours before they are put together. */
+size_t child_pointers_bytes(const struct spec_launch *launch)
+{
+	return (3 + (size_t)launch->argc + 2 * env_entries_max(launch) + 3) * sizeof(char *);
+}
+
+static void *map(const struct child_request *request, unsigned int i, size_t bytes, int fd)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | (fd < 0 ? PROT_WRITE : 0),
+	                MAP_PRIVATE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+
+	if (at == MAP_FAILED)
+		fail(request, CHILD_ARGS);
+	if (request->maps != NULL) {
+		request->maps->at[i] = at;
+		request->maps->bytes[i] = bytes;
+	}
+	return at;
+}
+
 /*
- * One mapping of the sealed memfd and one for the pointers, both charged to the leaf.
+ * One mapping of the sealed memfd and one for the pointers.
  * What the client wrote is only split here, and only after the count of strings and the
  * final NUL have been checked.
  */
 static struct vectors vectors_make(const struct child_request *request)
 {
 	const struct spec_launch *launch = request->launch;
-	const size_t env_max = (size_t)launch->envc + launch->env_n;
-	const size_t pointers = 3 + (size_t)launch->argc + 2 * env_max + 3;
 	char *env = (char *)(uintptr_t)launch->env;
 	size_t strings = 0, envc = 0;
 	struct vectors v;
-	char *text, **space, **theirs, **ours;
+	char *text, **theirs, **ours;
 
-	text = mmap(NULL, launch->args_bytes, PROT_READ, MAP_PRIVATE, request->args_fd, 0);
-	space = mmap(NULL, pointers * sizeof(char *), PROT_READ | PROT_WRITE,
-	             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (text == MAP_FAILED || space == MAP_FAILED)
-		fail(request, CHILD_ARGS);
+	text = map(request, 0, launch->args_bytes, request->args_fd);
+	v.argv = map(request, 1, child_pointers_bytes(launch), FD_NONE);
 	for (size_t i = 0; i < launch->args_bytes; i++)
 		strings += text[i] == '\0';
 	errno = EINVAL;
@@ -364,9 +385,8 @@ static struct vectors vectors_make(const struct child_request *request)
 	    strings != (size_t)launch->argc + launch->envc + 1)
 		fail(request, CHILD_ARGS);
 
-	v.argv = space;
 	v.envp = v.argv + 3 + launch->argc;
-	theirs = v.envp + env_max + 1;
+	theirs = v.envp + env_entries_max(launch) + 1;
 	ours = theirs + launch->envc + 1;
 
 	strings_index(&text, launch->argc, v.argv + 2);
@@ -427,12 +447,13 @@ static void fds_arrange(const struct child_request *request)
 		[CHILD_INIT_FD] = { request->init_fd, O_CLOEXEC, init },
 		[CHILD_QUEUES_FD] = { request->context->queues_fd, O_CLOEXEC,
 		                      request->context->queues_fd >= 0 },
+		[CHILD_MOUNTS_FD] = { request->mounts_fd, O_CLOEXEC, true },
 	};
 
 	for (int i = 0; i < (int)ARRAY_LEN(order); i++)
 		if (order[i].wanted && dup3(order[i].fd, i, order[i].flags) < 0)
 			fail(request, CHILD_FDS);
-	if (close_range(CHILD_QUEUES_FD + 1, ~0u, 0) < 0)
+	if (close_range(CHILD_MOUNTS_FD + 1, ~0u, 0) < 0)
 		fail(request, CHILD_FDS);
 }
 
@@ -496,12 +517,15 @@ void child_enter(const struct child_request *request)
 	namespaces_enter(request);
 	mounts_enter(request);
 	privileges_drop(request);
+	mounts_wait(request);
 	terminal_make(&moved);
-	alone_wait(request);
-
 	fds_arrange(&moved);
 	moved.report_fd = INIT_REPORT_FD;
+	moved.mounts_fd = CHILD_MOUNTS_FD;
 	confine(&moved);
+	/* Who made the mounts was of our pid namespace: nobody inside is to see it. This read
+	 * is under the policy's filter, which cannot make it give a byte that is not there. */
+	mounts_wait(&moved);
 	if (without_init(request))
 		workload(&moved, &v);
 	(void)syscall(SYS_execveat, CHILD_INIT_FD, "", v.argv, v.envp, AT_EMPTY_PATH);

@@ -3,10 +3,11 @@
  * The way into the sandbox: what runs between clone3 and the exec of tenant-init, or of the
  * workload where that is to be pid 1 itself.
  *
- * The child begins as a copy of tenantd in the leaf, with all signals blocked, as root
- * in the initial user namespace; it ends as the tenant's uid with nothing. Everything
- * it needs lies ready in struct child_request, but for its mount namespace, which it is sent;
- * it allocates nothing from the heap and never comes back.
+ * The child begins in the leaf, with all signals blocked, as root in the initial user
+ * namespace, in the memory of a launcher (launcher.h) or a copy of tenantd's; it ends as the
+ * tenant's uid with nothing. Everything it needs lies ready in struct child_request, but for
+ * its mount namespace, which it is sent; it allocates nothing from the heap, changes nothing
+ * outside its stack and never comes back.
  *
  * It runs when its tenant's quota of CPU time lets it, and until Linux 6.18 it is stopped
  * wherever in the kernel it then is. So it mounts nothing: the locks for that are the host's.
@@ -73,6 +74,12 @@ struct child_masks {
 
 void child_masks_probe(struct child_masks *masks);
 
+/* What a child has mapped into memory that is not its own. */
+struct child_maps {
+	void *at[2]; /* NULL: nothing */
+	size_t bytes[2];
+};
+
 struct child_request {
 	const struct context *context;
 	const struct child_masks *masks;
@@ -93,7 +100,11 @@ struct child_request {
 	int host_mnt_fd;              /* that namespace */
 	int64_t core_bytes_max;
 	int oom_score_adj;
+	struct child_maps *maps; /* filled by the child; NULL: its memory ends with it */
 };
+
+/* What its pointers to arguments and environment take. */
+size_t child_pointers_bytes(const struct spec_launch *launch);
 
 void child_enter(const struct child_request *request) __attribute__((noreturn));
 

@@ -199,8 +199,7 @@ static struct execution *find_running(struct executions *executions, const struc
 {
 	struct execution *e = id_table_find(&executions->table, id);
 
-	/* One whose mounts are being dropped has no process left. */
-	if (e != NULL && e->leaf_fd >= 0 && !e->mounts_dropping)
+	if (e != NULL && e->leaf_fd >= 0 && !e->ended)
 		return e;
 	(void)err_refuse(err, TN_NOT_FOUND, "no such execution is running");
 	return NULL;
@@ -223,7 +222,7 @@ int executions_signal(struct executions *executions, const struct id *id, int si
 static void kill_for(struct execution *e, enum spec_kill_why why)
 {
 	/* It has ended by itself, if not to the last. */
-	if (e->mounts_dropping)
+	if (e->ended)
 		return;
 	if (e->killed == SPEC_KILL_NONE)
 		e->killed = why;
@@ -321,7 +320,8 @@ int executions_start(struct executions *executions, struct tn_error *err)
 	keeper->dropped = execution_mounts_dropped;
 	keeper->lost = execution_mounts_lost;
 	keeper->context = executions;
-	return keeper_start(keeper, err);
+	r = keeper_start(keeper, err);
+	return r < 0 ? r : launchers_start(&executions->launchers, child_enter, err);
 }
 
 static void drop_one(void *member, void *context)
@@ -334,4 +334,5 @@ void executions_done(struct executions *executions)
 {
 	id_table_each(&executions->table, drop_one, NULL);
 	keeper_stop(&executions->keeper);
+	launchers_stop(&executions->launchers);
 }

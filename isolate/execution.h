@@ -2,8 +2,8 @@
 /*
  * Executions from launch to settlement.
  *
- *   launch: leaf → record → clone3 into the leaf → its mounts, made from outside → the
- *           launch pipe tells how far it got
+ *   launch: leaf → record → a launcher's clone3 into the leaf → its mounts, made from
+ *           outside → the launch pipe tells how far it got
  *   exit:   pidfd of tenant-init → counters → record → rmdir (the slot is free), and beside
  *           that the mounts dropped → told
  *   settled: the controller's ledger has it → record removed
@@ -23,6 +23,7 @@
 #include "child.h"
 #include "cpu_time.h"
 #include "keeper.h"
+#include "launcher.h"
 #include "loop.h"
 #include "mounts.h"
 #include "record.h"
@@ -41,6 +42,7 @@ struct execution {
 	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	bool ended;                 /* pid 1, and so all of them */
 	bool mounts_kept;           /* the keeper has its mount namespace */
 	bool mounts_dropping;       /* and has been asked to drop it */
 	bool settled;               /* the record is final and the leaf gone */
@@ -70,6 +72,7 @@ struct executions {
 	int host_mnt_fd; /* the host's mount namespace, where paths to bind come from */
 	struct mounts_place mounts_place;
 	struct keeper keeper;
+	struct launchers launchers;
 	/* Tell the controller; @message is a whole message of spec.h, @fd borrowed or
 	 * FD_NONE. */
 	void (*tell)(void *context, const void *message, int fd);
@@ -99,7 +102,8 @@ void executions_replay(struct executions *executions);
 /* Take over what an earlier tenantd left in the records and the kernel. */
 int executions_adopt(struct executions *executions, struct tn_error *err);
 
-/* Start what they need besides: the keeper of their mounts. @executions->loop is ready. */
+/* Start what they need besides: the keeper of their mounts and who clones their children.
+ * @executions->loop is ready. */
 int executions_start(struct executions *executions, struct tn_error *err);
 
 /* Forget them all without touching them: they run on. */

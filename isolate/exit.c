@@ -382,12 +382,13 @@ void execution_pid_ready(void *context, uint32_t events)
 	(void)!read(e->timer.fd, &ticks, sizeof(ticks));
 	/* It has ended by itself, whatever it used up to then. */
 	loop_remove(e->all->loop, &e->cpu_timer);
+	e->ended = true;
+	mounts_drop(e);
 	if (e->child && !off_cpu(e) && e->off_cpu_tries++ < EXIT_OFF_CPU_TRIES_MAX) {
 		retry_later(e);
 		return;
 	}
 	if (e->child)
 		child_reap(e);
-	mounts_drop(e);
 	execution_end(e);
 }

@@ -5,9 +5,11 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -25,40 +27,75 @@
  */
 #define KEEPER_BUFFER_BYTES (64 * 1024 * 1024)
 
-/* One message: with a descriptor, to hold; without, to drop, and the answer to that. */
+#define KEEPER_FDS_MAX (1 + KEEPER_MEMORY_MAX)
+
+/* One message: with descriptors, to hold; without, to drop, and the answer to that. */
 struct message {
 	struct id execution;
 };
 
 struct held {
 	struct id_node node;
-	int ns_fd;
+	int fds[KEEPER_FDS_MAX]; /* the namespace, and what is in memory */
+	size_t fds_n;
 };
 
-static void hold(struct id_table *table, const struct id *execution, int ns_fd)
+static void fds_close(const int *fds, size_t n)
+{
+	/* The namespace last: when that is closed, no mount of it is held. */
+	while (n > 0)
+		(void)close(fds[--n]);
+}
+
+static void hold(struct id_table *table, const struct id *execution, const int *fds, size_t n)
 {
 	struct held *held = calloc(1, sizeof(*held));
 
 	/* Then it ends with its last process. */
 	if (held == NULL) {
-		(void)close(ns_fd);
+		fds_close(fds, n);
 		return;
 	}
 	held->node.id = *execution;
-	held->ns_fd = ns_fd;
+	memcpy(held->fds, fds, n * sizeof(*fds));
+	held->fds_n = n;
 	id_table_add(table, &held->node);
 }
 
-/* When close() is back, the mounts are gone. */
-static void drop(struct id_table *table, const struct id *execution)
+/* As tmpfs counts: a file without a byte is a file, and its root is one. */
+static bool stores_nothing(const struct held *held)
 {
-	struct held *held = id_table_find(table, execution);
+	struct statfs fs;
 
+	for (size_t i = 1; i < held->fds_n; i++)
+		if (fstatfs(held->fds[i], &fs) < 0 || fs.f_blocks == 0 ||
+		    fs.f_bfree != fs.f_blocks || fs.f_files == 0 ||
+		    fs.f_ffree + 1 != fs.f_files)
+			return false;
+	return held->fds_n > 1;
+}
+
+static void answer(int sock, const struct message *message)
+{
+	if (send(sock, message, sizeof(*message), MSG_NOSIGNAL) < 0)
+		_exit(1);
+}
+
+/* When close() is back, the mounts are gone. */
+static void drop(int sock, struct id_table *table, const struct message *message)
+{
+	struct held *held = id_table_find(table, &message->execution);
+	const bool at_once = held == NULL || stores_nothing(held);
+
+	if (at_once)
+		answer(sock, message);
 	if (held == NULL)
 		return;
-	(void)close(held->ns_fd);
+	fds_close(held->fds, held->fds_n);
 	id_table_remove(table, &held->node);
 	free(held);
+	if (!at_once)
+		answer(sock, message);
 }
 
 static void serve(int sock) __attribute__((noreturn));
@@ -69,19 +106,17 @@ static void serve(int sock)
 	for (;;) {
 		struct tn_error err = { 0 };
 		struct message message;
-		int fd = FD_NONE;
+		int fds[KEEPER_FDS_MAX];
 		size_t fds_n = 0;
-		int n = fdpass_recv(sock, &message, sizeof(message), &fd, 1, &fds_n, &err);
+		int n = fdpass_recv(sock, &message, sizeof(message), fds, KEEPER_FDS_MAX,
+		                    &fds_n, &err);
 
 		if (n != (int)sizeof(message))
 			_exit(n == -EPIPE ? 0 : 1);
-		if (fds_n == 1) {
-			hold(&table, &message.execution, fd);
-			continue;
-		}
-		drop(&table, &message.execution);
-		if (send(sock, &message, sizeof(message), MSG_NOSIGNAL) < 0)
-			_exit(1);
+		if (fds_n > 0)
+			hold(&table, &message.execution, fds, fds_n);
+		else
+			drop(sock, &table, &message);
 	}
 }
 
@@ -162,13 +197,17 @@ void keeper_stop(struct keeper *keeper)
 	keeper->pid = 0;
 }
 
-int keeper_hold(int keeper_fd, const struct id *execution, int ns_fd, struct tn_error *err)
+int keeper_hold(int keeper_fd, const struct id *execution, const struct keeper_mounts *mounts,
+                struct tn_error *err)
 {
 	const struct message message = { *execution };
+	int fds[KEEPER_FDS_MAX] = { mounts->ns_fd };
 
+	memcpy(fds + 1, mounts->memory_fds, mounts->memory_n * sizeof(*fds));
 	if (keeper_fd < 0)
 		return err_set(err, TN_SYSTEM, ENOTCONN, "no keeper of mount namespaces");
-	return fdpass_send(keeper_fd, &message, sizeof(message), &ns_fd, 1, err);
+	return fdpass_send(keeper_fd, &message, sizeof(message), fds, 1 + mounts->memory_n,
+	                   err);
 }
 
 int keeper_drop(struct keeper *keeper, const struct id *execution, struct tn_error *err)

@@ -6,13 +6,9 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/sched.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,40 +139,6 @@ static int64_t core_limit(int64_t wanted)
 	return wanted;
 }
 
-/*
- * clone3 straight into the leaf and a new pid namespace, with every signal blocked so
- * that tenant-init misses none. No CLONE_VFORK: the parent would wait at the tenant's
- * mercy.
- */
-static int clone_child(struct execution *e, const struct child_request *request,
-                       int *ret_pid_fd, struct tn_error *err)
-{
-	int pid_fd = FD_NONE;
-	struct clone_args args = {
-		.flags = CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_NEWPID | CLONE_CLEAR_SIGHAND,
-		.exit_signal = SIGCHLD,
-		.cgroup = (uint64_t)e->leaf_fd,
-		.pidfd = (uint64_t)(uintptr_t)&pid_fd,
-	};
-	sigset_t all, before;
-	long pid;
-
-	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, &before);
-	pid = syscall(SYS_clone3, &args, sizeof(args));
-	if (pid == 0)
-		child_enter(request);
-	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-	if (pid < 0 && errno == EAGAIN)
-		return child_error(INIT_STAGE_FORK, EAGAIN, err);
-	if (pid < 0)
-		return err_errno(err, "clone into the leaf: %s", strerror(errno));
-	*ret_pid_fd = pid_fd;
-	e->record.pid = (int32_t)pid;
-	e->child = true;
-	return 0;
-}
-
 /* A socket for the terminal's master: tenantd's end is the execution's. */
 static int terminal_socket(struct execution *e, int *ret_child_fd, struct tn_error *err)
 {
@@ -223,7 +185,8 @@ static int child_with_mounts(struct execution *e, struct child_request *request,
 		return err_errno(err, "socket for the mounts");
 	request->mounts_peer_fd = ends[0];
 	request->mounts_fd = ends[1];
-	r = clone_child(e, request, ret_pid_fd, err);
+	r = launchers_clone(&e->all->launchers, request, &e->record.pid, ret_pid_fd, err);
+	e->child = r == 0;
 	/* Only the child's own is to be left: who sends to it hears of its end. */
 	(void)close(ends[1]);
 	if (r == 0)

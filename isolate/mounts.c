@@ -27,6 +27,8 @@
 struct work {
 	const struct child_request *request;
 	struct mounts *mounts;
+	int proc_fd; /* the host's /proc */
+	int ns_fd;
 	int leaf_fds[TEMPLATE_CGROUP_FILES_N];
 	int bind_fds[SPEC_BINDS_MAX];
 };
@@ -62,6 +64,22 @@ static int template_copy(struct work *work)
 	if (setns(work->request->context->fds[CONTEXT_MNT], CLONE_NEWNS) < 0)
 		return -1;
 	return unshare(CLONE_NEWNS);
+}
+
+/*
+ * The child goes in while they are being made, and does beside us what needs none of them. A
+ * child that is gone cannot take them, and its end will be told by its pidfd. If it ends now
+ * it is not the last that has them: we end after it.
+ */
+static int hand_over(struct work *work)
+{
+	struct tn_error ignored = { 0 };
+
+	work->ns_fd = openat(work->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (work->ns_fd < 0)
+		return -1;
+	(void)fdpass_send(work->request->mounts_peer_fd, "", 1, &work->ns_fd, 1, &ignored);
+	return 0;
 }
 
 static int proc_mount(struct work *work)
@@ -149,23 +167,34 @@ static int binds_attach(struct work *work)
 	                   work->request->memory_max_bytes);
 }
 
-/*
- * First to the keeper, so that they never are the child's alone. A child that is gone
- * cannot take them, and its end will be told by its pidfd.
- */
-static int hand_over(struct work *work)
+/* What is left to be made the child need not know of until it executes. */
+static int places_tell(struct work *work)
 {
-	const struct child_request *request = work->request;
-	cleanup_fd int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	(void)send(work->request->mounts_peer_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return 0;
+}
+
+/* From here on they never are the child's alone. */
+static int keep(struct work *work)
+{
+	static const char *const in_memory[] = { "/tmp", "/dev/shm" };
+	struct mounts *mounts = work->mounts;
+	struct keeper_mounts kept = { .ns_fd = work->ns_fd };
 	struct tn_error ignored = { 0 };
 
-	if (fd < 0)
-		return -1;
+	/* Others can be anywhere. */
+	for (size_t i = 0; i < ARRAY_LEN(in_memory) && work->request->launch->tmpfs_n == 0;
+	     i++) {
+		kept.memory_fds[i] = open(in_memory[i], O_PATH | O_CLOEXEC);
+		if (kept.memory_fds[i] < 0)
+			return -1;
+		kept.memory_n++;
+	}
 	/* Said before it is so: we may be killed with the child at any point. */
-	work->mounts->kept = true;
-	if (keeper_hold(work->mounts->keeper_fd, &request->launch->execution, fd, &ignored) < 0)
-		work->mounts->kept = false;
-	(void)fdpass_send(request->mounts_peer_fd, "", 1, &fd, 1, &ignored);
+	mounts->kept = true;
+	if (keeper_hold(mounts->keeper_fd, &work->request->launch->execution, &kept, &ignored) <
+	    0)
+		mounts->kept = false;
 	return 0;
 }
 
@@ -176,14 +205,16 @@ static const struct step {
 	{ CHILD_LEAF_FILES, leaf_files_open },
 	{ CHILD_BIND_CLONE, binds_clone },
 	{ CHILD_TEMPLATE, template_copy },
-	{ CHILD_PROC, proc_mount },
-	{ CHILD_PROC_MASK, proc_mask },
+	{ CHILD_HAND_OVER, hand_over },
 	{ CHILD_TMP, tmp_mount },
 	{ CHILD_PTS, pts_mount },
 	{ CHILD_READ_ONLY, storage_restrict },
-	{ CHILD_LEAF_ATTACH, leaf_files_attach },
 	{ CHILD_BIND_ATTACH, binds_attach },
-	{ CHILD_HAND_OVER, hand_over },
+	{ CHILD_PROC, proc_mount },
+	{ CHILD_HAND_OVER, places_tell },
+	{ CHILD_PROC_MASK, proc_mask },
+	{ CHILD_LEAF_ATTACH, leaf_files_attach },
+	{ CHILD_HAND_OVER, keep },
 };
 
 /*
@@ -192,15 +223,14 @@ static const struct step {
  */
 static int run(void *argument)
 {
-	struct mounts *mounts = argument;
-	struct work work = { .request = mounts->request, .mounts = mounts };
+	struct work *work = argument;
 
 	/* The pid that is ours is to be free for the sandbox's next again. */
 	(void)io_write_file_at(AT_FDCWD, "/proc/sys/kernel/ns_last_pid", "1");
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		if (steps[i].take(&work) < 0) {
-			mounts->failed_stage = steps[i].stage;
-			mounts->error = errno;
+		if (steps[i].take(work) < 0) {
+			work->mounts->failed_stage = steps[i].stage;
+			work->mounts->error = errno;
 			break;
 		}
 	_exit(0);
@@ -210,12 +240,16 @@ static int run(void *argument)
  * every signal is blocked. */
 static int run_in(const struct mounts_place *place, struct mounts *mounts)
 {
+	struct work work = { .request = mounts->request,
+		             .mounts = mounts,
+		             .proc_fd = place->proc_fd,
+		             .ns_fd = FD_NONE };
 	sigset_t all, before;
 	int pid, error;
 
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &before);
-	pid = clone(run, place->stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, mounts);
+	pid = clone(run, place->stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, &work);
 	error = errno;
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	errno = error;
@@ -259,6 +293,9 @@ int mounts_place_make(struct mounts_place *place, struct tn_error *err)
 	if (stack == MAP_FAILED || mprotect(stack, (size_t)page, PROT_NONE) < 0)
 		return err_errno(err, "a stack to make mounts on");
 	place->stack_top = stack + MOUNTS_STACK_BYTES;
+	place->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	place->pid_ns_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-	return place->pid_ns_fd < 0 ? err_errno(err, "open our pid namespace") : 0;
+	return place->proc_fd < 0 || place->pid_ns_fd < 0
+	               ? err_errno(err, "open our pid namespace")
+	               : 0;
 }

@@ -25,6 +25,7 @@
 struct mounts_place {
 	char *stack_top;
 	int pid_ns_fd; /* tenantd's own pid namespace */
+	int proc_fd;   /* tenantd's own /proc */
 };
 
 int mounts_place_make(struct mounts_place *place, struct tn_error *err);
@@ -40,8 +41,9 @@ struct mounts {
 };
 
 /*
- * Make them, and send them to the child on @request->mounts_peer_fd. Nothing of it is left
- * but what is in the results. A child that has ended meanwhile is no error.
+ * Make them. On @request->mounts_peer_fd the child is sent the namespace as soon as it is
+ * there, and then a byte when all but masks in /proc and figures of its leaf are. Nothing of it
+ * is left but what is in the results. A child that has ended meanwhile is no error.
  */
 void mounts_make(const struct mounts_place *place, struct mounts *mounts);
 

@@ -60,6 +60,7 @@ static struct {
 	struct bounds bounds;
 	struct loop loop;
 	struct child_masks masks;
+	struct floors floors;
 	int controller_fd; /* its end of the channel */
 	int kinds[KINDS_MAX];
 	size_t kinds_n;
@@ -248,6 +249,31 @@ void mounts_make(const struct mounts_place *place, struct mounts *mounts)
 	abort();
 }
 
+/* Nor is any child cloned. */
+int launchers_start(struct launchers *launchers, launcher_enter_fn *enter, struct tn_error *err)
+{
+	(void)launchers;
+	(void)enter;
+	(void)err;
+	abort();
+}
+
+void launchers_stop(struct launchers *launchers)
+{
+	(void)launchers;
+}
+
+int launchers_clone(struct launchers *launchers, const struct child_request *request,
+                    int *ret_pid, int *ret_pid_fd, struct tn_error *err)
+{
+	(void)launchers;
+	(void)request;
+	(void)ret_pid;
+	(void)ret_pid_fd;
+	(void)err;
+	abort();
+}
+
 int keeper_start(struct keeper *keeper, struct tn_error *err)
 {
 	(void)keeper;
@@ -411,7 +437,7 @@ static void kinds_open(void)
 	kind_add(open("/dev/null", O_RDWR | O_CLOEXEC));
 	kind_add(memory(8, 0, all));
 	kind_add(memory(8 * sizeof(struct sock_filter), 6, all));
-	kind_add(memory(4097 * sizeof(struct sock_filter), 6, all));
+	kind_add(memory((SPEC_FILTER_INSNS_MAX + 1) * sizeof(struct sock_filter), 6, all));
 	kind_add(memory(8, 0, F_SEAL_GROW));
 	kind_add(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	kind_add(open("/tmp", O_PATH | O_CLOEXEC));
@@ -589,7 +615,7 @@ static void execution_add(const struct id *id, bool final)
 
 	require(e != NULL);
 	e->record.tenant = tenant_id;
-	e->record.final = final;
+	e->record.final = e->told = final;
 	rig.executions.unsettled_n += final;
 	if (!final)
 		e->leaf_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -631,6 +657,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	rig.executions.loop = rig.channel.loop = &rig.loop;
 	rig.executions.tenants = &rig.tenants;
 	rig.executions.masks = &rig.masks;
+	floors_make(&rig.floors);
+	rig.tenants.floors = &rig.floors;
 	rig.executions.tell = tell;
 	rig.channel.connected = connected;
 	rig.channel.received = received;

@@ -7,7 +7,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <base/fd.h>
@@ -17,7 +20,8 @@
 
 TestSuite(keeper, .timeout = 20);
 
-#define MANY 3000
+#define MANY     3000
+#define REPEATED 20
 
 static struct loop loop;
 static struct keeper keeper;
@@ -65,16 +69,22 @@ static void wait_for_drops(size_t n)
 }
 
 /* Returns the end that shows whether the other, which the keeper now has alone, is there. */
-static int hold(int n)
+static int hold_with(int n, struct keeper_mounts mounts)
 {
 	const struct id id = id_of(n);
 	struct tn_error err = { 0 };
 	int ends[2];
 
 	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
-	cr_assert_eq(keeper_hold(keeper.source.fd, &id, ends[1], &err), 0, "%s", err.msg);
+	mounts.ns_fd = ends[1];
+	cr_assert_eq(keeper_hold(keeper.source.fd, &id, &mounts, &err), 0, "%s", err.msg);
 	(void)close(ends[1]);
 	return ends[0];
+}
+
+static int hold(int n)
+{
+	return hold_with(n, (struct keeper_mounts){ .memory_n = 0 });
 }
 
 static void drop(int n)
@@ -109,6 +119,64 @@ Test(keeper, keeps_each_until_it_is_to_drop_it_and_tells_when_it_has)
 	wait_for_drops(2);
 	cr_expect(is_gone(ends[0], 0));
 	cr_expect_eq(lost_n, 0);
+	keeper_stop(&keeper);
+}
+
+/* A file system in memory, attached nowhere. */
+static int memory_make(void)
+{
+	int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	int fd;
+
+	cr_assert_geq(context, 0);
+	cr_assert_eq(syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0), 0);
+	fd = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
+	cr_assert_geq(fd, 0);
+	(void)close(context);
+	return fd;
+}
+
+/* What is in them counts to the tenant until it is gone, a file without a byte too. */
+Test(keeper, tells_only_what_is_so_where_something_is_stored)
+{
+	static const char *const names[] = { "file", "directory" };
+
+	rig_need_root();
+	start();
+	for (int n = 0; n < 2 * REPEATED; n++) {
+		const struct keeper_mounts mounts = {
+			.memory_fds = { memory_make(), memory_make() }, .memory_n = 2
+		};
+		const int at = mounts.memory_fds[n % 2];
+		int end;
+
+		if (n < REPEATED)
+			cr_assert_eq(mknodat(at, names[0], S_IFREG | 0600, 0), 0);
+		else
+			cr_assert_eq(mkdirat(at, names[1], 0700), 0);
+		end = hold_with(n, mounts);
+		(void)close(mounts.memory_fds[0]);
+		(void)close(mounts.memory_fds[1]);
+		drop(n);
+		wait_for_drops((size_t)n + 1);
+		cr_assert(is_gone(end, 0), "it was told before it was so");
+		(void)close(end);
+	}
+	keeper_stop(&keeper);
+}
+
+Test(keeper, lets_go_also_where_nothing_was_stored)
+{
+	struct keeper_mounts mounts = { .memory_n = 1 };
+	int end;
+
+	rig_need_root();
+	mounts.memory_fds[0] = memory_make();
+	start();
+	end = hold_with(1, mounts);
+	drop(1);
+	wait_for_drops(1);
+	cr_expect(is_gone(end, 5000));
 	keeper_stop(&keeper);
 }
 
@@ -172,9 +240,10 @@ Test(keeper, refuses_when_there_is_none)
 {
 	struct keeper none = { .source.fd = FD_NONE };
 	const struct id id = id_of(1);
+	const struct keeper_mounts mounts = { .ns_fd = STDIN_FILENO };
 	struct tn_error err = { 0 };
 
-	cr_expect_eq(keeper_hold(FD_NONE, &id, 0, &err), -ENOTCONN);
+	cr_expect_eq(keeper_hold(FD_NONE, &id, &mounts, &err), -ENOTCONN);
 	cr_expect_eq(keeper_drop(&none, &id, &err), -ENOTCONN);
 	keeper_stop(&none);
 }

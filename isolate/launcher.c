@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "launcher.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <base/fd.h>
+
+#include "init.h"
+#include "raw_call.h"
+
+#define LAUNCHER_NAME "tenantd-launch"
+/* So often is looked for a child without a wait: mostly it takes some ten microseconds. */
+#define LAUNCHER_LOOKS     200
+#define LAUNCHER_WAIT_NSEC 1000000
+
+enum launcher_state {
+	LAUNCHER_IDLE,
+	LAUNCHER_BUSY, /* from the request on until the child has executed or ended */
+};
+
+/*
+ * What tenantd and a launcher both have mapped, and the launcher's child until it executes.
+ * tenantd takes nothing back from it but the child's numbers, which the kernel has put there
+ * before the child ran.
+ */
+struct share {
+	uint32_t state; /* enum launcher_state; a futex */
+	int32_t pid;    /* 0: not yet, negative: -errno; a futex */
+	int32_t pid_fd; /* a descriptor in the table that both use */
+	launcher_enter_fn *enter;
+	struct child_request request;
+	struct child_maps maps;
+	struct spec_launch launch;
+	struct context context;
+	struct sock_fprog filter;
+	struct sock_filter code[BPF_MAXINSNS];
+};
+
+struct launcher {
+	struct share *share;
+	int pid;
+};
+
+static void word_wait(const void *word, uint32_t while_it_is, long nsec)
+{
+	const struct timespec most = { .tv_nsec = nsec };
+
+	(void)syscall(SYS_futex, word, FUTEX_WAIT, while_it_is, nsec > 0 ? &most : NULL, NULL,
+	              0);
+}
+
+static void word_wake(const void *word)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/*
+ * The child goes on in this very frame, on the same stack: it calls, and never returns.
+ * Everything that this function reads afterwards lies in the share or in registers, which the
+ * kernel gives back.
+ */
+__attribute__((noinline)) static void child_clone(struct share *share)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_NEWPID | CLONE_CLEAR_SIGHAND |
+		         CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_VM | CLONE_VFORK,
+		.cgroup = (uint64_t)share->request.leaf_fd,
+		.pidfd = (uint64_t)(uintptr_t)&share->pid_fd,
+		.parent_tid = (uint64_t)(uintptr_t)&share->pid,
+	};
+	const long pid = CALL(SYS_clone3, &args, sizeof(args), 0, 0);
+
+	if (pid == 0)
+		share->enter(&share->request);
+	if (pid > 0)
+		return;
+	__atomic_store_n(&share->pid, (int32_t)pid, __ATOMIC_RELEASE);
+	word_wake(&share->pid);
+}
+
+/* The child has executed, or is no more: what it mapped is ours. */
+static void maps_drop(struct child_maps *maps)
+{
+	for (size_t i = 0; i < ARRAY_LEN(maps->at); i++)
+		if (maps->at[i] != NULL)
+			(void)munmap(maps->at[i], maps->bytes[i]);
+	*maps = (struct child_maps){ 0 };
+}
+
+static void serve(struct share *share) __attribute__((noreturn));
+static void serve(struct share *share)
+{
+	for (;;) {
+		while (__atomic_load_n(&share->state, __ATOMIC_ACQUIRE) != LAUNCHER_BUSY)
+			word_wait(&share->state, LAUNCHER_IDLE, 0);
+		child_clone(share);
+		maps_drop(&share->maps);
+		__atomic_store_n(&share->state, LAUNCHER_IDLE, __ATOMIC_RELEASE);
+	}
+}
+
+/*
+ * With tenantd's table of descriptors: so none has to be sent, and the child's pidfd is there
+ * at once. It is killed with tenantd, or it would keep those open.
+ */
+static int launcher_fork(struct share *share, int parent)
+{
+	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
+	sigset_t all, before;
+	long pid;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		(void)prctl(PR_SET_NAME, LAUNCHER_NAME, 0, 0, 0);
+		if (getppid() != parent)
+			_exit(1);
+		serve(share);
+	}
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	return (int)pid;
+}
+
+static struct launcher *launcher_new(launcher_enter_fn *enter, struct tn_error *err)
+{
+	struct launcher *launcher = calloc(1, sizeof(*launcher));
+	struct share *share = mmap(NULL, sizeof(*share), PROT_READ | PROT_WRITE,
+	                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (launcher == NULL || share == MAP_FAILED) {
+		(void)err_errno(err, "a launcher's memory");
+		goto undo;
+	}
+	share->enter = enter;
+	launcher->share = share;
+	launcher->pid = launcher_fork(share, (int)getpid());
+	if (launcher->pid > 0)
+		return launcher;
+	(void)err_errno(err, "fork a launcher");
+undo:
+	if (share != MAP_FAILED)
+		(void)munmap(share, sizeof(*share));
+	free(launcher);
+	return NULL;
+}
+
+static struct launcher *launcher_free(struct launcher *launcher)
+{
+	(void)munmap(launcher->share, sizeof(*launcher->share));
+	free(launcher);
+	return NULL;
+}
+
+static bool has_died(const struct launcher *launcher)
+{
+	return waitpid(launcher->pid, NULL, WNOHANG) != 0;
+}
+
+int launchers_start(struct launchers *launchers, launcher_enter_fn *enter, struct tn_error *err)
+{
+	*launchers = (struct launchers){ .enter = enter };
+	launchers->all[0] = launcher_new(enter, err);
+	return launchers->all[0] == NULL ? -err->sys_errno : 0;
+}
+
+void launchers_stop(struct launchers *launchers)
+{
+	for (size_t i = 0; i < LAUNCHERS_MAX; i++) {
+		struct launcher *launcher = launchers->all[i];
+
+		if (launcher == NULL)
+			continue;
+		(void)kill(launcher->pid, SIGKILL);
+		(void)waitpid(launcher->pid, NULL, 0);
+		launchers->all[i] = launcher_free(launcher);
+	}
+}
+
+/* One that has nothing to do, a new one if need be. NULL: there is none. */
+static struct launcher *launcher_pick(struct launchers *launchers)
+{
+	struct launcher **vacant = NULL;
+	struct tn_error ignored = { 0 };
+
+	for (size_t i = 0; i < LAUNCHERS_MAX; i++) {
+		struct launcher **place = &launchers->all[i];
+		const bool idle = *place != NULL &&
+		                  __atomic_load_n(&(*place)->share->state, __ATOMIC_ACQUIRE) ==
+		                          LAUNCHER_IDLE;
+
+		if (*place != NULL && has_died(*place))
+			*place = launcher_free(*place);
+		else if (idle)
+			return *place;
+		if (*place == NULL && vacant == NULL)
+			vacant = place;
+	}
+	if (vacant != NULL)
+		*vacant = launcher_new(launchers->enter, &ignored);
+	return vacant == NULL ? NULL : *vacant;
+}
+
+/* A copy of all that @request leads to, since it is ours no longer than the call. */
+static void launcher_give(struct share *share, const struct child_request *request)
+{
+	share->request = *request;
+	share->launch = *request->launch;
+	share->context = *request->context;
+	share->filter = *request->filter;
+	assert(share->filter.len <= BPF_MAXINSNS);
+	memcpy(share->code, request->filter->filter, share->filter.len * sizeof(*share->code));
+	share->filter.filter = share->code;
+	share->request.launch = &share->launch;
+	share->request.context = &share->context;
+	share->request.filter = &share->filter;
+	share->request.maps = &share->maps;
+	share->pid = 0;
+	share->pid_fd = FD_NONE;
+	__atomic_store_n(&share->state, LAUNCHER_BUSY, __ATOMIC_RELEASE);
+	word_wake(&share->state);
+}
+
+/*
+ * The kernel puts the child's number there, but wakes nobody, and the launcher stands still
+ * from then on. 0: the launcher has died, and there is no child.
+ */
+static int32_t launcher_take(const struct launcher *launcher)
+{
+	const struct share *share = launcher->share;
+	int32_t pid = 0;
+
+	for (int look = 0; pid == 0; look++) {
+		const bool dead = look > LAUNCHER_LOOKS && has_died(launcher);
+
+		pid = __atomic_load_n(&share->pid, __ATOMIC_ACQUIRE);
+		if (pid != 0 || dead)
+			break;
+		if (look < LAUNCHER_LOOKS)
+			(void)sched_yield();
+		else
+			word_wait(&share->pid, 0, LAUNCHER_WAIT_NSEC);
+	}
+	return pid;
+}
+
+/* As a copy of tenantd. No CLONE_VFORK: we would wait at the tenant's mercy. */
+static int32_t clone_here(struct launchers *launchers, const struct child_request *request,
+                          int *ret_pid_fd)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP | CLONE_PIDFD | CLONE_NEWPID | CLONE_CLEAR_SIGHAND,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)request->leaf_fd,
+		.pidfd = (uint64_t)(uintptr_t)ret_pid_fd,
+	};
+	sigset_t all, before;
+	long pid;
+	int error;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	error = errno;
+	if (pid == 0)
+		launchers->enter(request);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	launchers->forked_n++;
+	return pid < 0 ? -error : (int32_t)pid;
+}
+
+int launchers_clone(struct launchers *launchers, const struct child_request *request,
+                    int *ret_pid, int *ret_pid_fd, struct tn_error *err)
+{
+	struct launcher *by = NULL;
+	int32_t pid = 0;
+
+	if (child_pointers_bytes(request->launch) <= LAUNCHER_POINTERS_BYTES_MAX)
+		by = launcher_pick(launchers);
+	if (by != NULL) {
+		launcher_give(by->share, request);
+		pid = launcher_take(by);
+		*ret_pid_fd = by->share->pid_fd;
+	}
+	if (pid == 0)
+		pid = clone_here(launchers, request, ret_pid_fd);
+	if (pid > 0) {
+		*ret_pid = pid;
+		return 0;
+	}
+	if (pid == -EAGAIN)
+		return child_error(INIT_STAGE_FORK, EAGAIN, err);
+	errno = -pid;
+	return err_errno(err, "clone into the leaf: %s", strerror(-pid));
+}
