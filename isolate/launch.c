@@ -155,24 +155,46 @@ static int terminal_socket(struct execution *e, int *ret_child_fd, struct tn_err
  * The child waits for its mounts, and then for the word that it is alone in its pid
  * namespace. What fails here is told as what fails in the child, at its end.
  */
-static void mounts_give(struct execution *e, const struct child_request *request, int pid_fd)
+static void mounts_given(struct execution *e, const struct mounts *mounts, int peer_fd)
 {
-	struct mounts mounts = {
-		.request = request,
-		.child_pid_fd = pid_fd,
-		.keeper_fd = e->all->keeper.source.fd,
-	};
 	struct tn_error lost = { 0 };
 
+	if (mounts->made && send(peer_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+		return;
+	if (mounts->error != 0)
+		e->failure = (struct init_report){ .stage = mounts->failed_stage,
+			                           .error = mounts->error };
+	(void)cg_kill(e->leaf_fd, &lost);
+}
+
+static int32_t child_pid(void *context)
+{
+	return launcher_pid(context);
+}
+
+/* Both at once: the child is cloned while its mounts are made. */
+static int child_and_mounts(struct execution *e, const struct child_request *request,
+                            int *ret_pid_fd, struct tn_error *err)
+{
+	struct launching launching;
+	struct mounts mounts = {
+		.request = request,
+		.child_pid = child_pid,
+		.context = &launching,
+		.keeper_fd = e->all->keeper.source.fd,
+	};
+	int r;
+
+	launcher_begin(&e->all->launchers, request, &launching);
 	mounts_make(&e->all->mounts_place, &mounts);
 	e->mounts_kept = mounts.kept;
-	if (mounts.error == 0 &&
-	    send(request->mounts_peer_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
-		return;
-	if (mounts.error != 0)
-		e->failure = (struct init_report){ .stage = mounts.failed_stage,
-			                           .error = mounts.error };
-	(void)cg_kill(e->leaf_fd, &lost);
+	r = launcher_finish(&launching, &e->record.pid, ret_pid_fd, err);
+	/* Only the child's own is to be left: who sends to it hears of its end. */
+	(void)close(request->mounts_fd);
+	e->child = r == 0;
+	if (r == 0)
+		mounts_given(e, &mounts, request->mounts_peer_fd);
+	return r;
 }
 
 /* With both ends: the child closes tenantd's, and so hears of tenantd's end too. */
@@ -185,12 +207,7 @@ static int child_with_mounts(struct execution *e, struct child_request *request,
 		return err_errno(err, "socket for the mounts");
 	request->mounts_peer_fd = ends[0];
 	request->mounts_fd = ends[1];
-	r = launchers_clone(&e->all->launchers, request, &e->record.pid, ret_pid_fd, err);
-	e->child = r == 0;
-	/* Only the child's own is to be left: who sends to it hears of its end. */
-	(void)close(ends[1]);
-	if (r == 0)
-		mounts_give(e, request, *ret_pid_fd);
+	r = child_and_mounts(e, request, ret_pid_fd, err);
 	(void)close(ends[0]);
 	return r;
 }

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -25,7 +26,7 @@
 
 #define LAUNCHER_NAME "tenantd-launch"
 /* So often is looked for a child without a wait: mostly it takes some ten microseconds. */
-#define LAUNCHER_LOOKS     200
+#define LAUNCHER_LOOKS     2000
 #define LAUNCHER_WAIT_NSEC 1000000
 
 enum launcher_state {
@@ -54,6 +55,7 @@ struct share {
 struct launcher {
 	struct share *share;
 	int pid;
+	int pid_fd;
 };
 
 static void word_wait(const void *word, uint32_t while_it_is, long nsec)
@@ -118,9 +120,11 @@ static void serve(struct share *share)
  * With tenantd's table of descriptors: so none has to be sent, and the child's pidfd is there
  * at once. It is killed with tenantd, or it would keep those open.
  */
-static int launcher_fork(struct share *share, int parent)
+static int launcher_fork(struct share *share, int parent, int *ret_pid_fd)
 {
-	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
+	struct clone_args args = { .flags = CLONE_FILES | CLONE_PIDFD,
+		                   .exit_signal = SIGCHLD,
+		                   .pidfd = (uint64_t)(uintptr_t)ret_pid_fd };
 	sigset_t all, before;
 	long pid;
 
@@ -150,7 +154,7 @@ static struct launcher *launcher_new(launcher_enter_fn *enter, struct tn_error *
 	}
 	share->enter = enter;
 	launcher->share = share;
-	launcher->pid = launcher_fork(share, (int)getpid());
+	launcher->pid = launcher_fork(share, (int)getpid(), &launcher->pid_fd);
 	if (launcher->pid > 0)
 		return launcher;
 	(void)err_errno(err, "fork a launcher");
@@ -161,16 +165,22 @@ undo:
 	return NULL;
 }
 
+/* It has died, or is about to. */
 static struct launcher *launcher_free(struct launcher *launcher)
 {
+	(void)waitpid(launcher->pid, NULL, 0);
+	(void)close(launcher->pid_fd);
 	(void)munmap(launcher->share, sizeof(*launcher->share));
 	free(launcher);
 	return NULL;
 }
 
+/* Also for who is not its parent. */
 static bool has_died(const struct launcher *launcher)
 {
-	return waitpid(launcher->pid, NULL, WNOHANG) != 0;
+	struct pollfd end = { .fd = launcher->pid_fd, .events = POLLIN };
+
+	return poll(&end, 1, 0) == 1;
 }
 
 int launchers_start(struct launchers *launchers, launcher_enter_fn *enter, struct tn_error *err)
@@ -188,7 +198,6 @@ void launchers_stop(struct launchers *launchers)
 		if (launcher == NULL)
 			continue;
 		(void)kill(launcher->pid, SIGKILL);
-		(void)waitpid(launcher->pid, NULL, 0);
 		launchers->all[i] = launcher_free(launcher);
 	}
 }
@@ -237,29 +246,6 @@ static void launcher_give(struct share *share, const struct child_request *reque
 	word_wake(&share->state);
 }
 
-/*
- * The kernel puts the child's number there, but wakes nobody, and the launcher stands still
- * from then on. 0: the launcher has died, and there is no child.
- */
-static int32_t launcher_take(const struct launcher *launcher)
-{
-	const struct share *share = launcher->share;
-	int32_t pid = 0;
-
-	for (int look = 0; pid == 0; look++) {
-		const bool dead = look > LAUNCHER_LOOKS && has_died(launcher);
-
-		pid = __atomic_load_n(&share->pid, __ATOMIC_ACQUIRE);
-		if (pid != 0 || dead)
-			break;
-		if (look < LAUNCHER_LOOKS)
-			(void)sched_yield();
-		else
-			word_wait(&share->pid, 0, LAUNCHER_WAIT_NSEC);
-	}
-	return pid;
-}
-
 /* As a copy of tenantd. No CLONE_VFORK: we would wait at the tenant's mercy. */
 static int32_t clone_here(struct launchers *launchers, const struct child_request *request,
                           int *ret_pid_fd)
@@ -285,27 +271,58 @@ static int32_t clone_here(struct launchers *launchers, const struct child_reques
 	return pid < 0 ? -error : (int32_t)pid;
 }
 
-int launchers_clone(struct launchers *launchers, const struct child_request *request,
-                    int *ret_pid, int *ret_pid_fd, struct tn_error *err)
+void launcher_begin(struct launchers *launchers, const struct child_request *request,
+                    struct launching *ret)
 {
-	struct launcher *by = NULL;
-	int32_t pid = 0;
-
+	*ret = (struct launching){ .pid_fd = FD_NONE };
 	if (child_pointers_bytes(request->launch) <= LAUNCHER_POINTERS_BYTES_MAX)
-		by = launcher_pick(launchers);
-	if (by != NULL) {
-		launcher_give(by->share, request);
-		pid = launcher_take(by);
-		*ret_pid_fd = by->share->pid_fd;
+		ret->by = launcher_pick(launchers);
+	if (ret->by != NULL)
+		launcher_give(ret->by->share, request);
+	else
+		ret->pid = clone_here(launchers, request, &ret->pid_fd);
+}
+
+/*
+ * The kernel puts the child's number there, but wakes nobody, and the launcher stands still
+ * from then on.
+ */
+static int32_t launcher_take(const struct launcher *launcher)
+{
+	const struct share *share = launcher->share;
+
+	for (int look = 0;; look++) {
+		const bool dead = look > LAUNCHER_LOOKS && has_died(launcher);
+		const int32_t pid = __atomic_load_n(&share->pid, __ATOMIC_ACQUIRE);
+
+		if (pid != 0 || dead)
+			return pid != 0 ? pid : -ECHILD;
+		if (look < LAUNCHER_LOOKS)
+			(void)sched_yield();
+		else
+			word_wait(&share->pid, 0, LAUNCHER_WAIT_NSEC);
 	}
-	if (pid == 0)
-		pid = clone_here(launchers, request, ret_pid_fd);
-	if (pid > 0) {
-		*ret_pid = pid;
-		return 0;
-	}
+}
+
+int32_t launcher_pid(struct launching *launching)
+{
+	if (launching->pid == 0)
+		launching->pid = launcher_take(launching->by);
+	return launching->pid;
+}
+
+int launcher_finish(struct launching *launching, int *ret_pid, int *ret_pid_fd,
+                    struct tn_error *err)
+{
+	const int32_t pid = launcher_pid(launching);
+
 	if (pid == -EAGAIN)
 		return child_error(INIT_STAGE_FORK, EAGAIN, err);
-	errno = -pid;
-	return err_errno(err, "clone into the leaf: %s", strerror(-pid));
+	if (pid < 0) {
+		errno = -pid;
+		return err_errno(err, "clone into the leaf: %s", strerror(-pid));
+	}
+	*ret_pid = pid;
+	*ret_pid_fd = launching->by != NULL ? launching->by->share->pid_fd : launching->pid_fd;
+	return 0;
 }

@@ -49,12 +49,26 @@ int launchers_start(struct launchers *launchers, launcher_enter_fn *enter,
 /* End them all. Children on their way in go on. */
 void launchers_stop(struct launchers *launchers);
 
+/* A child that is being cloned. */
+struct launching {
+	struct launcher *by; /* NULL: by tenantd itself, and it is there */
+	int32_t pid;         /* 0: not looked for yet, negative: -errno */
+	int pid_fd;
+};
+
 /*
  * clone3 straight into @request->leaf_fd and a new pid namespace, with every signal blocked so
- * that tenant-init misses none. The child is ours to wait for; *ret_pid_fd is the caller's.
- * All of @request may change when this is back.
+ * that tenant-init misses none. It goes on beside the caller, who is to call launcher_finish()
+ * before anything of this request is closed or another begins.
  */
-int launchers_clone(struct launchers *launchers, const struct child_request *request,
-                    int *ret_pid, int *ret_pid_fd, struct tn_error *err);
+void launcher_begin(struct launchers *launchers, const struct child_request *request,
+                    struct launching *ret);
+
+/* The child's pid, or -errno; waits for the launcher, never for the child. */
+int32_t launcher_pid(struct launching *launching);
+
+/* The child is ours to wait for; *ret_pid_fd is the caller's. All of the request may change. */
+int launcher_finish(struct launching *launching, int *ret_pid, int *ret_pid_fd,
+                    struct tn_error *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@
 struct work {
 	const struct child_request *request;
 	struct mounts *mounts;
-	int proc_fd; /* the host's /proc */
+	const struct mounts_place *place;
 	int ns_fd;
 	int leaf_fds[TEMPLATE_CGROUP_FILES_N];
 	int bind_fds[SPEC_BINDS_MAX];
@@ -68,14 +69,14 @@ static int template_copy(struct work *work)
 
 /*
  * The child goes in while they are being made, and does beside us what needs none of them. A
- * child that is gone cannot take them, and its end will be told by its pidfd. If it ends now
- * it is not the last that has them: we end after it.
+ * child that is gone cannot take them, and its end will be told by its pidfd. Until the keeper
+ * has them we do, whatever becomes of the child.
  */
 static int hand_over(struct work *work)
 {
 	struct tn_error ignored = { 0 };
 
-	work->ns_fd = openat(work->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	work->ns_fd = openat(work->place->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (work->ns_fd < 0)
 		return -1;
 	(void)fdpass_send(work->request->mounts_peer_fd, "", 1, &work->ns_fd, 1, &ignored);
@@ -190,18 +191,76 @@ static int keep(struct work *work)
 			return -1;
 		kept.memory_n++;
 	}
-	/* Said before it is so: we may be killed with the child at any point. */
-	mounts->kept = true;
-	if (keeper_hold(mounts->keeper_fd, &work->request->launch->execution, &kept, &ignored) <
-	    0)
-		mounts->kept = false;
+	mounts->kept = keeper_hold(mounts->keeper_fd, &work->request->launch->execution, &kept,
+	                           &ignored) >= 0;
 	return 0;
 }
 
-static const struct step {
+typedef int step_fn(struct work *work); /* negative, and errno */
+
+struct step {
 	enum child_stage stage;
-	int (*take)(struct work *work); /* negative, and errno */
-} steps[] = {
+	step_fn *take;
+};
+
+static bool take(struct work *work, const struct step *steps, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (steps[i].take(work) < 0) {
+			work->mounts->failed_stage = steps[i].stage;
+			work->mounts->error = errno;
+			return false;
+		}
+	return true;
+}
+
+/* What tells of processes, or is told to them. */
+static const struct step inside[] = {
+	{ CHILD_PROC, proc_mount },
+	{ CHILD_HAND_OVER, places_tell },
+	{ CHILD_PROC_MASK, proc_mask },
+};
+
+static int run_inside(void *argument)
+{
+	struct work *work = argument;
+
+	/* The pid that is ours is to be free for the sandbox's next again. */
+	(void)io_write_file_at(work->place->proc_fd, "sys/kernel/ns_last_pid", "1");
+	work->mounts->made = take(work, inside, ARRAY_LEN(inside));
+	_exit(0);
+}
+
+/* Not by clone3, which has no wrapper that changes the stack; no handler can run, since
+ * every signal is blocked. */
+static int run_in_our_memory(int (*run)(void *), char *stack_top, struct work *work)
+{
+	return clone(run, stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, work);
+}
+
+/*
+ * If the child is killed, so is everything in its pid namespace, and nothing more can come
+ * in: that is the child's end, not our failure.
+ */
+static int inside_run(struct work *work)
+{
+	const int32_t child = work->mounts->child_pid(work->mounts->context);
+	cleanup_fd int pid_fd = FD_NONE;
+	int pid;
+
+	if (child <= 0)
+		return 0;
+	pid_fd = (int)syscall(SYS_pidfd_open, child, 0);
+	if (pid_fd < 0 || setns(pid_fd, CLONE_NEWPID) < 0)
+		return errno == ESRCH ? 0 : -1;
+	pid = run_in_our_memory(run_inside, work->place->stack_tops[1], work);
+	if (pid < 0)
+		return errno == ENOMEM ? 0 : -1;
+	(void)waitpid(pid, NULL, 0);
+	return 0;
+}
+
+static const struct step outside[] = {
 	{ CHILD_LEAF_FILES, leaf_files_open },
 	{ CHILD_BIND_CLONE, binds_clone },
 	{ CHILD_TEMPLATE, template_copy },
@@ -209,93 +268,63 @@ static const struct step {
 	{ CHILD_TMP, tmp_mount },
 	{ CHILD_PTS, pts_mount },
 	{ CHILD_READ_ONLY, storage_restrict },
-	{ CHILD_BIND_ATTACH, binds_attach },
-	{ CHILD_PROC, proc_mount },
-	{ CHILD_HAND_OVER, places_tell },
-	{ CHILD_PROC_MASK, proc_mask },
 	{ CHILD_LEAF_ATTACH, leaf_files_attach },
+	{ CHILD_BIND_ATTACH, binds_attach },
 	{ CHILD_HAND_OVER, keep },
+	{ CHILD_PROC, inside_run },
 };
 
 /*
  * In tenantd's memory, but with descriptors, directories and namespaces of its own: nothing
  * has to be undone. No exit handlers, no buffers.
  */
-static int run(void *argument)
+static int run_outside(void *argument)
 {
-	struct work *work = argument;
-
-	/* The pid that is ours is to be free for the sandbox's next again. */
-	(void)io_write_file_at(AT_FDCWD, "/proc/sys/kernel/ns_last_pid", "1");
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		if (steps[i].take(work) < 0) {
-			work->mounts->failed_stage = steps[i].stage;
-			work->mounts->error = errno;
-			break;
-		}
+	(void)take(argument, outside, ARRAY_LEN(outside));
 	_exit(0);
 }
 
-/* Not by clone3, which has no wrapper that changes the stack; no handler can run, since
- * every signal is blocked. */
-static int run_in(const struct mounts_place *place, struct mounts *mounts)
-{
-	struct work work = { .request = mounts->request,
-		             .mounts = mounts,
-		             .proc_fd = place->proc_fd,
-		             .ns_fd = FD_NONE };
-	sigset_t all, before;
-	int pid, error;
-
-	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, &before);
-	pid = clone(run, place->stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, &work);
-	error = errno;
-	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-	errno = error;
-	return pid;
-}
-
-/*
- * If the child is killed, so is everything in its pid namespace, and nothing more can come
- * in: that is the child's end, not our failure.
- */
 void mounts_make(const struct mounts_place *place, struct mounts *mounts)
 {
-	int pid, error;
+	struct work work = {
+		.request = mounts->request, .mounts = mounts, .place = place, .ns_fd = FD_NONE
+	};
+	sigset_t all, before;
+	int pid;
 
-	mounts->kept = false;
+	mounts->made = mounts->kept = false;
 	mounts->error = 0;
-	if (setns(mounts->child_pid_fd, CLONE_NEWPID) < 0) {
-		mounts->failed_stage = CHILD_TEMPLATE;
-		mounts->error = errno == ESRCH ? 0 : errno;
-		return;
-	}
-	pid = run_in(place, mounts);
-	error = errno;
-	/* Otherwise every later child of ours would be in the sandbox. */
-	if (setns(place->pid_ns_fd, CLONE_NEWPID) < 0)
-		abort();
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = run_in_our_memory(run_outside, place->stack_tops[0], &work);
 	if (pid < 0) {
 		mounts->failed_stage = CHILD_TEMPLATE;
-		mounts->error = error == ENOMEM ? 0 : error;
-		return;
+		mounts->error = errno;
+	} else {
+		(void)waitpid(pid, NULL, 0);
 	}
-	(void)waitpid(pid, NULL, 0);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-int mounts_place_make(struct mounts_place *place, struct tn_error *err)
+static char *stack_make(struct tn_error *err)
 {
 	const long page = sysconf(_SC_PAGESIZE);
 	char *stack = mmap(NULL, MOUNTS_STACK_BYTES, PROT_READ | PROT_WRITE,
 	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
-	if (stack == MAP_FAILED || mprotect(stack, (size_t)page, PROT_NONE) < 0)
-		return err_errno(err, "a stack to make mounts on");
-	place->stack_top = stack + MOUNTS_STACK_BYTES;
+	if (stack != MAP_FAILED && mprotect(stack, (size_t)page, PROT_NONE) == 0)
+		return stack + MOUNTS_STACK_BYTES;
+	(void)err_errno(err, "a stack to make mounts on");
+	return NULL;
+}
+
+int mounts_place_make(struct mounts_place *place, struct tn_error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(place->stack_tops); i++) {
+		place->stack_tops[i] = stack_make(err);
+		if (place->stack_tops[i] == NULL)
+			return -err->sys_errno;
+	}
 	place->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	place->pid_ns_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-	return place->proc_fd < 0 || place->pid_ns_fd < 0
-	               ? err_errno(err, "open our pid namespace")
-	               : 0;
+	return place->proc_fd < 0 ? err_errno(err, "open /proc") : 0;
 }

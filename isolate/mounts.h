@@ -5,12 +5,13 @@
  * To mount takes locks of the whole host, and until Linux 6.18 a quota of CPU time stops a
  * process also where it holds one: everybody else's launches would wait for the throttled
  * tenant's next turn. So what runs in a leaf mounts nothing. A process of tenantd's own
- * cgroup does, of the child's pid namespace because that is what a /proc shows, and sends
- * the namespace to the child and to the keeper (keeper.h).
+ * cgroup does, while the child is cloned, and sends the namespace to the child and to the
+ * keeper (keeper.h). Then one more of the child's pid namespace, because that is what a /proc
+ * shows, mounts that.
  *
- * It runs in tenantd's memory on a stack of its own, and tenantd stands still meanwhile, as
- * with vfork(2): a copy of its own would cost more than the mounts do. It waits for nothing
- * that a tenant could hold up.
+ * They run in tenantd's memory on stacks of their own, and tenantd stands still meanwhile, as
+ * with vfork(2): copies would cost more than the mounts do. They wait for nothing that a
+ * tenant could hold up.
  */
 #ifndef ISOLATE_MOUNTS_H
 #define ISOLATE_MOUNTS_H
@@ -23,18 +24,21 @@
 
 /* What every launch uses; made once. */
 struct mounts_place {
-	char *stack_top;
-	int pid_ns_fd; /* tenantd's own pid namespace */
-	int proc_fd;   /* tenantd's own /proc */
+	char *stack_tops[2];
+	int proc_fd; /* tenantd's own /proc */
 };
 
 int mounts_place_make(struct mounts_place *place, struct tn_error *err);
 
 struct mounts {
 	const struct child_request *request;
-	int child_pid_fd;
+	/* The child's pid, waited for: asked once what needs none is there. Not positive:
+	 * there is no child, which is no failure of the mounts. */
+	int32_t (*child_pid)(void *context);
+	void *context;
 	int keeper_fd; /* FD_NONE: there is none to keep them */
 	/* Results. */
+	bool made; /* all of them */
 	bool kept;
 	enum child_stage failed_stage;
 	int error; /* errno; 0: nothing failed */

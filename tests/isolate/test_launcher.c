@@ -110,6 +110,14 @@ static void start(void)
 	cr_assert_eq(launchers_start(&launchers, enter, &err), 0, "%s", err.msg);
 }
 
+static int cloned(int *ret_pid, int *ret_pid_fd, struct tn_error *err)
+{
+	struct launching launching;
+
+	launcher_begin(&launchers, &request, &launching);
+	return launcher_finish(&launching, ret_pid, ret_pid_fd, err);
+}
+
 /* Returns a child's pidfd. */
 static int child(uint32_t what, int *ret_pid)
 {
@@ -117,8 +125,7 @@ static int child(uint32_t what, int *ret_pid)
 	int pid_fd = FD_NONE;
 
 	launch.argc = what;
-	cr_assert_eq(launchers_clone(&launchers, &request, ret_pid, &pid_fd, &err), 0, "%s",
-	             err.msg);
+	cr_assert_eq(cloned(ret_pid, &pid_fd, &err), 0, "%s", err.msg);
 	cr_assert_gt(*ret_pid, 0);
 	cr_assert_geq(pid_fd, 0);
 	return pid_fd;
@@ -153,7 +160,7 @@ static bool is_in_leaf(int pid)
 }
 
 /* The pid of the first launcher: our only child that is no execution's. */
-static pid_t launcher_pid(void)
+static pid_t launcher_pid_now(void)
 {
 	char text[4096];
 	int pid = 0;
@@ -257,7 +264,7 @@ Test(launcher, keeps_nothing_that_a_child_has_mapped)
 	int pid;
 
 	start();
-	launcher = launcher_pid();
+	launcher = launcher_pid_now();
 	expect_end(child(MAPS, &pid), CLD_EXITED, 7);
 	before = lines_of_maps(launcher);
 	for (int i = 0; i < REPEATED; i++)
@@ -314,7 +321,7 @@ Test(launcher, is_replaced_when_it_has_died_and_takes_no_child_with_it)
 	pid_t launcher;
 
 	start();
-	launcher = launcher_pid();
+	launcher = launcher_pid_now();
 	pid_fd = child(WAITS, &pids[0]);
 	cr_assert_eq(kill(launcher, SIGKILL), 0);
 	end_wait(launcher);
@@ -333,13 +340,60 @@ Test(launcher, says_what_the_kernel_said)
 
 	start();
 	request.leaf_fd = 4000;
-	cr_expect_eq(launchers_clone(&launchers, &request, &pid, &pid_fd, &err), -EBADF);
+	cr_expect_eq(cloned(&pid, &pid_fd, &err), -EBADF);
 	cr_expect_str_eq(err.msg, "clone into the leaf: Bad file descriptor");
 	cr_expect_eq(pid, 0);
 	/* It serves the next. */
 	request.leaf_fd = node_fd;
 	expect_end(child(EXITS, &pid), CLD_EXITED, 7);
 	cr_expect_eq(launchers_n(), 1);
+}
+
+/* Whoever makes its mounts asks for it, and is another process of ours. */
+Test(launcher, tells_a_childs_pid_also_to_another_process)
+{
+	struct launching launching;
+	struct tn_error err = { 0 };
+	int pid = 0, pid_fd = FD_NONE, status = 0;
+	pid_t asks;
+
+	start();
+	launch.argc = WAITS;
+	launcher_begin(&launchers, &request, &launching);
+	asks = fork();
+	if (asks == 0)
+		_exit(launcher_pid(&launching) > 0 && is_in_leaf(launcher_pid(&launching)) ? 0
+		                                                                           : 1);
+	cr_assert_eq(waitpid(asks, &status, 0), asks);
+	cr_expect_eq(status, 0);
+	cr_assert_eq(launcher_finish(&launching, &pid, &pid_fd, &err), 0, "%s", err.msg);
+	cr_expect_eq(launcher_pid(&launching), pid);
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	expect_end(pid_fd, CLD_KILLED, SIGKILL);
+}
+
+/* One that dies with a request is no reason to wait for ever, whoever waits. */
+Test(launcher, fails_a_child_whose_launcher_dies_before_it_is_there)
+{
+	struct launching launching;
+	struct tn_error err = { 0 };
+	int pid = 0, pid_fd = FD_NONE, status = 0;
+	pid_t launcher, asks;
+
+	start();
+	launcher = launcher_pid_now();
+	cr_assert_eq(kill(launcher, SIGSTOP), 0);
+	launcher_begin(&launchers, &request, &launching);
+	asks = fork();
+	if (asks == 0)
+		_exit(launcher_pid(&launching) == -ECHILD ? 0 : 1);
+	cr_assert_eq(kill(launcher, SIGKILL), 0);
+	cr_assert_eq(waitpid(asks, &status, 0), asks);
+	cr_expect_eq(status, 0);
+	cr_expect_eq(launcher_finish(&launching, &pid, &pid_fd, &err), -ECHILD);
+	/* The next has another. */
+	expect_end(child(EXITS, &pid), CLD_EXITED, 7);
+	cr_expect_eq(launchers.forked_n, 0);
 }
 
 Test(launcher, goes_with_the_others_when_they_are_stopped)
