@@ -96,8 +96,9 @@ static void session_begin(bool terminal)
 		CALL(__NR_ioctl, 0, TIOCSCTTY, 0, 0);
 }
 
+/* In a frame of its own: until it executes it has our stack, and our caller reads on there. */
 static void workload(const char *dir, char **argv, char **envp, bool terminal)
-	__attribute__((noreturn));
+	__attribute__((noreturn, noinline));
 static void workload(const char *dir, char **argv, char **envp, bool terminal)
 {
 	uint64_t none = 0;
@@ -161,7 +162,9 @@ void init_main(long *stack)
 	CALL(__NR_fcntl, INIT_STATUS_FD, F_SETFD, FD_CLOEXEC, 0);
 	CALL(__NR_fcntl, INIT_REPORT_FD, F_SETFD, FD_CLOEXEC, 0);
 
-	pid = CALL(__NR_clone, INIT_SIGCHLD, 0, 0, 0);
+	/* As vfork(2) does: whatever keeps it from executing keeps us, too, and what is
+	 * signalled meanwhile waits. */
+	pid = CALL(__NR_clone, INIT_SIGCHLD | CLONE_VM | CLONE_VFORK, 0, 0, 0);
 	if (pid == 0)
 		workload(argv[1], argv + 2, envp, argv[0][sizeof(INIT_NAME) - 1] != '\0');
 	if (pid < 0) {
