@@ -2,9 +2,11 @@
 #include "dispatch.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
+#include <base/fdpass.h>
 #include <base/log.h>
 
 static void reply(struct dispatch *d, const struct spec_head *request, const struct id *tenant,
@@ -20,32 +22,9 @@ static void reply(struct dispatch *d, const struct spec_head *request, const str
 	channel_send(d->channel, &message, FD_NONE);
 }
 
-static void tenant_apply(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+static void launch_now(struct dispatch *d, const struct spec_launch *request, const int *fds,
+                       size_t fds_n)
 {
-	const struct spec_tenant_apply *apply = message;
-	struct spec_slot slot = { 0 };
-	struct tn_error err = { 0 };
-
-	(void)fds_n;
-	(void)tenants_apply(d->tenants, apply, fds[0], &slot, &err);
-	reply(d, &apply->head, &apply->tenant, &slot, &err);
-}
-
-static void tenant_remove(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
-{
-	const struct spec_tenant_remove *remove = message;
-	const struct spec_slot none = { 0 };
-	struct tn_error err = { 0 };
-
-	(void)fds;
-	(void)fds_n;
-	(void)tenants_remove(d->tenants, &remove->tenant, &err);
-	reply(d, &remove->head, &remove->tenant, &none, &err);
-}
-
-static void launch(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
-{
-	const struct spec_launch *request = message;
 	struct spec_started refused = {
 		.head = { sizeof(refused), SPEC_STARTED, SPEC_VERSION, request->head.serial },
 		.tenant = request->tenant,
@@ -57,6 +36,90 @@ static void launch(struct dispatch *d, const void *message, const int *fds, size
 		channel_send(d->channel, &refused, FD_NONE);
 }
 
+/* A launch that waits, with descriptors of its own. */
+struct waiting {
+	struct turns_job job;
+	struct dispatch *dispatch;
+	struct spec_launch request;
+	int fds[SPEC_FDS_MAX];
+	size_t fds_n;
+};
+
+static void waiting_drop(void *context)
+{
+	struct waiting *waiting = context;
+
+	fdpass_close(waiting->fds, waiting->fds_n);
+	free(waiting);
+}
+
+static void waiting_run(void *context)
+{
+	struct waiting *waiting = context;
+	struct dispatch *d = waiting->dispatch;
+
+	/* Once the controller is gone, its clients are, too. */
+	if (d->channel->socket.fd >= 0)
+		launch_now(d, &waiting->request, waiting->fds, waiting->fds_n);
+	waiting_drop(waiting);
+}
+
+static void launch(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+{
+	const struct spec_launch *request = message;
+	struct waiting *waiting = malloc(sizeof(*waiting));
+
+	if (waiting == NULL) {
+		launch_now(d, request, fds, fds_n);
+		return;
+	}
+	*waiting = (struct waiting){ .dispatch = d, .request = *request, .fds_n = fds_n };
+	waiting->job = (struct turns_job){ .execution = request->execution,
+		                           .run = waiting_run,
+		                           .drop = waiting_drop,
+		                           .context = waiting };
+	for (size_t i = 0; i < fds_n; i++)
+		waiting->fds[i] = fd_take(&fds[i]);
+	while (d->turns->launches_n >= TURNS_LAUNCHES_MAX)
+		(void)turns_run(d->turns);
+	if (!turns_add(d->turns, &request->tenant, &waiting->job))
+		waiting_run(waiting);
+}
+
+/* What is asked of an execution finds all that was asked for its tenant before. */
+static void launch_before(struct dispatch *d, const struct id *execution)
+{
+	struct id tenant;
+
+	if (turns_tenant_of(d->turns, execution, &tenant))
+		turns_run_all_of(d->turns, &tenant);
+}
+
+static void tenant_apply(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+{
+	const struct spec_tenant_apply *apply = message;
+	struct spec_slot slot = { 0 };
+	struct tn_error err = { 0 };
+
+	(void)fds_n;
+	turns_run_all_of(d->turns, &apply->tenant);
+	(void)tenants_apply(d->tenants, apply, fds[0], &slot, &err);
+	reply(d, &apply->head, &apply->tenant, &slot, &err);
+}
+
+static void tenant_remove(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+{
+	const struct spec_tenant_remove *remove = message;
+	const struct spec_slot none = { 0 };
+	struct tn_error err = { 0 };
+
+	(void)fds;
+	(void)fds_n;
+	turns_run_all_of(d->turns, &remove->tenant);
+	(void)tenants_remove(d->tenants, &remove->tenant, &err);
+	reply(d, &remove->head, &remove->tenant, &none, &err);
+}
+
 /* What has ended meanwhile can no longer be signalled: not worth a word. */
 static void log_failure(int r, const char *what, const struct tn_error *err)
 {
@@ -64,19 +127,20 @@ static void log_failure(int r, const char *what, const struct tn_error *err)
 		log_event(LOG_WARNING, what, LF_STR("error", err->msg), LF_END);
 }
 
-static void send_signal(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+static void send_signal(struct dispatch *d, const void *message, int *fds, size_t fds_n)
 {
 	const struct spec_signal *request = message;
 	struct tn_error err = { 0 };
 
 	(void)fds;
 	(void)fds_n;
+	launch_before(d, &request->execution);
 	log_failure(
 		executions_signal(d->executions, &request->execution, request->signal, &err),
 		"cannot forward a signal", &err);
 }
 
-static void kill_now(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+static void kill_now(struct dispatch *d, const void *message, int *fds, size_t fds_n)
 {
 	const struct spec_kill *request = message;
 	struct tn_error err = { 0 };
@@ -87,13 +151,17 @@ static void kill_now(struct dispatch *d, const void *message, const int *fds, si
 	if (request->why == SPEC_KILL_NONE || request->why > SPEC_KILL_QUOTA)
 		why = SPEC_KILL_ADMIN;
 	if (request->whole_tenant)
+		turns_run_all_of(d->turns, &request->tenant);
+	else
+		launch_before(d, &request->execution);
+	if (request->whole_tenant)
 		executions_kill_tenant(d->executions, &request->tenant, why);
 	else
 		log_failure(executions_kill(d->executions, &request->execution, why, &err),
 		            "cannot kill an execution", &err);
 }
 
-static void settled(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+static void settled(struct dispatch *d, const void *message, int *fds, size_t fds_n)
 {
 	const struct spec_settled *request = message;
 
@@ -102,7 +170,7 @@ static void settled(struct dispatch *d, const void *message, const int *fds, siz
 	executions_settled(d->executions, &request->execution);
 }
 
-static void ready(struct dispatch *d, const void *message, const int *fds, size_t fds_n)
+static void ready(struct dispatch *d, const void *message, int *fds, size_t fds_n)
 {
 	(void)d;
 	(void)message;
@@ -114,7 +182,7 @@ static const struct row {
 	enum spec_op op;
 	size_t bytes;
 	size_t fds_min, fds_max;
-	void (*handle)(struct dispatch *d, const void *message, const int *fds, size_t fds_n);
+	void (*handle)(struct dispatch *d, const void *message, int *fds, size_t fds_n);
 } rows[] = {
 	{ SPEC_TENANT_APPLY, sizeof(struct spec_tenant_apply), 1, 1, tenant_apply },
 	{ SPEC_TENANT_REMOVE, sizeof(struct spec_tenant_remove), 0, 0, tenant_remove },
@@ -125,7 +193,7 @@ static const struct row {
 	{ SPEC_READY, sizeof(struct spec_head), 0, 0, ready },
 };
 
-void dispatch_message(struct dispatch *d, const struct spec_head *message, const int *fds,
+void dispatch_message(struct dispatch *d, const struct spec_head *message, int *fds,
                       size_t fds_n)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)

@@ -7,15 +7,17 @@
 #include "channel.h"
 #include "execution.h"
 #include "tenant.h"
+#include "turns.h"
 
 struct dispatch {
 	struct channel *channel;
 	struct tenants *tenants;
 	struct executions *executions;
+	struct turns *turns; /* in which launches wait */
 };
 
-/* Handle one message; descriptors stay the caller's to close. */
-void dispatch_message(struct dispatch *dispatch, const struct spec_head *message,
-                      const int *fds, size_t fds_n);
+/* Handle one message; descriptors that are not moved out of @fds stay the caller's to close. */
+void dispatch_message(struct dispatch *dispatch, const struct spec_head *message, int *fds,
+                      size_t fds_n);
 
 #endif

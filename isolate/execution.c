@@ -35,6 +35,8 @@ struct execution *execution_new(struct executions *executions, const struct id *
 	e->report = (struct loop_source){ FD_NONE, execution_report_ready, e };
 	e->timer = (struct loop_source){ FD_NONE, execution_timer_ready, e };
 	e->cpu_timer = (struct loop_source){ FD_NONE, execution_cpu_timer_ready, e };
+	e->settling =
+		(struct turns_job){ .execution = *id, .run = execution_settle, .context = e };
 	e->record = (struct record){ .magic = RECORD_MAGIC, .execution = *id };
 	return e;
 }
@@ -156,7 +158,7 @@ void execution_timer_ready(void *context, uint32_t events)
 	uint64_t ticks;
 
 	(void)events;
-	if (read(e->timer.fd, &ticks, sizeof(ticks)) < 0)
+	if (read(e->timer.fd, &ticks, sizeof(ticks)) < 0 || e->ended)
 		return;
 	if (e->killed == SPEC_KILL_NONE)
 		e->killed = SPEC_KILL_TIMEOUT;

@@ -28,6 +28,7 @@
 #include "mounts.h"
 #include "record.h"
 #include "tenant.h"
+#include "turns.h"
 
 /* Records that the controller has not settled: beyond, launches are refused. */
 #define EXECUTIONS_UNSETTLED_MAX 10000
@@ -56,6 +57,7 @@ struct execution {
 	struct executions *all;
 	struct cpu_time cpu_time;
 	struct loop_source pid, report, timer, cpu_timer;
+	struct turns_job settling; /* what is to be done of its end */
 };
 
 /* All but the table and the counts is borrowed or plain and set by the owner. */
@@ -63,6 +65,7 @@ struct executions {
 	struct id_table table;
 	size_t running_n, unsettled_n;
 	struct loop *loop;
+	struct turns *turns;
 	struct tenants *tenants;
 	const struct bounds *bounds;
 	const struct child_masks *masks;

@@ -22,6 +22,9 @@ void execution_pid_ready(void *context, uint32_t events);
 void execution_timer_ready(void *context, uint32_t events);
 void execution_cpu_timer_ready(void *context, uint32_t events);
 
+/* Its turn has come, once its processes have ended. */
+void execution_settle(void *context);
+
 /* The keeper's answers. */
 void execution_mounts_dropped(void *context, const struct id *id);
 void execution_mounts_lost(void *context);

@@ -366,6 +366,19 @@ void execution_mounts_lost(void *context)
 	id_table_each(&all->table, lost_one, NULL);
 }
 
+void execution_settle(void *context)
+{
+	struct execution *e = context;
+
+	if (e->child && !off_cpu(e) && e->off_cpu_tries++ < EXIT_OFF_CPU_TRIES_MAX) {
+		retry_later(e);
+		return;
+	}
+	if (e->child)
+		child_reap(e);
+	execution_end(e);
+}
+
 void execution_pid_ready(void *context, uint32_t events)
 {
 	struct execution *e = context;
@@ -384,11 +397,8 @@ void execution_pid_ready(void *context, uint32_t events)
 	loop_remove(e->all->loop, &e->cpu_timer);
 	e->ended = true;
 	mounts_drop(e);
-	if (e->child && !off_cpu(e) && e->off_cpu_tries++ < EXIT_OFF_CPU_TRIES_MAX) {
-		retry_later(e);
-		return;
-	}
-	if (e->child)
-		child_reap(e);
-	execution_end(e);
+	/* Until that is done: it would be told of again. */
+	loop_remove(e->all->loop, &e->pid);
+	if (!turns_add(e->all->turns, &e->record.tenant, &e->settling))
+		execution_settle(e);
 }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +37,15 @@ struct message {
 
 struct held {
 	struct id_node node;
+	struct held *next;       /* that nobody waits for */
 	int fds[KEEPER_FDS_MAX]; /* the namespace, and what is in memory */
 	size_t fds_n;
+};
+
+struct kept {
+	int sock;
+	struct id_table table;
+	struct held *first, **last; /* to be let go of when there is time */
 };
 
 static void fds_close(const int *fds, size_t n)
@@ -47,7 +55,7 @@ static void fds_close(const int *fds, size_t n)
 		(void)close(fds[--n]);
 }
 
-static void hold(struct id_table *table, const struct id *execution, const int *fds, size_t n)
+static void hold(struct kept *kept, const struct id *execution, const int *fds, size_t n)
 {
 	struct held *held = calloc(1, sizeof(*held));
 
@@ -59,7 +67,7 @@ static void hold(struct id_table *table, const struct id *execution, const int *
 	held->node.id = *execution;
 	memcpy(held->fds, fds, n * sizeof(*fds));
 	held->fds_n = n;
-	id_table_add(table, &held->node);
+	id_table_add(&kept->table, &held->node);
 }
 
 /* As tmpfs counts: a file without a byte is a file, and its root is one. */
@@ -75,48 +83,71 @@ static bool stores_nothing(const struct held *held)
 	return held->fds_n > 1;
 }
 
-static void answer(int sock, const struct message *message)
+static void answer(const struct kept *kept, const struct message *message)
 {
-	if (send(sock, message, sizeof(*message), MSG_NOSIGNAL) < 0)
+	if (send(kept->sock, message, sizeof(*message), MSG_NOSIGNAL) < 0)
 		_exit(1);
 }
 
-/* When close() is back, the mounts are gone. */
-static void drop(int sock, struct id_table *table, const struct message *message)
+/* When close() is back, the mounts are gone: it takes as long as all the rest of an end. */
+static void let_go(struct held *held)
 {
-	struct held *held = id_table_find(table, &message->execution);
-	const bool at_once = held == NULL || stores_nothing(held);
-
-	if (at_once)
-		answer(sock, message);
-	if (held == NULL)
-		return;
 	fds_close(held->fds, held->fds_n);
-	id_table_remove(table, &held->node);
 	free(held);
-	if (!at_once)
-		answer(sock, message);
+}
+
+static void drop(struct kept *kept, const struct message *message)
+{
+	struct held *held = id_table_find(&kept->table, &message->execution);
+
+	if (held != NULL)
+		id_table_remove(&kept->table, &held->node);
+	if (held != NULL && stores_nothing(held)) {
+		*kept->last = held;
+		kept->last = &held->next;
+	} else if (held != NULL) {
+		let_go(held);
+	}
+	answer(kept, message);
+}
+
+/* What nobody waits for is done one by one, and only while nobody asks for anything. */
+static void request_await(struct kept *kept)
+{
+	struct pollfd request = { .fd = kept->sock, .events = POLLIN };
+
+	while (kept->first != NULL && poll(&request, 1, 0) == 0) {
+		struct held *held = kept->first;
+
+		kept->first = held->next;
+		if (kept->first == NULL)
+			kept->last = &kept->first;
+		let_go(held);
+	}
 }
 
 static void serve(int sock) __attribute__((noreturn));
 static void serve(int sock)
 {
-	struct id_table table = { 0 };
+	struct kept kept = { .sock = sock };
 
+	kept.last = &kept.first;
 	for (;;) {
 		struct tn_error err = { 0 };
 		struct message message;
 		int fds[KEEPER_FDS_MAX];
 		size_t fds_n = 0;
-		int n = fdpass_recv(sock, &message, sizeof(message), fds, KEEPER_FDS_MAX,
-		                    &fds_n, &err);
+		int n;
 
+		request_await(&kept);
+		n = fdpass_recv(sock, &message, sizeof(message), fds, KEEPER_FDS_MAX, &fds_n,
+		                &err);
 		if (n != (int)sizeof(message))
 			_exit(n == -EPIPE ? 0 : 1);
 		if (fds_n > 0)
-			hold(&table, &message.execution, fds, fds_n);
+			hold(&kept, &message.execution, fds, fds_n);
 		else
-			drop(sock, &table, &message);
+			drop(&kept, &message);
 	}
 }
 

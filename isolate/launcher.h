@@ -24,7 +24,7 @@
 
 #include "child.h"
 
-#define LAUNCHERS_MAX 16
+#define LAUNCHERS_MAX 64
 /* What a child of a launcher may take for pointers to arguments and environment. */
 #define LAUNCHER_POINTERS_BYTES_MAX 65536
 

@@ -19,6 +19,9 @@ void loop_done(struct loop *loop)
 	fd_closep(&loop->epoll_fd);
 }
 
+/* So many are taken before what waits for none to be there. */
+#define LOOP_EVENTS_MAX 32
+
 static int loop_control(struct loop *loop, int op, struct loop_source *source, uint32_t events,
                         struct tn_error *err)
 {
@@ -47,11 +50,19 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 }
 
+static bool idle_run(const struct loop *loop)
+{
+	return loop->idle.run != NULL && loop->idle.run(loop->idle.context);
+}
+
 int loop_run(struct loop *loop, struct tn_error *err)
 {
+	bool busy = loop->idle.run != NULL;
+	int events = 0;
+
 	while (!loop->done) {
 		struct epoll_event event;
-		int n = epoll_wait(loop->epoll_fd, &event, 1, -1);
+		int n = epoll_wait(loop->epoll_fd, &event, 1, busy ? 0 : -1);
 
 		if (n < 0 && errno != EINTR)
 			return err_errno(err, "wait for events");
@@ -59,6 +70,11 @@ int loop_run(struct loop *loop, struct tn_error *err)
 			const struct loop_source *source = event.data.ptr;
 
 			source->ready(source->context, event.events);
+			busy = loop->idle.run != NULL;
+		}
+		if (n != 1 || ++events == LOOP_EVENTS_MAX) {
+			busy = idle_run(loop);
+			events = 0;
 		}
 	}
 	return 0;

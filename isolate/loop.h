@@ -13,9 +13,16 @@
 
 #include <base/err.h>
 
+/* What is done when no event is there, or has been for a while: true if there was something. */
+struct loop_idle {
+	bool (*run)(void *context); /* NULL: nothing ever is */
+	void *context;
+};
+
 struct loop {
 	int epoll_fd;
 	bool done;
+	struct loop_idle idle;
 };
 
 /* @ready is called with the events of epoll(7) and @context; @fd is borrowed. */

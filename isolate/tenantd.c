@@ -60,6 +60,7 @@ struct tenantd {
 	struct executions executions;
 	struct child_masks masks;
 	struct floors floors;
+	struct turns turns;
 	struct channel channel;
 	struct dispatch dispatch;
 	char skeleton_path[256], staging_path[256], controller_path[256];
@@ -216,6 +217,11 @@ static void tell(void *context, const void *message, int fd)
 	channel_send(&d->channel, message, fd);
 }
 
+static bool idle(void *context)
+{
+	return turns_run(context);
+}
+
 static void controller_connected(void *context)
 {
 	struct tenantd *d = context;
@@ -226,6 +232,8 @@ static void controller_connected(void *context)
 		.executions_max = d->bounds.executions_max,
 	};
 
+	/* Those of a controller that has ended. */
+	turns_drop(&d->turns);
 	memcpy(hello.cgroup_root, d->hierarchy.path, sizeof(hello.cgroup_root));
 	memcpy(hello.storage_root, d->bounds.storage_root, sizeof(hello.storage_root));
 	channel_send(&d->channel, &hello, d->hierarchy.root_fd);
@@ -352,7 +360,9 @@ static void wire_up(struct tenantd *d)
 	d->executions.controllers = d->hierarchy.controllers;
 	d->executions.tell = tell;
 	d->executions.context = d;
-	d->dispatch = (struct dispatch){ &d->channel, &d->tenants, &d->executions };
+	d->executions.turns = &d->turns;
+	d->dispatch = (struct dispatch){ &d->channel, &d->tenants, &d->executions, &d->turns };
+	d->loop.idle = (struct loop_idle){ idle, &d->turns };
 	controller_describe(d);
 }
 

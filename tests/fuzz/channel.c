@@ -61,6 +61,7 @@ static struct {
 	struct loop loop;
 	struct child_masks masks;
 	struct floors floors;
+	struct turns turns;
 	int controller_fd; /* its end of the channel */
 	int kinds[KINDS_MAX];
 	size_t kinds_n;
@@ -263,11 +264,25 @@ void launchers_stop(struct launchers *launchers)
 	(void)launchers;
 }
 
-int launchers_clone(struct launchers *launchers, const struct child_request *request,
-                    int *ret_pid, int *ret_pid_fd, struct tn_error *err)
+void launcher_begin(struct launchers *launchers, const struct child_request *request,
+                    struct launching *ret)
 {
 	(void)launchers;
 	(void)request;
+	(void)ret;
+	abort();
+}
+
+int32_t launcher_pid(struct launching *launching)
+{
+	(void)launching;
+	abort();
+}
+
+int launcher_finish(struct launching *launching, int *ret_pid, int *ret_pid_fd,
+                    struct tn_error *err)
+{
+	(void)launching;
 	(void)ret_pid;
 	(void)ret_pid_fd;
 	(void)err;
@@ -381,6 +396,12 @@ void execution_report_ready(void *context, uint32_t events)
 {
 	(void)context;
 	(void)events;
+}
+
+void execution_settle(void *context)
+{
+	(void)context;
+	abort();
 }
 
 void execution_pid_ready(void *context, uint32_t events)
@@ -596,6 +617,8 @@ static void received(void *context, const struct spec_head *message, int *fds, s
 	                   (message->op == SPEC_TENANT_REMOVE &&
 	                    message->bytes == sizeof(struct spec_tenant_remove) && fds_n == 0);
 	dispatch_message(&rig.dispatch, message, fds, fds_n);
+	while (turns_run(&rig.turns))
+		;
 }
 
 static void connected(void *context)
@@ -662,7 +685,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	rig.executions.tell = tell;
 	rig.channel.connected = connected;
 	rig.channel.received = received;
-	rig.dispatch = (struct dispatch){ &rig.channel, &rig.tenants, &rig.executions };
+	rig.dispatch = (struct dispatch){ &rig.channel, &rig.tenants, &rig.executions,
+		                          &rig.turns };
 	require(channel_start(&rig.channel, &err) == 0);
 	return 0;
 }

@@ -180,3 +180,62 @@ Test(loop, refuses_what_cannot_be_watched)
 	source.fd = eventfd(1, EFD_CLOEXEC);
 	cr_expect_eq(loop_change(&loop, &source, EPOLLIN, &err), -ENOENT, "never added");
 }
+
+/* How often an event was taken, and idle things done. */
+struct counts {
+	int events_left, events, idles_left, idles, events_at_first_idle;
+	struct loop_source source;
+};
+
+static void count_event(void *context, uint32_t events)
+{
+	struct counts *counts = context;
+
+	(void)events;
+	if (++counts->events == counts->events_left) {
+		uint64_t value;
+
+		cr_assert_eq(read(counts->source.fd, &value, sizeof(value)), sizeof(value));
+	}
+}
+
+static bool count_idle(void *context)
+{
+	struct counts *counts = context;
+
+	if (counts->idles == counts->idles_left)
+		return false;
+	if (counts->idles++ == 0)
+		counts->events_at_first_idle = counts->events;
+	return true;
+}
+
+static void count(struct counts *counts)
+{
+	struct loop_source soon;
+
+	counts->source = (struct loop_source){ eventfd(1, EFD_CLOEXEC), count_event, counts };
+	add(&counts->source, EPOLLIN);
+	end_soon(&soon);
+	loop.idle = (struct loop_idle){ count_idle, counts };
+	run();
+	cr_expect_eq(counts->events, counts->events_left);
+	cr_expect_eq(counts->idles, counts->idles_left);
+}
+
+Test(loop, takes_events_before_what_is_done_when_there_are_none)
+{
+	struct counts counts = { .events_left = 5, .idles_left = 3 };
+
+	count(&counts);
+	cr_expect_eq(counts.events_at_first_idle, 5);
+}
+
+Test(loop, comes_to_that_also_when_there_are_always_events)
+{
+	struct counts counts = { .events_left = 1000, .idles_left = 10 };
+
+	count(&counts);
+	cr_expect_lt(counts.events_at_first_idle, 100);
+	cr_expect_gt(counts.events_at_first_idle, 1);
+}

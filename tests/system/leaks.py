@@ -4,7 +4,8 @@
 A tenant keeps a cgroup node and, once it has run something, a context: one descriptor of the
 node, one of each of five namespaces and one of its message queues in tenantd. Whatever else a test adds is a leak. All
 that tenantd and its controller hold is compared by kind, not by number, so that either may
-have been restarted in between.
+have been restarted in between. Launchers, which have tenantd's own descriptors and each one of
+its, come as they are needed.
 """
 
 import os
@@ -21,6 +22,8 @@ SETTLE_SECONDS = 10
 # Of each kind so many; the second user namespace maps what is bound.
 CONTEXT_NAMESPACES = {"net": 1, "ipc": 1, "uts": 1, "mnt": 1, "user": 2}
 
+# As Linux 6.1 calls it.
+_PIDFD = "anon_inode:[pidfd]"
 _NAMESPACE = re.compile(r"(net|ipc|uts|mnt|user):\[\d+\]")
 
 
@@ -87,10 +90,10 @@ def _mounts(pid):
 
 
 def _network_namespaces(without):
-    """Held by a process other than @without, or by a descriptor of one."""
+    """Held by a process that is none of @without, or by a descriptor of one."""
     found = set()
     for pid in _processes():
-        if pid == without:
+        if pid in without:
             continue
         links = _links(f"/proc/{pid}/fd")
         try:
@@ -118,6 +121,7 @@ class Snapshot:
 
     def __post_init__(self):
         supervisor, controller = Host.supervisor_pid(), Host.controller_pid()
+        launchers = Host.launcher_pids()
         held = _links(f"/proc/{supervisor}/fd")
         of_tenants = {str(TREE / node) for node in self.nodes}
         self.node_fds = Counter(link for link in held if link in of_tenants)
@@ -128,9 +132,10 @@ class Snapshot:
         self.supervisor_fds = Counter(
             _fd_kind(link) for link in held
             if link not in of_tenants and link != "/" and not _NAMESPACE.fullmatch(link))
+        self.supervisor_fds[_PIDFD] -= len(launchers)
         self.controller_fds = Counter(map(_fd_kind, _links(f"/proc/{controller}/fd")))
         self.mounts = {"pid 1": _mounts(1), "tenantd": _mounts(supervisor)}
-        self.network_namespaces = _network_namespaces(supervisor)
+        self.network_namespaces = _network_namespaces([supervisor, *launchers])
         self.kept = _kept()
 
     def alive(self):

@@ -313,16 +313,32 @@ class Host:
         return cls._child_pid("tenantd-keeper")
 
     @classmethod
+    def launcher_pids(cls):
+        """Of tenantd's launchers, without the children that have the name of theirs still."""
+        return cls._child_pids("tenantd-launch")
+
+    @classmethod
     def _child_pid(cls, name):
+        return next(iter(cls._child_pids(name)), 0)
+
+    @classmethod
+    def _child_pids(cls, name):
+        """Children of tenantd that are in no sandbox."""
         supervisor = cls.supervisor_pid()
+        found = []
         try:
             children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text("ascii")
-            for pid in children.split():
-                if Path(f"/proc/{pid}/comm").read_text("ascii").startswith(name):
-                    return int(pid)
         except FileNotFoundError:
-            pass
-        return 0
+            return found
+        for pid in map(int, children.split()):
+            try:
+                status = Path(f"/proc/{pid}/status").read_text("utf-8")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            inside = len(re.search(r"^NSpid:(.*)", status, re.M).group(1).split()) > 1
+            if not inside and re.search(rf"^Name:\s{re.escape(name)}", status, re.M):
+                found.append(pid)
+        return found
 
     @classmethod
     def kill_supervisor(cls):

@@ -55,7 +55,7 @@ static const struct attack {
 	{ "too much weight", apply_make, weight_above, NULL, "refused: cpu_weight of 10001" },
 	{ "negative quota", apply_make, quota_negative, NULL, "refused: cpu_quota_usec of" },
 	{ "an unsealed filter", apply_make, filter_unsealed, NULL, "refused: filter: not a fully sealed memfd" },
-	{ "a filter too long", apply_make, filter_long, NULL, "refused: the filter has 32776 bytes" },
+	{ "a filter too long", apply_make, filter_long, NULL, "refused: the filter has 31752 bytes" },
 	{ "an empty filter", apply_make, filter_empty, NULL, "refused: the filter has 0 bytes" },
 	{ "a filter of half instructions", apply_make, filter_odd, NULL, "refused: the filter has 9 bytes" },
 	{ "a file as filter", apply_make, filter_no_memory, NULL, "refused: filter: not a fully sealed memfd" },
