@@ -22,18 +22,27 @@ static void reply(struct dispatch *d, const struct spec_head *request, const str
 	channel_send(d->channel, &message, FD_NONE);
 }
 
-static void launch_now(struct dispatch *d, const struct spec_launch *request, const int *fds,
-                       size_t fds_n)
+static void refuse(struct dispatch *d, const struct spec_launch *request,
+                   const struct tn_error *why)
 {
-	struct spec_started refused = {
+	const struct spec_started refused = {
 		.head = { sizeof(refused), SPEC_STARTED, SPEC_VERSION, request->head.serial },
 		.tenant = request->tenant,
 		.execution = request->execution,
 		.not_executed = 1,
+		.error = *why,
 	};
 
-	if (executions_launch(d->executions, request, fds, fds_n, &refused.error) < 0)
-		channel_send(d->channel, &refused, FD_NONE);
+	channel_send(d->channel, &refused, FD_NONE);
+}
+
+static void launch_now(struct dispatch *d, const struct spec_launch *request, const int *fds,
+                       size_t fds_n)
+{
+	struct tn_error why = { 0 };
+
+	if (executions_launch(d->executions, request, fds, fds_n, &why) < 0)
+		refuse(d, request, &why);
 }
 
 /* A launch that waits, with descriptors of its own. */
@@ -51,6 +60,13 @@ static void waiting_drop(void *context)
 
 	fdpass_close(waiting->fds, waiting->fds_n);
 	free(waiting);
+}
+
+static bool waiting_is_held(const void *context)
+{
+	const struct waiting *waiting = context;
+
+	return executions_crowded(waiting->dispatch->executions, &waiting->request.tenant);
 }
 
 static void waiting_run(void *context)
@@ -77,11 +93,12 @@ static void launch(struct dispatch *d, const void *message, int *fds, size_t fds
 	waiting->job = (struct turns_job){ .execution = request->execution,
 		                           .run = waiting_run,
 		                           .drop = waiting_drop,
+		                           .is_held = waiting_is_held,
 		                           .context = waiting };
 	for (size_t i = 0; i < fds_n; i++)
 		waiting->fds[i] = fd_take(&fds[i]);
 	while (d->turns->launches_n >= TURNS_LAUNCHES_MAX)
-		(void)turns_run(d->turns);
+		turns_run_held(d->turns);
 	if (!turns_add(d->turns, &request->tenant, &waiting->job))
 		waiting_run(waiting);
 }
@@ -93,6 +110,22 @@ static void launch_before(struct dispatch *d, const struct id *execution)
 
 	if (turns_tenant_of(d->turns, execution, &tenant))
 		turns_run_all_of(d->turns, &tenant);
+}
+
+/* Nobody is there any more to hear of it: as if it had never been begun. */
+static bool launch_forget(struct dispatch *d, const struct id *execution)
+{
+	const struct turns_job *job = turns_take(d->turns, execution);
+	const struct waiting *waiting;
+	struct tn_error why = { 0 };
+
+	if (job == NULL)
+		return false;
+	waiting = job->context;
+	(void)err_refuse(&why, TN_STATE, "its client has gone");
+	refuse(d, &waiting->request, &why);
+	waiting_drop(job->context);
+	return true;
 }
 
 static void tenant_apply(struct dispatch *d, const void *message, int *fds, size_t fds_n)
@@ -150,6 +183,9 @@ static void kill_now(struct dispatch *d, const void *message, int *fds, size_t f
 	(void)fds_n;
 	if (request->why == SPEC_KILL_NONE || request->why > SPEC_KILL_QUOTA)
 		why = SPEC_KILL_ADMIN;
+	if (why == SPEC_KILL_CLIENT_GONE && !request->whole_tenant &&
+	    launch_forget(d, &request->execution))
+		return;
 	if (request->whole_tenant)
 		turns_run_all_of(d->turns, &request->tenant);
 	else

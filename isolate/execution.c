@@ -47,8 +47,16 @@ static void source_close(struct loop *loop, struct loop_source *source)
 	fd_closep(&source->fd);
 }
 
+void execution_set_up(struct execution *e)
+{
+	if (e->setting_up)
+		e->tenant->setting_up_n--;
+	e->setting_up = false;
+}
+
 void execution_release(struct execution *e)
 {
+	execution_set_up(e);
 	source_close(e->all->loop, &e->pid);
 	source_close(e->all->loop, &e->report);
 	source_close(e->all->loop, &e->timer);

@@ -30,6 +30,13 @@
 #include "tenant.h"
 #include "turns.h"
 
+/*
+ * So many of one tenant are on their way to their command at a time; the others wait. It takes
+ * no more to keep tenantd busy, and a tenant that does not get on, throttled as it is, would
+ * only have more of them stand about, that then all come at once.
+ */
+#define EXECUTIONS_SETTING_UP_MAX 3
+
 /* Records that the controller has not settled: beyond, launches are refused. */
 #define EXECUTIONS_UNSETTLED_MAX 10000
 
@@ -43,6 +50,7 @@ struct execution {
 	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	bool setting_up;            /* its command has not been executed yet */
 	bool ended;                 /* pid 1, and so all of them */
 	bool mounts_kept;           /* the keeper has its mount namespace */
 	bool mounts_dropping;       /* and has been asked to drop it */
@@ -88,6 +96,9 @@ struct executions {
  */
 int executions_launch(struct executions *executions, const struct spec_launch *launch,
                       const int *fds, size_t fds_n, struct tn_error *err);
+
+/* A launch for this tenant has to wait for one of those before. */
+bool executions_crowded(const struct executions *executions, const struct id *tenant);
 
 int executions_signal(struct executions *executions, const struct id *id, int signal,
                       struct tn_error *err);

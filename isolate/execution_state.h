@@ -16,6 +16,9 @@ void execution_free(struct execution *execution);
 /* Watch the pidfd @pid_fd (consumed; FD_NONE: already ended) and set the limits' timers. */
 int execution_watch(struct execution *execution, int pid_fd, struct tn_error *err);
 
+/* It has got to its command, or will not any more. */
+void execution_set_up(struct execution *execution);
+
 /* Handlers of the loop. */
 void execution_report_ready(void *context, uint32_t events);
 void execution_pid_ready(void *context, uint32_t events);

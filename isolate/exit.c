@@ -65,6 +65,7 @@ static bool report_drain(struct execution *e)
 
 static void report_close(struct execution *e)
 {
+	execution_set_up(e);
 	loop_remove(e->all->loop, &e->report);
 	fd_closep(&e->report.fd);
 }

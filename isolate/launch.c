@@ -336,9 +336,19 @@ int executions_launch(struct executions *executions, const struct spec_launch *l
 	tenant->executions_n++;
 	id_table_add(&executions->table, &e->node);
 	r = launch_into(e, launch, fds, err);
-	if (r < 0)
+	if (r < 0) {
 		execution_free(e);
-	else
-		executions->running_n++;
+		return r;
+	}
+	executions->running_n++;
+	e->setting_up = true;
+	tenant->setting_up_n++;
 	return r;
+}
+
+bool executions_crowded(const struct executions *executions, const struct id *tenant)
+{
+	const struct tenant *found = tenants_find(executions->tenants, tenant);
+
+	return found != NULL && found->setting_up_n >= EXECUTIONS_SETTING_UP_MAX;
 }

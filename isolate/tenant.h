@@ -30,6 +30,7 @@ struct tenant {
 	struct context context;
 	bool prepared;
 	size_t executions_n; /* that hold this tenant */
+	size_t setting_up_n; /* of those, that have not got to their command yet */
 };
 
 /* What tenants are made from; all borrowed, all outlive every tenant. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "turns.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* A tenant that has jobs waiting; it is in the list for as long as that. */
@@ -77,30 +78,60 @@ bool turns_add(struct turns *turns, const struct id *tenant, struct turns_job *j
 	return true;
 }
 
-/* Its oldest; the tenant then has its turn after all others. */
-static struct turns_job *job_take(struct turns *turns, struct turn *turn, struct turn *before)
+/* One of @turn out of its jobs; the tenant then has its turn after all others. */
+static void job_take(struct turns *turns, struct turn *turn, struct turn *before,
+                     struct turns_job *job)
 {
-	struct turns_job *job = turn->first;
+	struct turns_job **at = &turn->first;
 
-	turn->first = job->next;
+	turn->last = NULL;
+	while (*at != job) {
+		turn->last = *at;
+		at = &(*at)->next;
+	}
+	*at = job->next;
+	while (*at != NULL) {
+		turn->last = *at;
+		at = &(*at)->next;
+	}
 	turn_unlink(turns, turn, before);
 	if (turn->first != NULL)
 		turn_append(turns, turn);
 	else
 		free(turn);
 	turns->launches_n -= job->drop != NULL;
-	return job;
+}
+
+static bool is_ready(const struct turns_job *job)
+{
+	return job->is_held == NULL || !job->is_held(job->context);
 }
 
 bool turns_run(struct turns *turns)
 {
+	struct turn *before = NULL;
+
+	for (struct turn *turn = turns->first; turn != NULL; before = turn, turn = turn->next)
+		for (struct turns_job *job = turn->first; job != NULL; job = job->next) {
+			if (!is_ready(job))
+				continue;
+			job_take(turns, turn, before, job);
+			job->run(job->context);
+			return true;
+		}
+	return false;
+}
+
+void turns_run_held(struct turns *turns)
+{
 	struct turns_job *job;
 
-	if (turns->first == NULL)
-		return false;
-	job = job_take(turns, turns->first, NULL);
+	if (turns_run(turns))
+		return;
+	assert(turns->first != NULL);
+	job = turns->first->first;
+	job_take(turns, turns->first, NULL, job);
 	job->run(job->context);
-	return true;
 }
 
 void turns_run_all_of(struct turns *turns, const struct id *tenant)
@@ -109,10 +140,25 @@ void turns_run_all_of(struct turns *turns, const struct id *tenant)
 	struct turn *before, *turn;
 
 	while ((turn = turn_find(turns, &of, &before)) != NULL) {
-		struct turns_job *job = job_take(turns, turn, before);
+		struct turns_job *job = turn->first;
 
+		job_take(turns, turn, before, job);
 		job->run(job->context);
 	}
+}
+
+struct turns_job *turns_take(struct turns *turns, const struct id *execution)
+{
+	struct turn *before = NULL;
+
+	for (struct turn *turn = turns->first; turn != NULL; before = turn, turn = turn->next)
+		for (struct turns_job *job = turn->first; job != NULL; job = job->next) {
+			if (job->drop == NULL || !id_equal(&job->execution, execution))
+				continue;
+			job_take(turns, turn, before, job);
+			return job;
+		}
+	return NULL;
 }
 
 bool turns_tenant_of(const struct turns *turns, const struct id *execution, struct id *ret)

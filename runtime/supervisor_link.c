@@ -9,7 +9,7 @@
 #include <base/fdpass.h>
 
 /* One turn of the loop takes so many messages, then others have their turn. */
-#define SUPERVISOR_BURST_MAX 64
+#define SUPERVISOR_BURST_MAX 4
 
 struct supervisor_queued {
 	struct supervisor_queued *next;

@@ -216,3 +216,81 @@ Test(turns, let_a_job_add_another)
 	cr_expect_eq(next(), 11);
 	expect_order(rest, ARRAY_LEN(rest));
 }
+
+static bool is_full(const void *context)
+{
+	return ((const struct numbered *)context)->n % 2 == 1;
+}
+
+/* An odd number, held until it is even. */
+static struct numbered *add_held(int tenant, int n)
+{
+	const struct id id = id_of(tenant);
+	struct numbered *numbered = calloc(1, sizeof(*numbered));
+
+	cr_assert_not_null(numbered);
+	numbered->n = n;
+	numbered->job = (struct turns_job){ .execution = id_of(n),
+		                            .run = run,
+		                            .drop = drop,
+		                            .is_held = is_full,
+		                            .context = numbered };
+	cr_assert(turns_add(&turns, &id, &numbered->job));
+	return numbered;
+}
+
+Test(turns, pass_over_what_is_held_until_it_is_not)
+{
+	struct numbered *first = add_held(1, 11), *second = add_held(1, 13);
+
+	(void)add_held(2, 21);
+	add(3, 31);
+	/* What came later, of the same tenant too, is not held up by it. */
+	add(1, 16);
+	cr_expect_eq(next(), 16);
+	cr_expect_eq(next(), 31);
+	cr_expect_eq(next(), 0);
+	second->n = 12;
+	cr_expect_eq(next(), 12);
+	cr_expect_eq(next(), 0);
+	first->n = 10;
+	cr_expect_eq(next(), 10);
+	cr_expect_eq(next(), 0);
+	cr_expect_eq(turns.launches_n, 1);
+	turns_run_held(&turns);
+	cr_expect_eq(done[done_n - 1], 21);
+	cr_expect_eq(turns.launches_n, 0);
+}
+
+Test(turns, run_what_is_held_only_if_nothing_else_is_there)
+{
+	(void)add_held(1, 11);
+	add(2, 22);
+	turns_run_held(&turns);
+	cr_expect_eq(done[done_n - 1], 22);
+	turns_run_held(&turns);
+	cr_expect_eq(done[done_n - 1], 11);
+	cr_expect_null(turns.first);
+}
+
+Test(turns, give_back_a_launch_that_nobody_waits_for_and_leave_its_place)
+{
+	static const int rest[] = { 11, 21, 13, 22 };
+	const struct id wanted = id_of(12), last = id_of(23), end = id_of(22), none = id_of(99);
+	struct turns_job *job;
+
+	for (int n = 11; n <= 13; n++)
+		add(1, n);
+	add(2, 21);
+	add_of_kind(2, 22, NULL);
+	add(2, 23);
+	job = turns_take(&turns, &wanted);
+	cr_assert_not_null(job);
+	cr_expect_eq(((const struct numbered *)job->context)->n, 12);
+	cr_assert_not_null(turns_take(&turns, &last));
+	cr_expect_null(turns_take(&turns, &end));
+	cr_expect_null(turns_take(&turns, &none));
+	cr_expect_eq(turns.launches_n, 3);
+	cr_expect_eq(done_n, 0);
+	expect_order(rest, ARRAY_LEN(rest));
+}

@@ -86,8 +86,10 @@ def test_of_two_executions_the_one_that_grows_dies_whole_and_the_other_is_untouc
     result = grower.wait()
     assert_out_of_memory(result, f"killed by memory_max 64M ({host.where(tier, 'memory_max')})")
     # Its first process was not there any more to see another one go. The kernel counts none
-    # that went with pid 1 before it came to them.
-    assert (1 <= result.record["oom_kills"] <= 6, result.out) == (True, b"here\n")
+    # that went with pid 1 before it came to them, and the one that it chose again when it then
+    # goes through all, if that is still there.
+    assert result.record["oom_kills"] in range(1, 6 + 1 + 1)
+    assert result.out == b"here\n"
     assert tenant.leaves() == [sibling.id]
     assert sibling.read("cgroup.procs") == before
     assert sibling.stat("memory.events", "oom_kill") == 0
