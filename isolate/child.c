@@ -263,7 +263,8 @@ static void mounts_enter(const struct child_request *request)
 	(void)close(fd);
 }
 
-/* First all mounts but some in /proc are there; then those, and who made them is not. */
+/* First all mounts but /proc are there; then that; then what masks it, and who made them is
+ * gone. */
 static void mounts_wait(const struct child_request *request)
 {
 	char byte;
@@ -488,12 +489,17 @@ static void workload(const struct child_request *request, const struct vectors *
  */
 static void confine(const struct child_request *request)
 {
-	const struct child_masks *masks = request->masks;
+	const int abi = request->masks->landlock_abi;
 	const int queues_fd = request->context->queues_fd < 0 ? FD_NONE : CHILD_QUEUES_FD;
+	int list_fd;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(request, CHILD_NO_NEW_PRIVS);
-	if (ll_confine(masks->landlock_abi, request->launch, queues_fd) < 0)
+	list_fd = ll_begin(abi, request->launch, queues_fd);
+	if (abi != 0 && list_fd < 0)
+		fail(request, CHILD_LANDLOCK);
+	mounts_wait(request);
+	if (ll_confine(abi, list_fd) < 0)
 		fail(request, CHILD_LANDLOCK);
 	if (queues_fd >= 0)
 		(void)close(queues_fd);

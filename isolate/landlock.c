@@ -43,10 +43,10 @@ static const struct place {
 	{ "/dev/shm", LL_TREE, true },
 	/* Nodes and terminals. */
 	{ "/dev", LL_CONTENT, true },
-	/* A thread's name, oom_score_adj upwards; what matters in there is mounted read-only.
-	 */
-	{ "/proc", LL_CONTENT, true },
 };
+
+/* A thread's name, oom_score_adj upwards; what matters in there is mounted read-only. */
+#define LL_PROC LL_CONTENT
 
 int ll_abi(void)
 {
@@ -102,16 +102,27 @@ static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch, 
 	return queues_fd < 0 ? 0 : allow_fd(ruleset_fd, queues_fd, known(abi, LL_CONTENT));
 }
 
-int ll_confine(int abi, const struct spec_launch *launch, int queues_fd)
+int ll_begin(int abi, const struct spec_launch *launch, int queues_fd)
 {
 	const struct landlock_ruleset_attr handled = { .handled_access_fs = known(abi,
 		                                                                  LL_TREE) };
-	cleanup_fd int ruleset_fd = FD_NONE;
+	cleanup_fd int list_fd = FD_NONE;
+
+	if (abi == 0)
+		return FD_NONE;
+	list_fd = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
+	if (list_fd < 0 || allow_all(abi, list_fd, launch, queues_fd) < 0)
+		return -1;
+	return fd_take(&list_fd);
+}
+
+int ll_confine(int abi, int list_fd)
+{
+	cleanup_fd int fd = list_fd;
 
 	if (abi == 0)
 		return 0;
-	ruleset_fd = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
-	if (ruleset_fd < 0 || allow_all(abi, ruleset_fd, launch, queues_fd) < 0)
+	if (allow(fd, "/proc", known(abi, LL_PROC)) < 0)
 		return -1;
-	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? -1 : 0;
+	return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -1 : 0;
 }

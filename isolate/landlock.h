@@ -16,12 +16,15 @@
 int ll_abi(void);
 
 /*
- * Confine this thread for good, without a capability but with no_new_privs set, inside the
- * sandbox's root with all its mounts in place. Takes one descriptor at a time more than are
- * open. @abi is what ll_abi() gave; at 0 this does nothing. @queues_fd is of the directory
- * of the message queues (mq_overview(7)), which no path leads to, or FD_NONE. 0, or -1 and
- * errno.
+ * Begin the list, inside the sandbox's root with all its mounts in place but /proc. Takes two
+ * descriptors more than are open. @abi is what ll_abi() gave; at 0 there is no list, and
+ * FD_NONE is it. @queues_fd is of the directory of the message queues (mq_overview(7)), which
+ * no path leads to, or FD_NONE. A descriptor that closes with an exec, or -1 and errno.
  */
-int ll_confine(int abi, const struct spec_launch *launch, int queues_fd);
+int ll_begin(int abi, const struct spec_launch *launch, int queues_fd);
+
+/* Add /proc, and confine this thread for good, without a capability but with no_new_privs set.
+ * Closes @list_fd. 0, or -1 and errno. */
+int ll_confine(int abi, int list_fd);
 
 #endif

@@ -168,15 +168,15 @@ static int binds_attach(struct work *work)
 	                   work->request->memory_max_bytes);
 }
 
-/* What is left to be made the child need not know of until it executes. */
-static int places_tell(struct work *work)
+/* What is left to be made has nothing to do with what the child does next. */
+static int so_far_tell(struct work *work)
 {
 	(void)send(work->request->mounts_peer_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return 0;
 }
 
-/* From here on they never are the child's alone. */
-static int keep(struct work *work)
+/* Until now they are ours, whatever becomes of the child; then they never are its alone. */
+static void keep(struct work *work)
 {
 	static const char *const in_memory[] = { "/tmp", "/dev/shm" };
 	struct mounts *mounts = work->mounts;
@@ -187,13 +187,14 @@ static int keep(struct work *work)
 	for (size_t i = 0; i < ARRAY_LEN(in_memory) && work->request->launch->tmpfs_n == 0;
 	     i++) {
 		kept.memory_fds[i] = open(in_memory[i], O_PATH | O_CLOEXEC);
-		if (kept.memory_fds[i] < 0)
-			return -1;
-		kept.memory_n++;
+		if (kept.memory_fds[i] >= 0)
+			kept.memory_n++;
 	}
+	/* With one of them unknown, none is: the keeper waits then until all are gone. */
+	if (kept.memory_n < ARRAY_LEN(in_memory))
+		kept.memory_n = 0;
 	mounts->kept = keeper_hold(mounts->keeper_fd, &work->request->launch->execution, &kept,
 	                           &ignored) >= 0;
-	return 0;
 }
 
 typedef int step_fn(struct work *work); /* negative, and errno */
@@ -217,7 +218,7 @@ static bool take(struct work *work, const struct step *steps, size_t n)
 /* What tells of processes, or is told to them. */
 static const struct step inside[] = {
 	{ CHILD_PROC, proc_mount },
-	{ CHILD_HAND_OVER, places_tell },
+	{ CHILD_HAND_OVER, so_far_tell },
 	{ CHILD_PROC_MASK, proc_mask },
 };
 
@@ -226,7 +227,7 @@ static int run_inside(void *argument)
 	struct work *work = argument;
 
 	/* The pid that is ours is to be free for the sandbox's next again. */
-	(void)io_write_file_at(work->place->proc_fd, "sys/kernel/ns_last_pid", "1");
+	(void)!pwrite(work->place->last_pid_fd, "1", 1, 0);
 	work->mounts->made = take(work, inside, ARRAY_LEN(inside));
 	_exit(0);
 }
@@ -270,7 +271,7 @@ static const struct step outside[] = {
 	{ CHILD_READ_ONLY, storage_restrict },
 	{ CHILD_LEAF_ATTACH, leaf_files_attach },
 	{ CHILD_BIND_ATTACH, binds_attach },
-	{ CHILD_HAND_OVER, keep },
+	{ CHILD_HAND_OVER, so_far_tell },
 	{ CHILD_PROC, inside_run },
 };
 
@@ -280,7 +281,11 @@ static const struct step outside[] = {
  */
 static int run_outside(void *argument)
 {
-	(void)take(argument, outside, ARRAY_LEN(outside));
+	struct work *work = argument;
+
+	(void)take(work, outside, ARRAY_LEN(outside));
+	if (work->ns_fd >= 0)
+		keep(work);
 	_exit(0);
 }
 
@@ -326,5 +331,6 @@ int mounts_place_make(struct mounts_place *place, struct tn_error *err)
 			return -err->sys_errno;
 	}
 	place->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	place->last_pid_fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
 	return place->proc_fd < 0 ? err_errno(err, "open /proc") : 0;
 }

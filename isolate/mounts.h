@@ -26,6 +26,8 @@
 struct mounts_place {
 	char *stack_tops[2];
 	int proc_fd; /* tenantd's own /proc */
+	/* Sets the last pid of whose namespace the writer is in; FD_NONE: no kernel for it. */
+	int last_pid_fd;
 };
 
 int mounts_place_make(struct mounts_place *place, struct tn_error *err);
@@ -46,8 +48,9 @@ struct mounts {
 
 /*
  * Make them. On @request->mounts_peer_fd the child is sent the namespace as soon as it is
- * there, and then a byte when all but masks in /proc and figures of its leaf are. Nothing of it
- * is left but what is in the results. A child that has ended meanwhile is no error.
+ * there, a byte when all in it but /proc is, and one when that is, too, without what masks it.
+ * Nothing of it is left but what is in the results. A child that has ended meanwhile is no
+ * error.
  */
 void mounts_make(const struct mounts_place *place, struct mounts *mounts);
 
