@@ -208,19 +208,12 @@ static void descriptors_allow(const struct child_request *request)
 		limit(request, RLIMIT_NOFILE, wanted);
 }
 
-/*
- * Both while still in the initial user namespace: raising limits and fixing the lowest
- * oom_score_adj take capabilities over it.
- */
+/* While still in the initial user namespace: raising them takes a capability over it. */
 static void process_limits(const struct child_request *request)
 {
 	const struct spec_execution_limits *limits = &request->launch->limits;
 	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	char text[24];
 
-	num_put(text, request->oom_score_adj);
-	if (io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text) < 0)
-		fail(request, CHILD_OOM_SCORE);
 	descriptors_allow(request);
 	limit(request, RLIMIT_FSIZE, limits->fsize_bytes_max);
 	limit(request, RLIMIT_CORE, request->core_bytes_max);

@@ -85,6 +85,8 @@ static void launch(struct dispatch *d, const void *message, int *fds, size_t fds
 	const struct spec_launch *request = message;
 	struct waiting *waiting = malloc(sizeof(*waiting));
 
+	launchers_expect(&d->executions->launchers);
+
 	if (waiting == NULL) {
 		launch_now(d, request, fds, fds_n);
 		return;

@@ -16,6 +16,7 @@
 #include <base/fd.h>
 #include <base/fdpass.h>
 #include <base/io.h>
+#include <base/num.h>
 
 #include "bind.h"
 #include "keeper.h"
@@ -30,6 +31,8 @@ struct work {
 	struct mounts *mounts;
 	const struct mounts_place *place;
 	int ns_fd;
+	bool made_inside;
+	int32_t child; /* its pid; not positive: there is none */
 	int leaf_fds[TEMPLATE_CGROUP_FILES_N];
 	int bind_fds[SPEC_BINDS_MAX];
 };
@@ -228,7 +231,7 @@ static int run_inside(void *argument)
 
 	/* The pid that is ours is to be free for the sandbox's next again. */
 	(void)!pwrite(work->place->last_pid_fd, "1", 1, 0);
-	work->mounts->made = take(work, inside, ARRAY_LEN(inside));
+	work->made_inside = take(work, inside, ARRAY_LEN(inside));
 	_exit(0);
 }
 
@@ -239,19 +242,24 @@ static int run_in_our_memory(int (*run)(void *), char *stack_top, struct work *w
 	return clone(run, stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, work);
 }
 
+static int child_find(struct work *work)
+{
+	work->child = work->mounts->child_pid(work->mounts->context);
+	return 0;
+}
+
 /*
  * If the child is killed, so is everything in its pid namespace, and nothing more can come
  * in: that is the child's end, not our failure.
  */
 static int inside_run(struct work *work)
 {
-	const int32_t child = work->mounts->child_pid(work->mounts->context);
 	cleanup_fd int pid_fd = FD_NONE;
 	int pid;
 
-	if (child <= 0)
+	if (work->child <= 0)
 		return 0;
-	pid_fd = (int)syscall(SYS_pidfd_open, child, 0);
+	pid_fd = (int)syscall(SYS_pidfd_open, work->child, 0);
 	if (pid_fd < 0 || setns(pid_fd, CLONE_NEWPID) < 0)
 		return errno == ESRCH ? 0 : -1;
 	pid = run_in_our_memory(run_inside, work->place->stack_tops[1], work);
@@ -259,6 +267,24 @@ static int inside_run(struct work *work)
 		return errno == ENOMEM ? 0 : -1;
 	(void)waitpid(pid, NULL, 0);
 	return 0;
+}
+
+/* The lowest that it can go to from then on, too: we have the capability for that. */
+static int oom_score_set(struct work *work)
+{
+	char path[48], text[24];
+	int r;
+
+	if (work->child <= 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%d/oom_score_adj", work->child);
+	num_put(text, work->request->oom_score_adj);
+	r = io_write_file_at(work->place->proc_fd, path, text);
+	/* The child has ended: its pidfd tells. */
+	if (r == -ENOENT || r == -ESRCH)
+		return 0;
+	errno = -r;
+	return r < 0 ? -1 : 0;
 }
 
 static const struct step outside[] = {
@@ -272,7 +298,9 @@ static const struct step outside[] = {
 	{ CHILD_LEAF_ATTACH, leaf_files_attach },
 	{ CHILD_BIND_ATTACH, binds_attach },
 	{ CHILD_HAND_OVER, so_far_tell },
+	{ CHILD_PROC, child_find },
 	{ CHILD_PROC, inside_run },
+	{ CHILD_OOM_SCORE, oom_score_set },
 };
 
 /*
@@ -283,7 +311,7 @@ static int run_outside(void *argument)
 {
 	struct work *work = argument;
 
-	(void)take(work, outside, ARRAY_LEN(outside));
+	work->mounts->made = take(work, outside, ARRAY_LEN(outside)) && work->made_inside;
 	if (work->ns_fd >= 0)
 		keep(work);
 	_exit(0);
