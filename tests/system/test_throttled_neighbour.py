@@ -6,3 +6,12 @@ from test_neighbours import assert_not_held_up, crowd
 
 def test_a_throttled_tenant_does_not_hold_up_the_launches_of_another(host, full):
     assert_not_held_up(host, full, crowd)
+
+
+def test_launches_that_wait_for_others_are_forgotten_with_their_client(host):
+    tenant = host.tenant(host.tier(cpu_quota="20%", executions_max=64, tasks_max=512))
+    with crowd(host, tenant):
+        pass
+    assert tenant.run(["echo", "served"], timeout=60).out == b"served\n"
+    assert tenant.leaves() == []
+    assert host.ctl_json("ps", tenant.name) == []
