@@ -19,6 +19,7 @@
 #include <base/num.h>
 
 #include "bind.h"
+#include "cpu_pin.h"
 #include "keeper.h"
 #include "template.h"
 
@@ -322,6 +323,7 @@ void mounts_make(const struct mounts_place *place, struct mounts *mounts)
 	struct work work = {
 		.request = mounts->request, .mounts = mounts, .place = place, .ns_fd = FD_NONE
 	};
+	struct cpu_pin cpu;
 	sigset_t all, before;
 	int pid;
 
@@ -329,6 +331,7 @@ void mounts_make(const struct mounts_place *place, struct mounts *mounts)
 	mounts->error = 0;
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	cpu_pin(&cpu);
 	pid = run_in_our_memory(run_outside, place->stack_tops[0], &work);
 	if (pid < 0) {
 		mounts->failed_stage = CHILD_TEMPLATE;
@@ -336,6 +339,7 @@ void mounts_make(const struct mounts_place *place, struct mounts *mounts)
 	} else {
 		(void)waitpid(pid, NULL, 0);
 	}
+	cpu_unpin(&cpu);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -88,8 +88,10 @@ static void enter(const struct child_request *r)
 	char *const nothing[] = { NULL };
 	char *const words[] = { (char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL };
 
-	if (r->launch->argc == EXECUTES)
+	if (r->launch->argc == EXECUTES) {
+		cpu_unpin(&r->cpu);
 		(void)execve("/bin/sleep", words, nothing);
+	}
 	if (r->launch->argc == WAITS)
 		for (;;)
 			(void)pause();
@@ -140,6 +142,17 @@ static void expect_end(int pid_fd, int code_wanted, int status)
 	cr_expect_eq(info.si_code, code_wanted);
 	cr_expect_eq(info.si_status, status);
 	(void)close(pid_fd);
+}
+
+static const char *comm_of(int pid)
+{
+	static char text[64];
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	cr_assert_gt(io_read_file_at(AT_FDCWD, path, text, sizeof(text)), 0);
+	text[strcspn(text, "\n")] = '\0';
+	return text;
 }
 
 static size_t launchers_n(void)
@@ -238,6 +251,32 @@ Test(launcher, has_time_again_once_the_child_has_executed)
 	cr_assert_eq(kill(pids[0], SIGKILL), 0);
 	expect_end(fds[0], CLD_KILLED, SIGKILL);
 	cr_expect_eq(launchers.forked_n, 0);
+}
+
+static int cpus_of(int pid)
+{
+	cpu_set_t set;
+
+	cr_assert_eq(sched_getaffinity(pid, sizeof(set), &set), 0);
+	return CPU_COUNT(&set);
+}
+
+/* Where it is may be one CPU while it is on its way, and is what it was for us afterwards. */
+Test(launcher, lets_a_child_be_where_we_can_be)
+{
+	const int ours = cpus_of(0);
+	int pid, fd;
+
+	start();
+	for (int i = 0; i < REPEATED; i++) {
+		fd = child(EXECUTES, &pid);
+		while (strcmp(comm_of(pid), "sleep") != 0)
+			(void)sched_yield();
+		cr_expect_eq(cpus_of(pid), ours);
+		cr_assert_eq(kill(pid, SIGKILL), 0);
+		expect_end(fd, CLD_KILLED, SIGKILL);
+	}
+	cr_expect_eq(cpus_of(0), ours);
 }
 
 Test(launcher, is_never_waited_for_while_a_child_does_not_get_on)

@@ -28,6 +28,7 @@ static struct context context;
 static struct child_masks masks;
 static struct spec_launch launch;
 static int talk[2];
+static cpu_set_t cpus; /* where we may be */
 
 /* Forks whenever it is sent a byte, and answers with the number its child had. */
 static void child_serve(void) __attribute__((noreturn));
@@ -54,6 +55,7 @@ static pid_t child_make(void)
 	pid_t pid;
 
 	cr_assert_geq(ours, 0);
+	cr_assert_eq(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
 	cr_assert_eq(mounts_place_make(&place, &err), 0, "%s", err.msg);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, talk), 0);
 	cr_assert_eq(unshare(CLONE_NEWPID), 0);
@@ -138,6 +140,7 @@ static struct mounts make(pid_t pid)
 static void expect_to_be_where_we_were(const sigset_t *before)
 {
 	sigset_t now;
+	cpu_set_t cpus_now;
 	int status = 0;
 	pid_t pid = fork();
 
@@ -147,6 +150,8 @@ static void expect_to_be_where_we_were(const sigset_t *before)
 	cr_assert_gt(pid, 0);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_expect_eq(status, 0, "children of ours are in the sandbox");
+	cr_assert_eq(sched_getaffinity(0, sizeof(cpus_now), &cpus_now), 0);
+	cr_expect(CPU_EQUAL(&cpus, &cpus_now));
 	cr_assert_eq(sigprocmask(SIG_BLOCK, NULL, &now), 0);
 	for (int signal = 1; signal < SIGRTMAX; signal++)
 		cr_expect_eq(sigismember(&now, signal), sigismember(before, signal));

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """CPU limits, measured by what the kernel says the tenants used."""
 
+import os
 import time
 
 import pytest
@@ -101,3 +102,9 @@ def test_cpus_narrows_one_execution_below_the_tenants_quota(host, full):
     rate, = cpu_rates(full(*WINDOW_SECONDS), lambda: narrow.stat("cpu.stat", "usage_usec"))
     assert 0.45 <= rate <= 0.55
     assert narrow.stat("cpu.stat", "throttled_usec") > 0
+
+
+def test_a_workload_may_be_on_every_cpu_that_the_host_gives_it(host, tenant):
+    wanted = f"{len(os.sched_getaffinity(host.supervisor_pid()))}\n".encode()
+    for opts in ((), ("--no-init",)) * 5:
+        assert tenant.run(["nproc"], *opts).out == wanted
