@@ -350,5 +350,7 @@ bool executions_crowded(const struct executions *executions, const struct id *te
 {
 	const struct tenant *found = tenants_find(executions->tenants, tenant);
 
-	return found != NULL && found->setting_up_n >= EXECUTIONS_SETTING_UP_MAX;
+	/* A frozen one takes no launch, and that is to be said at once. */
+	return found != NULL && found->setting_up_n >= EXECUTIONS_SETTING_UP_MAX &&
+	       !cg_frozen(found->cgroup_fd);
 }

@@ -102,23 +102,36 @@ static void job_take(struct turns *turns, struct turn *turn, struct turn *before
 	turns->launches_n -= job->drop != NULL;
 }
 
-static bool is_ready(const struct turns_job *job)
+/* Its first job that need not wait; where one is held, so are all of its kind after it. */
+static struct turns_job *job_ready(const struct turn *turn)
 {
-	return job->is_held == NULL || !job->is_held(job->context);
+	bool held = false;
+
+	for (struct turns_job *job = turn->first; job != NULL; job = job->next) {
+		if (job->is_held == NULL)
+			return job;
+		if (held)
+			continue;
+		held = job->is_held(job->context);
+		if (!held)
+			return job;
+	}
+	return NULL;
 }
 
 bool turns_run(struct turns *turns)
 {
 	struct turn *before = NULL;
 
-	for (struct turn *turn = turns->first; turn != NULL; before = turn, turn = turn->next)
-		for (struct turns_job *job = turn->first; job != NULL; job = job->next) {
-			if (!is_ready(job))
-				continue;
-			job_take(turns, turn, before, job);
-			job->run(job->context);
-			return true;
-		}
+	for (struct turn *turn = turns->first; turn != NULL; before = turn, turn = turn->next) {
+		struct turns_job *job = job_ready(turn);
+
+		if (job == NULL)
+			continue;
+		job_take(turns, turn, before, job);
+		job->run(job->context);
+		return true;
+	}
 	return false;
 }
 

@@ -26,7 +26,8 @@ struct turns_job {
 	struct id execution;
 	void (*run)(void *context);
 	void (*drop)(void *context); /* instead of running it; NULL: it stays until it is run */
-	bool (*is_held)(const void *context); /* it has to wait still; NULL: never */
+	bool (*is_held)(const void *context); /* it has to wait still, and so have
+	                                       * those after it; NULL: never */
 	void *context;
 };
 
