@@ -22,6 +22,12 @@ static void reply(struct dispatch *d, const struct spec_head *request, const str
 	channel_send(d->channel, &message, FD_NONE);
 }
 
+/* What came with a message; a handler moves out of @fds what it keeps. */
+struct received {
+	int *fds;
+	size_t fds_n;
+};
+
 static void refuse(struct dispatch *d, const struct spec_launch *request,
                    const struct tn_error *why)
 {
@@ -80,7 +86,7 @@ static void waiting_run(void *context)
 	waiting_drop(waiting);
 }
 
-static void launch(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+static void launch(struct dispatch *d, const void *message, struct received received)
 {
 	const struct spec_launch *request = message;
 	struct waiting *waiting = malloc(sizeof(*waiting));
@@ -88,17 +94,19 @@ static void launch(struct dispatch *d, const void *message, int *fds, size_t fds
 	launchers_expect(&d->executions->launchers);
 
 	if (waiting == NULL) {
-		launch_now(d, request, fds, fds_n);
+		launch_now(d, request, received.fds, received.fds_n);
 		return;
 	}
-	*waiting = (struct waiting){ .dispatch = d, .request = *request, .fds_n = fds_n };
+	waiting->dispatch = d;
+	waiting->request = *request;
+	waiting->fds_n = received.fds_n;
 	waiting->job = (struct turns_job){ .execution = request->execution,
 		                           .run = waiting_run,
 		                           .drop = waiting_drop,
 		                           .is_held = waiting_is_held,
 		                           .context = waiting };
-	for (size_t i = 0; i < fds_n; i++)
-		waiting->fds[i] = fd_take(&fds[i]);
+	for (size_t i = 0; i < received.fds_n; i++)
+		waiting->fds[i] = fd_take(&received.fds[i]);
 	while (d->turns->launches_n >= TURNS_LAUNCHES_MAX)
 		turns_run_held(d->turns);
 	if (!turns_add(d->turns, &request->tenant, &waiting->job))
@@ -130,26 +138,24 @@ static bool launch_forget(struct dispatch *d, const struct id *execution)
 	return true;
 }
 
-static void tenant_apply(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+static void tenant_apply(struct dispatch *d, const void *message, struct received received)
 {
 	const struct spec_tenant_apply *apply = message;
 	struct spec_slot slot = { 0 };
 	struct tn_error err = { 0 };
 
-	(void)fds_n;
 	turns_run_all_of(d->turns, &apply->tenant);
-	(void)tenants_apply(d->tenants, apply, fds[0], &slot, &err);
+	(void)tenants_apply(d->tenants, apply, received.fds[0], &slot, &err);
 	reply(d, &apply->head, &apply->tenant, &slot, &err);
 }
 
-static void tenant_remove(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+static void tenant_remove(struct dispatch *d, const void *message, struct received received)
 {
 	const struct spec_tenant_remove *remove = message;
 	const struct spec_slot none = { 0 };
 	struct tn_error err = { 0 };
 
-	(void)fds;
-	(void)fds_n;
+	(void)received;
 	turns_run_all_of(d->turns, &remove->tenant);
 	(void)tenants_remove(d->tenants, &remove->tenant, &err);
 	reply(d, &remove->head, &remove->tenant, &none, &err);
@@ -162,27 +168,25 @@ static void log_failure(int r, const char *what, const struct tn_error *err)
 		log_event(LOG_WARNING, what, LF_STR("error", err->msg), LF_END);
 }
 
-static void send_signal(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+static void send_signal(struct dispatch *d, const void *message, struct received received)
 {
 	const struct spec_signal *request = message;
 	struct tn_error err = { 0 };
 
-	(void)fds;
-	(void)fds_n;
+	(void)received;
 	launch_before(d, &request->execution);
 	log_failure(
 		executions_signal(d->executions, &request->execution, request->signal, &err),
 		"cannot forward a signal", &err);
 }
 
-static void kill_now(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+static void kill_now(struct dispatch *d, const void *message, struct received received)
 {
 	const struct spec_kill *request = message;
 	struct tn_error err = { 0 };
 	enum spec_kill_why why = (enum spec_kill_why)request->why;
 
-	(void)fds;
-	(void)fds_n;
+	(void)received;
 	if (request->why == SPEC_KILL_NONE || request->why > SPEC_KILL_QUOTA)
 		why = SPEC_KILL_ADMIN;
 	if (why == SPEC_KILL_CLIENT_GONE && !request->whole_tenant &&
@@ -199,28 +203,26 @@ static void kill_now(struct dispatch *d, const void *message, int *fds, size_t f
 		            "cannot kill an execution", &err);
 }
 
-static void settled(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+static void settled(struct dispatch *d, const void *message, struct received received)
 {
 	const struct spec_settled *request = message;
 
-	(void)fds;
-	(void)fds_n;
+	(void)received;
 	executions_settled(d->executions, &request->execution);
 }
 
-static void ready(struct dispatch *d, const void *message, int *fds, size_t fds_n)
+static void ready(struct dispatch *d, const void *message, struct received received)
 {
 	(void)d;
 	(void)message;
-	(void)fds;
-	(void)fds_n;
+	(void)received;
 }
 
 static const struct row {
 	enum spec_op op;
 	size_t bytes;
 	size_t fds_min, fds_max;
-	void (*handle)(struct dispatch *d, const void *message, int *fds, size_t fds_n);
+	void (*handle)(struct dispatch *d, const void *message, struct received received);
 } rows[] = {
 	{ SPEC_TENANT_APPLY, sizeof(struct spec_tenant_apply), 1, 1, tenant_apply },
 	{ SPEC_TENANT_REMOVE, sizeof(struct spec_tenant_remove), 0, 0, tenant_remove },
@@ -237,7 +239,7 @@ void dispatch_message(struct dispatch *d, const struct spec_head *message, int *
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].op == message->op && rows[i].bytes == message->bytes &&
 		    fds_n >= rows[i].fds_min && fds_n <= rows[i].fds_max) {
-			rows[i].handle(d, message, fds, fds_n);
+			rows[i].handle(d, message, (struct received){ fds, fds_n });
 			return;
 		}
 	log_event(LOG_ERR, "a message from the controller that fits no request",

@@ -165,6 +165,7 @@ static int launcher_fork(struct share *share, int parent, int *ret_pid_fd)
 	sigset_t all, before;
 	long pid;
 
+	*ret_pid_fd = FD_NONE;
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &before);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
@@ -306,6 +307,7 @@ static int32_t clone_here(struct launchers *launchers, const struct child_reques
 	long pid;
 	int error;
 
+	*ret_pid_fd = FD_NONE;
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &before);
 	pid = syscall(SYS_clone3, &args, sizeof(args));

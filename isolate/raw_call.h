@@ -3,8 +3,12 @@
 #ifndef ISOLATE_RAW_CALL_H
 #define ISOLATE_RAW_CALL_H
 
+/* Never a function of its own: with the memory shared, as vfork(2) does it, the child would
+ * return from it and leave another's return address to its parent. */
+#define CALL_INLINE static inline __attribute__((always_inline))
+
 #if defined(__x86_64__)
-static inline long call6(long n, long a, long b, long c, long d, long e, long f)
+CALL_INLINE long call6(long n, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
@@ -18,7 +22,7 @@ static inline long call6(long n, long a, long b, long c, long d, long e, long f)
 	return ret;
 }
 #elif defined(__aarch64__)
-static inline long call6(long n, long a, long b, long c, long d, long e, long f)
+CALL_INLINE long call6(long n, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = n;
 	register long x0 __asm__("x0") = a;

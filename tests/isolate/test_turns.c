@@ -80,7 +80,8 @@ static void expect_all_of(int tenant, const int *order, size_t n)
 
 	turns_run_all_of(&turns, &id);
 	cr_assert_eq(done_n, before + n);
-	cr_expect_arr_eq(done + before, order, n * sizeof(*order));
+	if (n > 0)
+		cr_expect_arr_eq(done + before, order, n * sizeof(*order));
 }
 
 Test(turns, give_each_tenant_one_after_the_other)
