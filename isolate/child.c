@@ -497,7 +497,6 @@ static void confine(const struct child_request *request)
 	if (queues_fd >= 0)
 		(void)close(queues_fd);
 	limit(request, RLIMIT_NOFILE, request->launch->limits.nofile_max);
-	cpu_unpin(&request->cpu);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, request->filter) < 0)
 		fail(request, CHILD_SECCOMP);
 }

@@ -22,7 +22,6 @@
 #include <base/err.h>
 
 #include "context.h"
-#include "cpu_pin.h"
 #include "spec.h"
 
 #define CHILD_MASKS_MAX 32
@@ -102,7 +101,6 @@ struct child_request {
 	int64_t core_bytes_max;
 	int oom_score_adj;
 	struct child_maps *maps; /* filled by the child; NULL: its memory ends with it */
-	struct cpu_pin cpu;      /* to be undone before the workload could see it */
 };
 
 /* What its pointers to arguments and environment take. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Staying on one CPU for the some hundred microseconds that a sandbox takes to make.
+ * Staying on one CPU for the some hundred microseconds that a sandbox's mounts take.
  *
- * Whoever is forked or executes something is moved to the CPU that is idlest at the moment,
- * which costs more than what a process of a launch then does there, and most where CPUs are
- * slow to wake. Header-only.
+ * Whoever is forked is moved to the CPU that is idlest at the moment: with one after the other
+ * at work, each waiting for the next, that is another one each time, and most of the time goes
+ * into waking it. Header-only.
  */
 #ifndef ISOLATE_CPU_PIN_H
 #define ISOLATE_CPU_PIN_H

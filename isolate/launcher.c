@@ -145,9 +145,7 @@ static void serve(struct share *share)
 {
 	for (;;) {
 		request_await(share);
-		cpu_pin(&share->request.cpu);
 		child_clone(share);
-		cpu_unpin(&share->request.cpu);
 		maps_drop(&share->maps);
 		__atomic_store_n(&share->state, LAUNCHER_IDLE, __ATOMIC_RELEASE);
 	}

@@ -88,10 +88,8 @@ static void enter(const struct child_request *r)
 	char *const nothing[] = { NULL };
 	char *const words[] = { (char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL };
 
-	if (r->launch->argc == EXECUTES) {
-		cpu_unpin(&r->cpu);
+	if (r->launch->argc == EXECUTES)
 		(void)execve("/bin/sleep", words, nothing);
-	}
 	if (r->launch->argc == WAITS)
 		for (;;)
 			(void)pause();
@@ -261,7 +259,6 @@ static int cpus_of(int pid)
 	return CPU_COUNT(&set);
 }
 
-/* Where it is may be one CPU while it is on its way, and is what it was for us afterwards. */
 Test(launcher, lets_a_child_be_where_we_can_be)
 {
 	const int ours = cpus_of(0);
