@@ -35,7 +35,7 @@
  * no more to keep tenantd busy, and a tenant that does not get on, throttled as it is, would
  * only have more of them stand about, that then all come at once.
  */
-#define EXECUTIONS_SETTING_UP_MAX 3
+#define EXECUTIONS_SETTING_UP_MAX 2
 
 /* Records that the controller has not settled: beyond, launches are refused. */
 #define EXECUTIONS_UNSETTLED_MAX 10000

@@ -104,7 +104,8 @@ def test_cpus_narrows_one_execution_below_the_tenants_quota(host, full):
     assert narrow.stat("cpu.stat", "throttled_usec") > 0
 
 
-def test_a_workload_may_be_on_every_cpu_that_the_host_gives_it(host, tenant):
+def test_a_workload_may_be_on_every_cpu_that_the_host_gives_it(host):
+    tenant = host.tenant()
     wanted = f"{len(os.sched_getaffinity(host.supervisor_pid()))}\n".encode()
     for opts in ((), ("--no-init",)) * 5:
         assert tenant.run(["nproc"], *opts).out == wanted

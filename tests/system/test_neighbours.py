@@ -13,7 +13,7 @@ from product import TREE, wait_for
 
 PENDING = 20
 # Of these so many are begun at a time, as isolate/execution.h has it; the others wait.
-BEGUN = 3
+BEGUN = 2
 HOGS = 3
 # What disturbs the guest from outside makes a quiet block slow as well as a loud one, and is
 # gone when looked at again; a tenant that holds up another does so each time.
