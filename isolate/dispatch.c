@@ -91,8 +91,6 @@ static void launch(struct dispatch *d, const void *message, struct received rece
 	const struct spec_launch *request = message;
 	struct waiting *waiting = malloc(sizeof(*waiting));
 
-	launchers_expect(&d->executions->launchers);
-
 	if (waiting == NULL) {
 		launch_now(d, request, received.fds, received.fds_n);
 		return;

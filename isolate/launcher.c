@@ -25,8 +25,7 @@
 #include "raw_call.h"
 
 #define LAUNCHER_NAME "tenantd-launch"
-/* So often is looked for a child, or for a request that was announced, without a wait: mostly
- * it takes some ten microseconds. */
+/* So often is looked for a child without a wait: mostly it takes some ten microseconds. */
 #define LAUNCHER_LOOKS     1000
 #define LAUNCHER_WAIT_NSEC 1000000
 
@@ -41,11 +40,9 @@ enum launcher_state {
  * before the child ran.
  */
 struct share {
-	uint32_t state;    /* enum launcher_state */
-	uint32_t bell;     /* rung whenever there is something to look for; a futex */
-	uint32_t sleeping; /* it has to be woken */
-	int32_t pid;       /* 0: not yet, negative: -errno; a futex */
-	int32_t pid_fd;    /* a descriptor in the table that both use */
+	uint32_t state; /* enum launcher_state; a futex */
+	int32_t pid;    /* 0: not yet, negative: -errno; a futex */
+	int32_t pid_fd; /* a descriptor in the table that both use */
 	launcher_enter_fn *enter;
 	struct child_request request;
 	struct child_maps maps;
@@ -109,35 +106,13 @@ static void maps_drop(struct child_maps *maps)
 
 static bool is_busy(const struct share *share)
 {
-	return __atomic_load_n(&share->state, __ATOMIC_SEQ_CST) == LAUNCHER_BUSY;
+	return __atomic_load_n(&share->state, __ATOMIC_ACQUIRE) == LAUNCHER_BUSY;
 }
 
-static void bell_ring(struct share *share)
+static void request_await(const struct share *share)
 {
-	(void)__atomic_add_fetch(&share->bell, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&share->sleeping, __ATOMIC_SEQ_CST) != 0)
-		word_wake(&share->bell);
-}
-
-/* Sleeps until the bell rings, and then looks for a while before it sleeps again: mostly it
- * has rung for a request that is going to come. */
-static void request_await(struct share *share)
-{
-	uint32_t heard = __atomic_load_n(&share->bell, __ATOMIC_SEQ_CST);
-	int looks = 0;
-
-	while (!is_busy(share)) {
-		if (looks-- > 0) {
-			(void)sched_yield();
-			continue;
-		}
-		__atomic_store_n(&share->sleeping, 1, __ATOMIC_SEQ_CST);
-		if (!is_busy(share))
-			word_wait(&share->bell, heard, 0);
-		__atomic_store_n(&share->sleeping, 0, __ATOMIC_SEQ_CST);
-		heard = __atomic_load_n(&share->bell, __ATOMIC_SEQ_CST);
-		looks = LAUNCHER_LOOKS;
-	}
+	while (!is_busy(share))
+		word_wait(&share->state, LAUNCHER_IDLE, 0);
 }
 
 static void serve(struct share *share) __attribute__((noreturn));
@@ -260,17 +235,6 @@ static struct launcher *launcher_pick(struct launchers *launchers)
 	return vacant == NULL ? NULL : *vacant;
 }
 
-/* The first that is idle is the one that will be picked. */
-void launchers_expect(struct launchers *launchers)
-{
-	for (size_t i = 0; i < LAUNCHERS_MAX; i++) {
-		if (launchers->all[i] == NULL || is_busy(launchers->all[i]->share))
-			continue;
-		bell_ring(launchers->all[i]->share);
-		return;
-	}
-}
-
 /* A copy of all that @request leads to, since it is ours no longer than the call. */
 static void launcher_give(struct share *share, const struct child_request *request)
 {
@@ -287,8 +251,8 @@ static void launcher_give(struct share *share, const struct child_request *reque
 	share->request.maps = &share->maps;
 	share->pid = 0;
 	share->pid_fd = FD_NONE;
-	__atomic_store_n(&share->state, LAUNCHER_BUSY, __ATOMIC_SEQ_CST);
-	bell_ring(share);
+	__atomic_store_n(&share->state, LAUNCHER_BUSY, __ATOMIC_RELEASE);
+	word_wake(&share->state);
 }
 
 /* As a copy of tenantd. No CLONE_VFORK: we would wait at the tenant's mercy. */

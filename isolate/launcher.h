@@ -49,9 +49,6 @@ int launchers_start(struct launchers *launchers, launcher_enter_fn *enter,
 /* End them all. Children on their way in go on. */
 void launchers_stop(struct launchers *launchers);
 
-/* A launch is going to come: whoever will clone its child may be awake by then. */
-void launchers_expect(struct launchers *launchers);
-
 /* A child that is being cloned. */
 struct launching {
 	struct launcher *by; /* NULL: by tenantd itself, and it is there */

@@ -259,11 +259,6 @@ int launchers_start(struct launchers *launchers, launcher_enter_fn *enter, struc
 	abort();
 }
 
-void launchers_expect(struct launchers *launchers)
-{
-	(void)launchers;
-}
-
 void launchers_stop(struct launchers *launchers)
 {
 	(void)launchers;

@@ -433,38 +433,6 @@ Test(launcher, fails_a_child_whose_launcher_dies_before_it_is_there)
 	cr_expect_eq(launchers.forked_n, 0);
 }
 
-static char state_of(pid_t pid)
-{
-	char text[512], path[32];
-	const char *at;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	cr_assert_gt(io_read_file_at(AT_FDCWD, path, text, sizeof(text)), 0);
-	at = strrchr(text, ')');
-	cr_assert_not_null(at);
-	return at[2];
-}
-
-/* Announced or not, and whether it still looks or sleeps over it: a request is served. */
-Test(launcher, sleeps_again_over_a_request_that_does_not_come_and_hears_of_the_next)
-{
-	pid_t launcher;
-	int pid;
-
-	start();
-	launcher = launcher_pid_now();
-	for (int i = 0; i < REPEATED; i++) {
-		launchers_expect(&launchers);
-		if (i % 2 == 0)
-			while (state_of(launcher) != 'S')
-				(void)sched_yield();
-		if (i % 5 != 0)
-			expect_end(child(EXITS, &pid), CLD_EXITED, 7);
-	}
-	cr_expect_eq(launchers.forked_n, 0);
-	cr_expect_eq(launcher_pid_now(), launcher);
-}
-
 Test(launcher, goes_with_the_others_when_they_are_stopped)
 {
 	int pid, pid_fd;
