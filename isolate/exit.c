@@ -317,7 +317,6 @@ static void child_reap(struct execution *e)
  */
 static void mounts_drop(struct execution *e)
 {
-	const struct itimerspec never = { 0 };
 	struct tn_error err = { 0 };
 
 	if (!e->mounts_kept)
@@ -328,8 +327,6 @@ static void mounts_drop(struct execution *e)
 		          LF_END);
 		return;
 	}
-	loop_remove(e->all->loop, &e->pid);
-	(void)timerfd_settime(e->timer.fd, 0, &never, NULL);
 	e->mounts_dropping = true;
 }
 

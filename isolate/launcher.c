@@ -326,6 +326,10 @@ int launcher_finish(struct launching *launching, int *ret_pid, int *ret_pid_fd,
 {
 	const int32_t pid = launcher_pid(launching);
 
+	if (pid == -ECHILD)
+		return err_set(
+			err, TN_SYSTEM, ECHILD,
+			"the process that was to begin the sandbox has died; launch again");
 	if (pid == -EAGAIN)
 		return child_error(INIT_STAGE_FORK, EAGAIN, err);
 	if (pid < 0) {

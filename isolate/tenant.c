@@ -52,17 +52,22 @@ static int filter_join(const struct floor *floor, const struct sock_fprog *polic
 		return err_set(err, TN_SYSTEM, ENOMEM, "filter");
 	n = floor_join(floor, policy, code);
 	kept = realloc(code, n * sizeof(*code));
-	free(ret->filter);
 	*ret = (struct sock_fprog){ .len = (unsigned short)n,
 		                    .filter = kept != NULL ? kept : code };
 	return 0;
+}
+
+static void filter_replace(struct sock_fprog *filter, const struct sock_fprog *by)
+{
+	free(filter->filter);
+	*filter = *by;
 }
 
 /* The policy's filter counts only if nobody can change it any more. */
 static int filter_load(int fd, const struct floors *floors, struct tenant *tenant,
                        struct tn_error *err)
 {
-	struct sock_fprog policy = { 0 };
+	struct sock_fprog policy = { 0 }, usual = { 0 }, host_files = { 0 };
 	struct stat st;
 	size_t bytes;
 	int r;
@@ -86,10 +91,16 @@ static int filter_load(int fd, const struct floors *floors, struct tenant *tenan
 		return err_errno(err, "read the filter");
 	policy.filter = code;
 	policy.len = (unsigned short)(bytes / sizeof(struct sock_filter));
-	r = filter_join(&floors->usual, &policy, &tenant->filter, err);
-	return r < 0 ? r
-	             : filter_join(&floors->host_files, &policy, &tenant->filter_host_files,
-	                           err);
+	r = filter_join(&floors->usual, &policy, &usual, err);
+	if (r == 0)
+		r = filter_join(&floors->host_files, &policy, &host_files, err);
+	if (r < 0) {
+		free(usual.filter);
+		return r;
+	}
+	filter_replace(&tenant->filter, &usual);
+	filter_replace(&tenant->filter_host_files, &host_files);
+	return 0;
 }
 
 static int node_open(const struct hierarchy *hierarchy, const char *name, struct tn_error *err)

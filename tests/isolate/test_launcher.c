@@ -428,6 +428,8 @@ Test(launcher, fails_a_child_whose_launcher_dies_before_it_is_there)
 	cr_assert_eq(waitpid(asks, &status, 0), asks);
 	cr_expect_eq(status, 0);
 	cr_expect_eq(launcher_finish(&launching, &pid, &pid_fd, &err), -ECHILD);
+	cr_expect_str_eq(err.msg,
+	                 "the process that was to begin the sandbox has died; launch again");
 	/* The next has another. */
 	expect_end(child(EXITS, &pid), CLD_EXITED, 7);
 	cr_expect_eq(launchers.forked_n, 0);

@@ -22,7 +22,9 @@ def namespaces_of(tenant, execution):
 
 
 def start(tenant):
-    running = tenant.start(["sh", "-c", "echo up; read x; echo $x"], stdin=subprocess.PIPE)
+    # With a file in memory, for which the end has to wait until the mounts are gone.
+    running = tenant.start(["sh", "-c", ": >/tmp/x; echo up; read x; echo $x"],
+                           stdin=subprocess.PIPE)
     running.wait_out(b"up")
     return running
 
@@ -71,7 +73,8 @@ def test_a_new_tenantds_keeper_has_the_mounts_of_what_runs_on(host):
     assert namespaces <= set(kept(host))
     host.ctl("kill", running.id)
     wait_for(lambda: tenant.leaves() == [], "the end")
-    assert namespaces.isdisjoint(kept(host))
+    # The leaf goes while the mounts do.
+    wait_for(lambda: namespaces.isdisjoint(kept(host)), "the mounts to be gone")
 
 
 def test_what_was_in_tmp_is_not_the_tenants_memory_when_the_end_is_told(host):
