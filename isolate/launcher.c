@@ -328,7 +328,7 @@ int launcher_finish(struct launching *launching, int *ret_pid, int *ret_pid_fd,
 
 	if (pid == -ECHILD)
 		return err_set(
-			err, TN_SYSTEM, ECHILD,
+			err, TN_STATE, ECHILD,
 			"the process that was to begin the sandbox has died; launch again");
 	if (pid == -EAGAIN)
 		return child_error(INIT_STAGE_FORK, EAGAIN, err);
