@@ -15,7 +15,6 @@
 #include <base/fd.h>
 #include <base/log.h>
 
-#include "cgroup.h"
 #include "execution_state.h"
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
@@ -31,6 +30,7 @@ struct execution *execution_new(struct executions *executions, const struct id *
 	e->node.id = *id;
 	e->all = executions;
 	e->leaf_fd = e->status_fd = e->terminal_fd = FD_NONE;
+	cg_counter_files_init(&e->counters);
 	e->pid = (struct loop_source){ FD_NONE, execution_pid_ready, e };
 	e->report = (struct loop_source){ FD_NONE, execution_report_ready, e };
 	e->timer = (struct loop_source){ FD_NONE, execution_timer_ready, e };
@@ -61,6 +61,7 @@ void execution_release(struct execution *e)
 	source_close(e->all->loop, &e->report);
 	source_close(e->all->loop, &e->timer);
 	source_close(e->all->loop, &e->cpu_timer);
+	cg_counter_files_close(&e->counters);
 	fd_closep(&e->leaf_fd);
 	fd_closep(&e->status_fd);
 	fd_closep(&e->terminal_fd);

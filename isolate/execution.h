@@ -20,6 +20,7 @@
 #include <base/err.h>
 #include <base/id_table.h>
 
+#include "cgroup.h"
 #include "child.h"
 #include "cpu_time.h"
 #include "keeper.h"
@@ -37,6 +38,10 @@
  */
 #define EXECUTIONS_SETTING_UP_MAX 2
 
+/* So many have the files of their counters open while they run: enough for those that are
+ * over in a moment, and of the others one more or less is nothing. */
+#define EXECUTIONS_COUNTERS_OPEN_MAX 64
+
 /* Records that the controller has not settled: beyond, launches are refused. */
 #define EXECUTIONS_UNSETTLED_MAX 10000
 
@@ -46,6 +51,7 @@ struct execution {
 	struct record record;  /* what is on disk, or will be */
 	uint64_t serial;       /* of the launch request; 0 after a restart */
 	int leaf_fd;
+	struct cg_counter_files counters;
 	int status_fd;
 	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */

@@ -20,7 +20,6 @@
 #include <base/fd.h>
 #include <base/log.h>
 
-#include "cgroup.h"
 #include "execution_state.h"
 #include "terminal.h"
 
@@ -189,7 +188,7 @@ static void exited_fill(struct execution *e)
 	memcpy(exited->policy_hash, record->policy_hash, sizeof(exited->policy_hash));
 	overhead_usec = exit_kind(e, exited);
 
-	cg_counters_read(e->leaf_fd, e->all->controllers, counters);
+	cg_counters_read(e->leaf_fd, e->all->controllers, &e->counters, counters);
 	throttled = cg_throttled_usec(e->tenant->cgroup_fd, e->all->controllers);
 	counters->tenant_throttled_usec = throttled < 0 || record->tenant_throttled_usec < 0
 	                                          ? SPEC_ABSENT
@@ -250,6 +249,7 @@ void execution_end(struct execution *e)
 	id_format(&e->node.id, name);
 	if (!e->record.final) {
 		exited_fill(e);
+		cg_counter_files_close(&e->counters);
 		e->record.final = !failed;
 		if (!failed && record_write(all->dir_fd, &e->record, &err) < 0)
 			log_event(LOG_ERR, "cannot write final counters",

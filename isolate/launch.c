@@ -17,7 +17,6 @@
 #include <base/io.h>
 
 #include "bind.h"
-#include "cgroup.h"
 #include "execution_state.h"
 #include "fdcheck.h"
 #include "template.h"
@@ -341,6 +340,9 @@ int executions_launch(struct executions *executions, const struct spec_launch *l
 		return r;
 	}
 	executions->running_n++;
+	/* The child is on its way, and we have nothing else to do meanwhile. */
+	if (executions->running_n <= EXECUTIONS_COUNTERS_OPEN_MAX)
+		cg_counter_files_open(&e->counters, e->leaf_fd, executions->controllers);
 	e->setting_up = true;
 	tenant->setting_up_n++;
 	return 0;

@@ -8,7 +8,7 @@
  * namespaces, mounts, NUMA placement, file handles, address families beyond UNIX, IP
  * and routing netlink.
  *
- * Arguments are compared on the 32 bits that the kernel reads of them, see prefix.h.
+ * Arguments are compared on the 32 bits that the kernel reads of them.
  */
 #include "filter.h"
 
@@ -16,6 +16,7 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,13 +24,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <seccomp.h>
 
 #include <base/fd.h>
 
-#include "prefix.h"
 #include "tree.h"
 
 /* Not in <sys/ioctl.h>: paste and more into the virtual console, as its user. */
@@ -151,10 +152,17 @@ static const struct filter_row {
 	{ .name = "socketpair", .arg = 0, .mask = FILTER_LOW, .value = AF_UNIX },
 };
 
-/* ioctl commands that put words into a terminal's input, ascending. */
+/* ioctl commands that put words into a terminal's input. */
 static const uint32_t ioctl_refused[] = { TIOCSTI, FILTER_TIOCLINUX };
 
-#define FILTER_IOCTL_PREFIXES_MAX (3 * PREFIX_RANGE_MAX)
+/* Allowed but with these; libseccomp is told that they are allowed. */
+static const struct tree_refusal refusals[] = {
+	{ .nr = SYS_ioctl,
+	  .argument = 1,
+	  .values = ioctl_refused,
+	  .values_n = ARRAY_LEN(ioctl_refused),
+	  .answer = SECCOMP_RET_ERRNO | EPERM },
+};
 
 static void filter_releasep(scmp_filter_ctx *context)
 {
@@ -213,20 +221,13 @@ static int add_conditional(scmp_filter_ctx context, struct tn_error *err)
 	return 0;
 }
 
-static int add_ioctl(scmp_filter_ctx context, struct tn_error *err)
+static int add_refused(scmp_filter_ctx context, struct tn_error *err)
 {
-	struct prefix prefixes[FILTER_IOCTL_PREFIXES_MAX];
-	size_t n = prefix_all_but(ioctl_refused, ARRAY_LEN(ioctl_refused), prefixes,
-	                          ARRAY_LEN(prefixes));
+	int r = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		struct scmp_arg_cmp arg = masked(1, prefixes[i].mask, prefixes[i].value);
-		int r = add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &arg, err);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(refusals); i++)
+		r = add(context, SCMP_ACT_ALLOW, (int)refusals[i].nr, 0, NULL, err);
+	return r;
 }
 
 /* What a program is to take for "this kernel does not have it". */
@@ -251,7 +252,8 @@ static int attributes_set(scmp_filter_ctx context, struct tn_error *err)
 		uint32_t value;
 	} attributes[] = {
 		{ SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS },
-		{ SCMP_FLTATR_CTL_OPTIMIZE, 2 }, /* a tree: a quarter of the time to load */
+		{ SCMP_FLTATR_CTL_OPTIMIZE,
+		  2 }, /* a tree, which is the shape for rearrange() */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(attributes); i++) {
@@ -267,7 +269,7 @@ static int attributes_set(scmp_filter_ctx context, struct tn_error *err)
 static int rules_add(scmp_filter_ctx context, struct tn_error *err)
 {
 	int (*const steps[])(scmp_filter_ctx, struct tn_error *) = {
-		attributes_set, add_allowed, add_conditional, add_ioctl, add_missing,
+		attributes_set, add_allowed, add_conditional, add_refused, add_missing,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
@@ -293,7 +295,7 @@ static int export(scmp_filter_ctx context, struct tn_error *err)
 	return fd_take(&fd);
 }
 
-/* Put the same decisions into fewer instructions; one of another shape stays as it is. */
+/* Put the same decisions into fewer instructions, and what is refused with them. */
 static int rearrange(int fd, struct tn_error *err)
 {
 	const size_t room = FILTER_INSNS_MAX * sizeof(struct sock_filter);
@@ -306,9 +308,12 @@ static int rearrange(int fd, struct tn_error *err)
 	bytes = pread(fd, from, room, 0);
 	if (bytes < 0)
 		return err_errno(err, "read seccomp filter");
-	n = tree_rebuild(from, (size_t)bytes / sizeof(*from), to, FILTER_INSNS_MAX);
-	if (n == 0 || n * sizeof(*to) >= (size_t)bytes)
-		return 0;
+	n = tree_rebuild(from, (size_t)bytes / sizeof(*from), refusals, ARRAY_LEN(refusals), to,
+	                 FILTER_INSNS_MAX);
+	if (n == 0)
+		return err_set(
+			err, TN_SYSTEM, EPROTO,
+			"libseccomp has made a filter of a shape that is not understood");
 	if (pwrite(fd, to, n * sizeof(*to), 0) != (ssize_t)(n * sizeof(*to)) ||
 	    ftruncate(fd, (off_t)(n * sizeof(*to))) < 0)
 		return err_errno(err, "write seccomp filter");

@@ -198,6 +198,20 @@ Test(cgroup, does_not_mind_that_a_leaf_is_gone)
 	cr_expect_eq(cg_leaf_remove(rig_dir.fd, "leaf", &err), 0);
 }
 
+/* Of files that were open, and of files that were not. */
+static void counters_read(uint32_t controllers, struct spec_counters *ret)
+{
+	struct spec_counters by_name = *ret;
+	struct cg_counter_files files;
+
+	cg_counter_files_init(&files);
+	cg_counters_read(rig_dir.fd, controllers, &files, &by_name);
+	cg_counter_files_open(&files, rig_dir.fd, controllers);
+	cg_counters_read(rig_dir.fd, controllers, &files, ret);
+	cg_counter_files_close(&files);
+	cr_expect_arr_eq(ret, &by_name, sizeof(by_name));
+}
+
 Test(cgroup, reads_every_counter_from_its_file)
 {
 	struct spec_counters c;
@@ -222,7 +236,7 @@ Test(cgroup, reads_every_counter_from_its_file)
 	rig_put("memory.pressure", "some avg10=0.00 total=800\nfull avg10=0.00 total=22\n",
 	        0600);
 	rig_put("io.pressure", "some avg10=0.00 total=900\nfull avg10=0.00 total=33\n", 0600);
-	cg_counters_read(rig_dir.fd, ALL, &c);
+	counters_read(ALL, &c);
 	cr_expect_eq(c.cpu_usec, 5000);
 	cr_expect_eq(c.cpu_user_usec, 3000);
 	cr_expect_eq(c.cpu_system_usec, 2000);
@@ -242,7 +256,7 @@ Test(cgroup, reads_every_counter_from_its_file)
 	cr_expect_eq(cg_cpu_usec(rig_dir.fd), c.cpu_usec);
 
 	/* What is known not to be there is not looked for. */
-	cg_counters_read(rig_dir.fd, ALL & ~(uint32_t)SPEC_CONTROLLER_MEMORY, &c);
+	counters_read(ALL & ~(uint32_t)SPEC_CONTROLLER_MEMORY, &c);
 	cr_expect_eq(c.memory_peak_bytes, SPEC_ABSENT);
 	cr_expect_eq(c.pids_peak, 12);
 	cr_expect_eq(cg_throttled_usec(rig_dir.fd, SPEC_CONTROLLER_IO), SPEC_ABSENT);
@@ -262,7 +276,7 @@ Test(cgroup, says_that_a_counter_is_absent_rather_than_zero)
 	size_t absent = 0;
 
 	memset(&c, 0x11, sizeof(c));
-	cg_counters_read(rig_dir.fd, ALL, &c);
+	counters_read(ALL, &c);
 	for (size_t i = 0; i < sizeof(c) / sizeof(int64_t); i++)
 		absent += counter_at(&c, i) == SPEC_ABSENT;
 	cr_expect_eq(absent, sizeof(c) / sizeof(int64_t) - 2, "all but the two left alone");
@@ -271,7 +285,7 @@ Test(cgroup, says_that_a_counter_is_absent_rather_than_zero)
 
 	/* Without the cpu controller cpu.stat has no word on throttling. */
 	rig_put("cpu.stat", "usage_usec 5\nuser_usec 3\nsystem_usec 2\n", 0600);
-	cg_counters_read(rig_dir.fd, ALL, &c);
+	counters_read(ALL, &c);
 	cr_expect_eq(c.cpu_usec, 5);
 	cr_expect_eq(c.throttled_usec, SPEC_ABSENT);
 	cr_expect_eq(cg_throttled_usec(rig_dir.fd, ALL), SPEC_ABSENT);
@@ -281,13 +295,25 @@ Test(cgroup, says_that_a_counter_is_absent_rather_than_zero)
 
 Test(cgroup, reads_no_traffic_as_zero)
 {
-	struct spec_counters c;
+	struct spec_counters c = { 0 };
 
 	rig_put("io.stat", "", 0600);
-	cg_counters_read(rig_dir.fd, ALL, &c);
+	counters_read(ALL, &c);
 	cr_expect_eq(c.io_read_bytes, 0);
 	cr_expect_eq(c.io_write_bytes, 0);
 	rig_put("io.stat", "7:0 \n7:1 \n", 0600);
-	cg_counters_read(rig_dir.fd, ALL, &c);
+	counters_read(ALL, &c);
 	cr_expect_eq(c.io_read_bytes, 0);
+}
+
+Test(cgroup, has_no_figure_where_the_file_is_longer_than_can_be_read)
+{
+	char text[8192] = "7:0 rbytes=1 ";
+	struct spec_counters c = { 0 };
+
+	memset(text + strlen(text), ' ', sizeof(text) - 1 - strlen(text));
+	text[sizeof(text) - 1] = '\0';
+	rig_put("io.stat", text, 0600);
+	counters_read(ALL, &c);
+	cr_expect_eq(c.io_read_bytes, SPEC_ABSENT);
 }

@@ -151,10 +151,14 @@ Test(cgroup_kernel, counts_what_a_process_used_after_it_has_ended)
 	struct clone_args args = { .flags = CLONE_INTO_CGROUP,
 		                   .exit_signal = SIGCHLD,
 		                   .cgroup = (uint64_t)leaf_fd };
-	struct spec_counters before, after;
+	struct spec_counters before, after, by_name;
+	struct cg_counter_files files, none;
 	long pid;
 
-	cg_counters_read(leaf_fd, ~0u, &before);
+	cg_counter_files_init(&none);
+	cg_counter_files_init(&files);
+	cg_counter_files_open(&files, leaf_fd, ~0u);
+	cg_counters_read(leaf_fd, ~0u, &files, &before);
 	cr_expect_eq(before.cpu_usec, 0);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0) {
@@ -163,7 +167,11 @@ Test(cgroup_kernel, counts_what_a_process_used_after_it_has_ended)
 		_exit(0);
 	}
 	cr_assert_eq(waitpid((pid_t)pid, NULL, 0), (pid_t)pid);
-	cg_counters_read(leaf_fd, ~0u, &after);
+	after = by_name = (struct spec_counters){ 0 };
+	cg_counters_read(leaf_fd, ~0u, &files, &after);
+	cg_counters_read(leaf_fd, ~0u, &none, &by_name);
+	cr_expect_arr_eq(&after, &by_name, sizeof(after), "the same, however they are read");
+	cg_counter_files_close(&files);
 	cr_expect_gt(after.cpu_usec, 1000);
 	cr_expect_geq(after.cpu_usec + 1, after.cpu_user_usec + after.cpu_system_usec);
 	/* The node was given no controllers, so there is nobody to count these. */

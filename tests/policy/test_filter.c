@@ -130,8 +130,9 @@ Test(policy_filter, is_sealed_and_small_enough_for_the_kernel)
 
 	cr_assert_eq(fstat(fd, &st), 0);
 	cr_expect_eq((size_t)st.st_size % sizeof(struct sock_filter), 0);
-	cr_expect_gt(n, 100);
-	cr_expect_leq(n, FILTER_INSNS_MAX);
+	cr_expect_gt(n, 50, "no stub");
+	/* Each of them costs every launch. */
+	cr_expect_lt(n, 128);
 	cr_expect_eq(fcntl(fd, F_GET_SEALS), SEALS);
 	cr_expect_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	cr_expect_eq(lseek(fd, 0, SEEK_CUR), 0, "a reader starts at the beginning");

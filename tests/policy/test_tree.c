@@ -128,7 +128,7 @@ Test(policy_tree, decides_the_same_in_fewer_instructions)
 
 	for (uint32_t optimize = 1; optimize <= 2; optimize++) {
 		export(&before, optimize);
-		after.n = tree_rebuild(before.insns, before.n, after.insns, INSNS_MAX);
+		after.n = tree_rebuild(before.insns, before.n, NULL, 0, after.insns, INSNS_MAX);
 		cr_assert_gt(after.n, 0);
 		cr_expect_lt(after.n, before.n);
 		cr_expect_eq(after.insns[after.n - 1].code, BPF_RET | BPF_K,
@@ -148,13 +148,62 @@ Test(policy_tree, leaves_alone_what_it_does_not_understand)
 	static struct program before, after;
 	struct sock_filter one = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 
-	cr_expect_eq(tree_rebuild(&one, 1, after.insns, INSNS_MAX), 0);
+	cr_expect_eq(tree_rebuild(&one, 1, NULL, 0, after.insns, INSNS_MAX), 0);
 	export(&before, 2);
-	cr_expect_eq(tree_rebuild(before.insns, before.n, after.insns, 20), 0, "no room");
+	cr_expect_eq(tree_rebuild(before.insns, before.n, NULL, 0, after.insns, 20), 0,
+	             "no room");
 	/* Arithmetic on the number. */
 	memmove(before.insns + 4, before.insns + 3, (before.n - 3) * sizeof(before.insns[0]));
 	before.insns[3] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xff);
-	cr_expect_eq(tree_rebuild(before.insns, before.n + 1, after.insns, INSNS_MAX), 0);
+	cr_expect_eq(tree_rebuild(before.insns, before.n + 1, NULL, 0, after.insns, INSNS_MAX),
+	             0);
 	before.insns[0].k = 0;
-	cr_expect_eq(tree_rebuild(before.insns, before.n, after.insns, INSNS_MAX), 0);
+	cr_expect_eq(tree_rebuild(before.insns, before.n, NULL, 0, after.insns, INSNS_MAX), 0);
+}
+
+Test(policy_tree, refuses_some_values_of_the_low_half_of_an_argument)
+{
+	static const uint32_t values[] = { 0x5412, 0x541c, 0, UINT32_MAX };
+	static struct program before, after;
+	const struct tree_refusal refusals[] = {
+		{ SCMP_SYS(read), 1, values, ARRAY_LEN(values), SECCOMP_RET_ERRNO | EPERM },
+		{ SCMP_SYS(lseek), 5, values, 1, SECCOMP_RET_ERRNO | ENOSYS },
+	};
+
+	export(&before, 2);
+	after.n = tree_rebuild(before.insns, before.n, refusals, ARRAY_LEN(refusals),
+	                       after.insns, INSNS_MAX);
+	cr_assert_gt(after.n, 0);
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		struct seccomp_data data = { .nr = SCMP_SYS(read),
+			                     .arch = seccomp_arch_native() };
+
+		data.args[1] = values[i];
+		cr_expect_eq(answer(&after, &data), SECCOMP_RET_ERRNO | EPERM);
+		data.args[1] |= UINT64_C(1) << 63;
+		cr_expect_eq(answer(&after, &data), SECCOMP_RET_ERRNO | EPERM, "a high bit");
+		data.args[1] ^= 1 << 8;
+		cr_expect_eq(answer(&after, &data), SECCOMP_RET_ALLOW);
+		data.nr = SCMP_SYS(lseek);
+		data.args[5] = values[i];
+		cr_expect_eq(answer(&after, &data),
+		             i == 0 ? SECCOMP_RET_ERRNO | ENOSYS : SECCOMP_RET_ALLOW);
+	}
+	for (uint32_t nr = 0; nr < 1100; nr++)
+		if (nr != SCMP_SYS(read) && nr != SCMP_SYS(lseek))
+			expect_same(&before, &after, seccomp_arch_native(), nr);
+}
+
+Test(policy_tree, refuses_nothing_of_what_is_not_allowed_whatever_the_arguments)
+{
+	static const uint32_t value = 1;
+	static struct program before, after;
+	struct tree_refusal refusal = { SCMP_SYS(socket), 1, &value, 1, SECCOMP_RET_TRAP };
+
+	export(&before, 2);
+	cr_expect_eq(tree_rebuild(before.insns, before.n, &refusal, 1, after.insns, INSNS_MAX),
+	             0, "looks at its arguments");
+	refusal.nr = 1000;
+	cr_expect_eq(tree_rebuild(before.insns, before.n, &refusal, 1, after.insns, INSNS_MAX),
+	             0, "is refused");
 }
