@@ -3,7 +3,9 @@
  * Theory: the table below is turned into a binary search over system call numbers, with
  * the few calls whose arguments matter in blocks behind it. The kernel walks the program
  * once per system call number each time it is loaded, to learn which calls it need not be
- * asked about again; a search of depth six makes that walk, which every launch pays, short.
+ * asked about again; a search, wide ranges first, makes that walk, which every launch pays,
+ * short. So does that a policy which begins as ours does, with the architecture and the number,
+ * is entered behind that.
  *
  * It is assembled here and not by libseccomp because "any of these bits", which is what
  * clone's namespace flags ask, is one instruction of BPF and seven rules of libseccomp,
@@ -30,6 +32,7 @@
 #include <sys/syscall.h>
 
 #include <base/fd.h>
+#include <base/halve.h>
 
 #if defined(__x86_64__)
 #define FLOOR_ARCH AUDIT_ARCH_X86_64
@@ -65,6 +68,7 @@
 
 enum floor_target {
 	FLOOR_ALLOW,
+	FLOOR_PASS, /* the same, where nothing but the number has been loaded */
 	FLOOR_KILL,
 	FLOOR_EPERM,
 	FLOOR_EINVAL,
@@ -254,9 +258,11 @@ static void blocks_make(struct floor *floor, size_t *labels)
 	labels[FLOOR_ENOSYS] = give(floor, SECCOMP_RET_ERRNO | ENOSYS);
 	labels[FLOOR_EINVAL] = give(floor, SECCOMP_RET_ERRNO | EINVAL);
 	labels[FLOOR_EPERM] = give(floor, SECCOMP_RET_ERRNO | EPERM);
-	/* Behind the end, where the policy comes. */
+	/* Behind the end, where the policy comes; see floor_join(). */
 	labels[FLOOR_ALLOW] = put(floor, BPF_JMP | BPF_JA,
 	                          (uint32_t)(FLOOR_INSNS_MAX - floor->first), 0, 0);
+	labels[FLOOR_PASS] = floor->pass = put(
+		floor, BPF_JMP | BPF_JA, (uint32_t)(FLOOR_INSNS_MAX - floor->first), 0, 0);
 
 	(void)jump(floor, BPF_JSET, FLOOR_NAMESPACES, labels[FLOOR_EPERM], labels[FLOOR_ALLOW]);
 	labels[FLOOR_CLONE] = load_low(floor, 0);
@@ -291,29 +297,38 @@ static size_t stretches_make(const size_t *labels, bool host_files, struct stret
 	size_t n = 0;
 	uint32_t nr = 0;
 
-	ret[n++] = (struct stretch){ 0, labels[FLOOR_ALLOW] };
+	ret[n++] = (struct stretch){ 0, labels[FLOOR_PASS] };
 	while ((row = row_from(nr, host_files)) != NULL) {
-		if (row->nr > nr && ret[n - 1].label != labels[FLOOR_ALLOW])
-			ret[n++] = (struct stretch){ nr, labels[FLOOR_ALLOW] };
+		if (row->nr > nr && ret[n - 1].label != labels[FLOOR_PASS])
+			ret[n++] = (struct stretch){ nr, labels[FLOOR_PASS] };
 		if (ret[n - 1].label != labels[row->target])
 			ret[n++] = (struct stretch){ row->nr, labels[row->target] };
 		nr = row->nr + 1;
 	}
-	ret[n++] = (struct stretch){ nr, labels[FLOOR_ALLOW] };
+	ret[n++] = (struct stretch){ nr, labels[FLOOR_PASS] };
 	return n;
 }
 
-/* Halve what may still be meant until one stretch is left; no deeper than log2 of them. */
-static size_t search_make(struct floor *floor, const struct stretch *stretches, size_t n)
+static uint32_t stretch_first(const void *stretches, size_t i)
 {
-	const size_t half = n / 2;
-	size_t above, below;
+	const struct stretch *all = stretches;
 
-	if (n == 1)
-		return stretches[0].label;
-	above = search_make(floor, stretches + half, n - half);
-	below = search_make(floor, stretches, half);
-	return jump(floor, BPF_JGE, stretches[half].first, above, below);
+	return all[i].first;
+}
+
+/* Of all @n, those from @first to before @end may still be meant: halve them until it is one.
+ */
+static size_t search_make(struct floor *floor, const struct stretch *stretches, size_t n,
+                          size_t first, size_t end)
+{
+	size_t middle, above, below;
+
+	if (end - first == 1)
+		return stretches[first].label;
+	middle = halve(stretches, stretch_first, n, first, end);
+	above = search_make(floor, stretches, n, middle, end);
+	below = search_make(floor, stretches, n, first, middle);
+	return jump(floor, BPF_JGE, stretches[middle].first, above, below);
 }
 
 static void floor_make(struct floor *floor, bool host_files)
@@ -326,9 +341,9 @@ static void floor_make(struct floor *floor, bool host_files)
 	if (host_files)
 		mode_blocks_make(floor, labels);
 	n = stretches_make(labels, host_files, stretches);
-	search = search_make(floor, stretches, n);
+	search = search_make(floor, stretches, n, 0, n);
 #ifdef __x86_64__
-	begin = jump(floor, BPF_JEQ, FLOOR_NR_NONE, labels[FLOOR_ALLOW], labels[FLOOR_KILL]);
+	begin = jump(floor, BPF_JEQ, FLOOR_NR_NONE, labels[FLOOR_PASS], labels[FLOOR_KILL]);
 	(void)jump(floor, BPF_JGE, FLOOR_X32_BIT, begin, search);
 #else
 	assert(search == floor->first);
@@ -347,6 +362,26 @@ void floors_make(struct floors *floors)
 static_assert(FLOOR_INSNS_MAX + SPEC_FILTER_INSNS_MAX == BPF_MAXINSNS,
               "both together are a program that the kernel takes");
 
+/*
+ * How much of @policy only finds out what the floor has found out: that the architecture is
+ * ours, and the number. What it does with it is its own business.
+ */
+static uint32_t head_known(const struct sock_fprog *policy)
+{
+	const struct sock_filter *code = policy->filter;
+	size_t number;
+
+	if (policy->len < 2 || code[0].code != (BPF_LD | BPF_W | BPF_ABS) ||
+	    code[0].k != offsetof(struct seccomp_data, arch) ||
+	    code[1].code != (BPF_JMP | BPF_K | BPF_JEQ) || code[1].k != FLOOR_ARCH)
+		return 0;
+	number = 2 + (size_t)code[1].jt;
+	if (number + 1 >= policy->len || code[number].code != (BPF_LD | BPF_W | BPF_ABS) ||
+	    code[number].k != offsetof(struct seccomp_data, nr))
+		return 0;
+	return (uint32_t)number + 1;
+}
+
 size_t floor_join(const struct floor *floor, const struct sock_fprog *policy,
                   struct sock_filter *code)
 {
@@ -355,5 +390,6 @@ size_t floor_join(const struct floor *floor, const struct sock_fprog *policy,
 	assert(policy->len <= SPEC_FILTER_INSNS_MAX);
 	memcpy(code, floor->code + floor->first, n * sizeof(*code));
 	memcpy(code + n, policy->filter, policy->len * sizeof(*code));
+	code[floor->pass - floor->first].k += head_known(policy);
 	return n + policy->len;
 }

@@ -33,6 +33,7 @@
 struct floor {
 	struct sock_filter code[FLOOR_INSNS_MAX]; /* the program is at its end */
 	size_t first;
+	size_t pass; /* the jump to the policy with the number loaded */
 };
 
 /* What a sandbox gets by what is done there. */

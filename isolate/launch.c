@@ -151,15 +151,13 @@ static int terminal_socket(struct execution *e, int *ret_child_fd, struct tn_err
 }
 
 /*
- * The child waits for its mounts, and then for the word that it is alone in its pid
- * namespace. What fails here is told as what fails in the child, at its end.
+ * Without its mounts a child does not get the word to go on. What fails here is told as what
+ * fails in the child, at its end.
  */
-static void mounts_given(struct execution *e, const struct mounts *mounts, int peer_fd)
+static void mounts_failed(struct execution *e, const struct mounts *mounts)
 {
 	struct tn_error lost = { 0 };
 
-	if (mounts->made && send(peer_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
-		return;
 	if (mounts->error != 0)
 		e->failure = (struct init_report){ .stage = mounts->failed_stage,
 			                           .error = mounts->error };
@@ -191,8 +189,8 @@ static int child_and_mounts(struct execution *e, const struct child_request *req
 	/* Only the child's own is to be left: who sends to it hears of its end. */
 	(void)close(request->mounts_fd);
 	e->child = r == 0;
-	if (r == 0)
-		mounts_given(e, &mounts, request->mounts_peer_fd);
+	if (r == 0 && !mounts.made)
+		mounts_failed(e, &mounts);
 	return r;
 }
 

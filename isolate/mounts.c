@@ -179,6 +179,11 @@ static int so_far_tell(struct work *work)
 	return 0;
 }
 
+static bool go_tell(const struct work *work)
+{
+	return send(work->request->mounts_peer_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
 /* Until now they are ours, whatever becomes of the child; then they never are its alone. */
 static void keep(struct work *work)
 {
@@ -312,7 +317,9 @@ static int run_outside(void *argument)
 {
 	struct work *work = argument;
 
-	work->mounts->made = take(work, outside, ARRAY_LEN(outside)) && work->made_inside;
+	/* The last word: all is made, and nobody else is left in the child's pid namespace. */
+	work->mounts->made = take(work, outside, ARRAY_LEN(outside)) && work->made_inside &&
+	                     go_tell(work);
 	if (work->ns_fd >= 0)
 		keep(work);
 	_exit(0);

@@ -48,9 +48,10 @@ struct mounts {
 
 /*
  * Make them. On @request->mounts_peer_fd the child is sent the namespace as soon as it is
- * there, a byte when all in it but /proc is, and one when that is, too, without what masks it.
- * Nothing of it is left but what is in the results. A child that has ended meanwhile is no
- * error.
+ * there, a byte when all in it but /proc is, one when that is, too, without what masks it, and
+ * the last, which it may go on with, when all are made and who made them has left its pid
+ * namespace. Nothing of it is left but what is in the results. A child that has ended meanwhile
+ * is no error.
  */
 void mounts_make(const struct mounts_place *place, struct mounts *mounts);
 

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include <base/fd.h>
+#include <base/halve.h>
 
 #define TREE_BOUNDS_MAX 1024
 #define TREE_INSNS_MAX  4096 /* BPF_MAXINSNS */
@@ -345,14 +346,21 @@ static size_t leaf_put(struct tree *tree, const struct leaf *leaf)
 	return label;
 }
 
+static uint32_t leaf_first(const void *leaves, size_t i)
+{
+	const struct leaf *all = leaves;
+
+	return all[i].first;
+}
+
 /* Leaves @first to before @end. */
 static size_t search_put(struct tree *tree, size_t first, size_t end)
 {
-	const size_t middle = first + (end - first) / 2;
-	size_t above, below;
+	size_t middle, above, below;
 
 	if (end - first == 1)
 		return leaf_put(tree, &tree->leaves[first]);
+	middle = halve(tree->leaves, leaf_first, tree->leaves_n, first, end);
 	above = search_put(tree, middle, end);
 	below = search_put(tree, first, middle);
 	return branch(tree, JUMP_GE, tree->leaves[middle].first, above, below);

@@ -319,6 +319,75 @@ Test(floor, gives_to_the_policy_what_it_lets_through_and_nothing_else)
 }
 
 /* A policy as long as it may be, each part of it reached. */
+/* What both of them say one after the other, as two filters would. */
+static uint32_t answer_of(const struct sock_fprog *program, const struct seccomp_data *data)
+{
+	uint32_t a = 0;
+
+	for (size_t pc = 0; pc < program->len; pc++) {
+		const struct sock_filter *insn = &program->filter[pc];
+		bool yes = false;
+
+		if (insn->code == (BPF_RET | BPF_K))
+			return insn->k;
+		if (insn->code == (BPF_LD | BPF_W | BPF_ABS)) {
+			memcpy(&a, (const char *)data + insn->k, sizeof(a));
+			continue;
+		}
+		if (insn->code == (BPF_ALU | BPF_AND | BPF_K)) {
+			a &= insn->k;
+			continue;
+		}
+		if (insn->code == (BPF_JMP | BPF_JA)) {
+			pc += insn->k;
+			continue;
+		}
+		if (BPF_OP(insn->code) == BPF_JEQ)
+			yes = a == insn->k;
+		else if (BPF_OP(insn->code) == BPF_JGE)
+			yes = a >= insn->k;
+		else if (BPF_OP(insn->code) == BPF_JGT)
+			yes = a > insn->k;
+		else
+			yes = (a & insn->k) != 0;
+		pc += yes ? insn->jt : insn->jf;
+	}
+	cr_assert_fail("the program has no end");
+	return KILL;
+}
+
+/* Behind its head or not, it decides what it decides alone. */
+Test(floor, asks_a_policy_with_a_search_of_its_own_what_it_would_say_alone)
+{
+	static struct sock_filter code[BPF_MAXINSNS], theirs[BPF_MAXINSNS];
+	struct sock_fprog policy = { .filter = theirs }, both = { .filter = code };
+	struct tn_error err = { 0 };
+	cleanup_fd int fd = filter_compile_default(&err);
+	static struct floors floors;
+	ssize_t bytes;
+
+	cr_assert_geq(fd, 0, "%s", err.msg);
+	bytes = pread(fd, theirs, sizeof(theirs), 0);
+	cr_assert_gt(bytes, 0);
+	policy.len = (unsigned short)((size_t)bytes / sizeof(*theirs));
+	floors_make(&floors);
+	both.len = (unsigned short)floor_join(&floors.usual, &policy, code);
+	for (uint32_t nr = 0; nr < 1100; nr++)
+		for (uint64_t i = 0; i < 64; i++) {
+			const uint64_t argument = i < 32 ? i : UINT64_C(1) << i;
+			const struct seccomp_data data = {
+				.nr = (int)(nr == 1099 ? UINT32_MAX : nr),
+				.arch = ARCH,
+				.args = { argument, argument, argument },
+			};
+			const uint32_t floor_says = run(&data);
+			const uint32_t want = floor_says == ALLOW ? answer_of(&policy, &data)
+			                                          : floor_says;
+
+			cr_assert_eq(answer_of(&both, &data), want, "call %u", nr);
+		}
+}
+
 Test(floor, joins_the_longest_policy_to_what_the_kernel_takes)
 {
 	static struct sock_filter theirs[SPEC_FILTER_INSNS_MAX], code[BPF_MAXINSNS];

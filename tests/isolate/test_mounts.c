@@ -175,7 +175,7 @@ Test(mounts, tell_which_step_failed_and_leave_us_where_we_were)
 	(void)kill(pid, SIGKILL);
 }
 
-Test(mounts, send_their_namespace_and_then_two_bytes_and_leave_nothing_else)
+Test(mounts, send_their_namespace_and_then_three_bytes_and_leave_nothing_else)
 {
 	const pid_t pid = child_make();
 	struct mounts mounts;
@@ -196,7 +196,7 @@ Test(mounts, send_their_namespace_and_then_two_bytes_and_leave_nothing_else)
 	cr_assert_eq(fstat(fd, &theirs), 0);
 	cr_assert_eq(stat("/proc/self/ns/mnt", &ours), 0);
 	cr_expect_neq(theirs.st_ino, ours.st_ino);
-	for (int bytes = 0; bytes < 2; bytes++) {
+	for (int bytes = 0; bytes < 3; bytes++) {
 		cr_expect_eq(fdpass_recv(peers[1], &byte, 1, &fd, 1, &fds_n, &err), 1, "%s",
 		             err.msg);
 		cr_expect_eq(fds_n, 0);
@@ -205,6 +205,17 @@ Test(mounts, send_their_namespace_and_then_two_bytes_and_leave_nothing_else)
 	expect_to_be_where_we_were(&before);
 	cr_expect_eq(waitpid(-1, NULL, WNOHANG), 0);
 	(void)kill(pid, SIGKILL);
+}
+
+/* The namespace and the first byte can come, but not that by which a child goes on. */
+static void expect_no_last_word(void)
+{
+	int words = 0;
+	char byte;
+
+	while (recv(peers[1], &byte, 1, 0) == 1)
+		words++;
+	cr_expect_lt(words, 4);
 }
 
 Test(mounts, take_the_end_of_the_child_for_no_failure_of_theirs)
@@ -222,6 +233,7 @@ Test(mounts, take_the_end_of_the_child_for_no_failure_of_theirs)
 		mounts = make(round < 2 ? pid : -EAGAIN);
 		cr_expect_eq(mounts.error, 0);
 		cr_expect_not(mounts.made);
+		expect_no_last_word();
 		expect_to_be_where_we_were(&before);
 		(void)waitpid(pid, NULL, 0);
 	}

@@ -94,6 +94,10 @@ def assert_not_held_up(host, full, crowded):
     raise AssertionError(f"held up {LOOKS} times, at last {'; '.join(shown)}")
 
 
+def test_a_throttled_tenant_does_not_hold_up_the_launches_of_another(host, full):
+    assert_not_held_up(host, full, crowd)
+
+
 def test_a_frozen_tenant_does_not_hold_up_the_launches_of_another(host, full):
     assert_not_held_up(host, full, frozen_crowd)
 
