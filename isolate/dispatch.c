@@ -159,6 +159,22 @@ static void tenant_remove(struct dispatch *d, const void *message, struct receiv
 	reply(d, &remove->head, &remove->tenant, &none, &err);
 }
 
+/* Launches that wait are not begun first: it is not to run more that a tenant is frozen. */
+static void tenant_freeze(struct dispatch *d, const void *message, struct received received)
+{
+	const struct spec_tenant_freeze *request = message;
+	const struct spec_slot none = { 0 };
+	struct tn_error err = { 0 };
+
+	(void)received;
+	if (request->frozen > 1)
+		(void)err_refuse(&err, TN_INVALID, "a tenant is frozen or it is not");
+	else
+		(void)executions_freeze(d->executions, &request->tenant, request->frozen == 1,
+		                        &err);
+	reply(d, &request->head, &request->tenant, &none, &err);
+}
+
 /* What has ended meanwhile can no longer be signalled: not worth a word. */
 static void log_failure(int r, const char *what, const struct tn_error *err)
 {
@@ -224,6 +240,7 @@ static const struct row {
 } rows[] = {
 	{ SPEC_TENANT_APPLY, sizeof(struct spec_tenant_apply), 1, 1, tenant_apply },
 	{ SPEC_TENANT_REMOVE, sizeof(struct spec_tenant_remove), 0, 0, tenant_remove },
+	{ SPEC_TENANT_FREEZE, sizeof(struct spec_tenant_freeze), 0, 0, tenant_freeze },
 	{ SPEC_LAUNCH, sizeof(struct spec_launch), 1, 4 + SPEC_BINDS_MAX, launch },
 	{ SPEC_SIGNAL, sizeof(struct spec_signal), 0, 0, send_signal },
 	{ SPEC_KILL, sizeof(struct spec_kill), 0, 0, kill_now },

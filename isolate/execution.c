@@ -89,9 +89,11 @@ static int timer_set(int fd, int flags, int64_t usec)
 	return timerfd_settime(fd, flags, &when, NULL);
 }
 
-/* Arm the timer at @boot_usec; a point in the past fires at once. */
-static int timer_arm(struct execution *e, int64_t boot_usec)
+int execution_timer_arm(struct execution *e, int64_t boot_usec)
 {
+	e->wake_boot_usec = boot_usec;
+	if (e->record.suspended_boot_usec != 0)
+		return timer_set(e->timer.fd, 0, 0);
 	return timer_set(e->timer.fd, TFD_TIMER_ABSTIME, boot_usec);
 }
 
@@ -122,7 +124,7 @@ int execution_watch(struct execution *e, int pid_fd, struct tn_error *err)
 	if (r == 0 && pid_fd >= 0)
 		r = loop_add(loop, &e->pid, EPOLLIN, err);
 	if (r == 0 && e->record.deadline_boot_usec != SPEC_UNLIMITED &&
-	    timer_arm(e, e->record.deadline_boot_usec) < 0)
+	    execution_timer_arm(e, e->record.deadline_boot_usec) < 0)
 		r = err_errno(err, "arm a timer");
 	return r < 0 ? r : cpu_time_watch(e, err);
 }
@@ -179,7 +181,7 @@ void execution_timer_ready(void *context, uint32_t events)
 	(void)pid_signal(e, SIGTERM);
 	if (__builtin_add_overflow(clock_usec(CLOCK_BOOTTIME), e->record.kill_after_usec, &end))
 		return;
-	if (timer_arm(e, end) < 0)
+	if (execution_timer_arm(e, end) < 0)
 		kill_leaf(e);
 }
 

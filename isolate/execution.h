@@ -8,6 +8,9 @@
  *           that the mounts dropped → told
  *   settled: the controller's ledger has it → record removed
  *
+ * While its tenant is frozen an execution's time stands still: no deadline comes nearer and
+ * its wall time does not grow; see suspend.c.
+ *
  * tenantd waits for nothing inside a tenant's cgroup: what is in there is frozen,
  * throttled or out of memory as the tenant is. It learns everything from descriptors in
  * its loop: the launch pipe, the pidfd, a timer.
@@ -56,6 +59,7 @@ struct execution {
 	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	int64_t wake_boot_usec;     /* for when the timer is set; 0: not yet */
 	bool setting_up;            /* its command has not been executed yet */
 	bool ended;                 /* pid 1, and so all of them */
 	bool mounts_kept;           /* the keeper has its mount namespace */
@@ -112,6 +116,11 @@ int executions_kill(struct executions *executions, const struct id *id, enum spe
                     struct tn_error *err);
 void executions_kill_tenant(struct executions *executions, const struct id *tenant,
                             enum spec_kill_why why);
+
+/* Freeze the tenant or thaw it, and the clocks of its executions with it; nothing changes if
+ * it is so already. */
+int executions_freeze(struct executions *executions, const struct id *tenant, bool frozen,
+                      struct tn_error *err);
 
 /* The ledger has the record of @id. */
 void executions_settled(struct executions *executions, const struct id *id);

@@ -16,6 +16,17 @@ void execution_free(struct execution *execution);
 /* Watch the pidfd @pid_fd (consumed; FD_NONE: already ended) and set the limits' timers. */
 int execution_watch(struct execution *execution, int pid_fd, struct tn_error *err);
 
+/* Set the timer for @boot_usec, once the tenant is not frozen; a point in the past fires at
+ * once. 0, or -1 and errno. */
+int execution_timer_arm(struct execution *execution, int64_t boot_usec);
+
+/* Stop the clocks at @boot_usec, or let them go on. The record is not written. */
+void execution_suspend(struct execution *execution, int64_t boot_usec);
+void execution_resume(struct execution *execution, int64_t boot_usec);
+
+/* Since its start, without what it was suspended. */
+int64_t execution_wall_usec(const struct execution *execution, int64_t boot_usec);
+
 /* It has got to its command, or will not any more. */
 void execution_set_up(struct execution *execution);
 

@@ -182,7 +182,7 @@ static void exited_fill(struct execution *e)
 		.execution = record->execution,
 		.started_unix_usec = record->started_unix_usec,
 		.ended_unix_usec = clock_usec(CLOCK_REALTIME),
-		.wall_usec = clock_usec(CLOCK_BOOTTIME) - record->started_boot_usec,
+		.wall_usec = execution_wall_usec(e, clock_usec(CLOCK_BOOTTIME)),
 		.killed = e->killed,
 	};
 	memcpy(exited->policy_hash, record->policy_hash, sizeof(exited->policy_hash));

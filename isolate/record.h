@@ -15,7 +15,7 @@
 #include "init.h"
 #include "spec.h"
 
-#define RECORD_MAGIC 0x746e7232u
+#define RECORD_MAGIC 0x746e7233u
 
 struct record {
 	uint32_t magic;
@@ -25,7 +25,9 @@ struct record {
 	uint8_t policy_hash[SPEC_HASH_BYTES];
 	int64_t started_unix_usec;
 	int64_t started_boot_usec;
-	int64_t deadline_boot_usec; /* SPEC_UNLIMITED: none */
+	int64_t deadline_boot_usec;  /* SPEC_UNLIMITED: none */
+	int64_t suspended_boot_usec; /* since when its tenant is frozen; 0: it is not */
+	int64_t suspended_usec;      /* that it was before */
 	int64_t kill_after_usec;
 	int64_t cpu_time_usec_max;
 	int64_t tenant_throttled_usec; /* of the node, at the start */

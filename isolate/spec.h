@@ -10,7 +10,7 @@
  *
  * Order: tenantd speaks first (SPEC_HELLO), the controller answers SPEC_READY when its
  * policy and store are open. Then the controller sends requests. tenantd answers
- * SPEC_TENANT_APPLY and SPEC_TENANT_REMOVE with SPEC_REPLY, in order; SPEC_LAUNCH with
+ * SPEC_TENANT_APPLY, _REMOVE and _FREEZE with SPEC_REPLY, in order; SPEC_LAUNCH with
  * SPEC_STARTED, then, if that carried no error, with SPEC_EXITED once the leaf is gone;
  * SPEC_SIGNAL and SPEC_KILL with nothing. The controller answers SPEC_EXITED with
  * SPEC_SETTLED when the ledger has the record. After a restart of either side
@@ -29,7 +29,7 @@
 #include <base/name.h>
 #include <tenant/error.h>
 
-#define SPEC_VERSION          2
+#define SPEC_VERSION          3
 #define SPEC_MSG_BYTES_MAX    16384
 #define SPEC_FDS_MAX          16
 #define SPEC_PATH_BYTES_MAX   256
@@ -73,6 +73,7 @@ enum spec_op {
 	SPEC_STARTED,       /* tenantd: fd 0 is the terminal's master, with TTY */
 	SPEC_EXITED,        /* tenantd */
 	SPEC_READY,         /* controller: it serves; the head alone */
+	SPEC_TENANT_FREEZE, /* controller */
 };
 
 struct spec_head {
@@ -123,6 +124,18 @@ struct spec_tenant_apply {
 struct spec_tenant_remove {
 	struct spec_head head;
 	struct id tenant;
+};
+
+/*
+ * Stop all that runs for the tenant where it is, or let it go on. The answer says that the
+ * kernel has been told; that all have stopped shows in the node's cgroup.events. Meanwhile no
+ * deadline comes nearer, and a launch is refused.
+ */
+struct spec_tenant_freeze {
+	struct spec_head head;
+	struct id tenant;
+	uint32_t frozen; /* 0 or 1 */
+	uint32_t pad;
 };
 
 /* Where a tenant lives, from the root-owned slot table. */
@@ -283,7 +296,7 @@ struct spec_exited {
 	uint8_t policy_hash[SPEC_HASH_BYTES];
 	int64_t started_unix_usec;
 	int64_t ended_unix_usec;
-	int64_t wall_usec;   /* CLOCK_BOOTTIME */
+	int64_t wall_usec;   /* CLOCK_BOOTTIME, less what its tenant was frozen */
 	uint32_t kind;       /* enum spec_exit_kind */
 	uint32_t killed;     /* enum spec_kill_why */
 	int32_t wait_status; /* as waitpid(2) gives it */

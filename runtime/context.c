@@ -37,9 +37,12 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 	context->root_fd = root_fd;
 	context->usage.root_fd = root_fd;
 	context->controllers = hello->controllers;
+	lifecycle_set_root(context->lifecycle, root_fd);
 	r = context_send_ready(context, &err);
 	if (r == 0)
 		r = tenants_recover(context->tenants, &err);
+	if (r == 0)
+		r = lifecycle_recover(context->lifecycle, &err);
 	if (r == 0)
 		r = server_new(&context->server, context, fd_take(&context->listen_fd), &err);
 	if (r < 0) {
@@ -103,6 +106,14 @@ static void context_on_left(void *userdata, struct tenant *tenant, bool room)
 	struct context *context = userdata;
 
 	admission_on_left(context->admission, tenant, room);
+}
+
+static void context_on_changed(void *userdata, struct tenant *tenant)
+{
+	struct context *context = userdata;
+
+	if (context->admission != NULL)
+		admission_reconsider(context->admission, tenant);
 }
 
 static const struct journal_handlers journal_handlers = {
@@ -181,6 +192,12 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		                                                context_on_left, context },
 		                   err);
 	if (r == 0)
+		r = lifecycle_new(&context->lifecycle,
+		                  &(struct lifecycle_config){ context->loop, context->tenants,
+		                                              context->link, context_on_changed,
+		                                              context },
+		                  err);
+	if (r == 0)
 		r = admission_new(&context->admission, context->loop, context->tenants, err);
 	if (r == 0)
 		r = loop_timer(context->loop,
@@ -235,6 +252,7 @@ struct context *context_free(struct context *context)
 	/* Those who waited went with their connections. */
 	context->admission = admission_free(context->admission);
 	context->link = supervisor_link_free(context->link);
+	context->lifecycle = lifecycle_free(context->lifecycle);
 	context->journal = journal_free(context->journal);
 	context->executions = executions_free(context->executions);
 	context->tenants = tenants_free(context->tenants);

@@ -15,6 +15,7 @@
 
 #include "admission.h"
 #include "executions.h"
+#include "lifecycle.h"
 #include "usage.h"
 
 struct server;
@@ -46,6 +47,7 @@ struct context {
 	struct journal *journal;
 	struct tenants *tenants;
 	struct executions *executions;
+	struct lifecycle *lifecycle;
 	struct admission *admission;
 	struct usage_source usage;
 	struct server *server; /* NULL until tenantd has greeted */

@@ -111,6 +111,13 @@ int tenants_get(struct tenants *tenants, const char *name_or_id, struct tenant *
 	return tenants_get_by_name(tenants, name_or_id, ret, err);
 }
 
+int tenants_tier_named(const struct tenants *tenants, const char *name,
+                       const struct policy_tier **ret, struct tn_error *err)
+{
+	*ret = policy_tier(tenants->config.policy, name);
+	return *ret == NULL ? err_refuse(err, TN_NOT_FOUND, "there is no tier '%s'", name) : 0;
+}
+
 int tenants_tier(const struct tenants *tenants, const struct tenant *tenant,
                  const struct policy_tier **ret, struct tn_error *err)
 {
@@ -122,8 +129,7 @@ int tenants_tier(const struct tenants *tenants, const struct tenant *tenant,
 	return 0;
 }
 
-/* What tenantd says, as an error of ours. */
-static int reply_check(const struct spec_reply *reply, struct tn_error *err)
+int tenants_reply_check(const struct spec_reply *reply, struct tn_error *err)
 {
 	if (reply == NULL)
 		return err_refuse(err, TN_UNREACHABLE, "tenantd has gone away");
@@ -133,21 +139,27 @@ static int reply_check(const struct spec_reply *reply, struct tn_error *err)
 	return err->sys_errno > 0 ? -err->sys_errno : -EIO;
 }
 
-static int tenants_send_apply(struct tenants *tenants, const struct tenant *tenant,
-                              supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
+int tenants_send_limits(struct tenants *tenants, const struct tenant *tenant,
+                        const struct policy_tier *tier, supervisor_reply_fn *fn, void *userdata,
+                        struct tn_error *err)
 {
 	struct spec_tenant_apply apply = { .tenant = tenant->row.id };
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_TENANT_APPLY, &apply);
-	const struct policy_tier *tier;
-	int r = tenants_tier(tenants, tenant, &tier, err);
 
-	if (r < 0)
-		return r;
 	(void)snprintf(apply.name, sizeof(apply.name), "%s", tenant->row.name);
 	plan_tenant_limits(tier, &apply.limits);
 	request.fds = &tenants->config.filter_fd;
 	request.fds_n = 1;
 	return supervisor_ask(tenants->config.link, &request, fn, userdata, err);
+}
+
+static int tenants_send_apply(struct tenants *tenants, const struct tenant *tenant,
+                              supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
+{
+	const struct policy_tier *tier;
+	int r = tenants_tier(tenants, tenant, &tier, err);
+
+	return r < 0 ? r : tenants_send_limits(tenants, tenant, tier, fn, userdata, err);
 }
 
 static int tenants_send_remove(struct tenants *tenants, const struct id *id,
@@ -167,13 +179,27 @@ static bool tenant_changes(const struct tenant_row *a, const struct tenant_row *
 	       strcmp(a->policy_hash, b->policy_hash) != 0;
 }
 
+int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_row *row,
+                 struct tn_error *err)
+{
+	int r;
+
+	row->updated_at = clock_usec(CLOCK_REALTIME);
+	r = tenants->config.store->ops->tenant_update(tenants->config.store, row, err);
+	if (r < 0)
+		return r;
+	if (row->metadata != tenant->row.metadata)
+		free(tenant->row.metadata);
+	tenant->row = *row;
+	return 0;
+}
+
 /* Where the tenant lives and which policy holds it now, as far as the row does not say so. */
 static int tenant_update(struct tenants *tenants, struct tenant *tenant,
                          enum tenant_status status, const struct spec_slot *slot,
                          struct tn_error *err)
 {
 	struct tenant_row row = tenant->row;
-	int r;
 
 	row.status = status;
 	row.uid_first = slot->uid_first;
@@ -184,11 +210,7 @@ static int tenant_update(struct tenants *tenants, struct tenant *tenant,
 	               policy_hash_hex(tenants->config.policy));
 	if (!tenant_changes(&row, &tenant->row))
 		return 0;
-	row.updated_at = clock_usec(CLOCK_REALTIME);
-	r = tenants->config.store->ops->tenant_update(tenants->config.store, &row, err);
-	if (r == 0)
-		tenant->row = row;
-	return r;
+	return tenants_save(tenants, tenant, &row, err);
 }
 
 /* NULL if there is no such tenant any more. */
@@ -202,7 +224,7 @@ static void tenants_on_applied(void *userdata, const struct spec_reply *reply)
 	struct tenants *tenants = userdata;
 	struct tenant *tenant = reply != NULL ? tenant_of_reply(tenants, reply) : NULL;
 	struct tn_error err = { 0 };
-	int r = reply_check(reply, &err);
+	int r = tenants_reply_check(reply, &err);
 
 	if (tenant == NULL)
 		return;
@@ -244,7 +266,7 @@ static void tenants_on_removed(void *userdata, const struct spec_reply *reply)
 	struct tn_error err = { 0 };
 
 	(void)userdata;
-	if (reply != NULL && reply_check(reply, &err) < 0)
+	if (reply != NULL && tenants_reply_check(reply, &err) < 0)
 		log_event(LOG_WARNING, "a tenant's cgroup could not be removed",
 		          LF_STR("error", err.msg), LF_END);
 }
@@ -275,7 +297,7 @@ static void creation_on_applied(void *userdata, const struct spec_reply *reply)
 {
 	struct creation *creation = userdata;
 	struct tn_error err = { 0 };
-	int r = reply_check(reply, &err);
+	int r = tenants_reply_check(reply, &err);
 
 	if (reply == NULL) {
 		/* We end: the intent row tells the next controller. */
@@ -297,12 +319,15 @@ static int creation_row(struct tenants *tenants, const struct tenant_row *wanted
                         struct tenant_row *ret, struct tn_error *err)
 {
 	struct tenant_row row = *wanted;
+	const struct policy_tier *tier;
+	int r;
 
 	if (!name_valid(wanted->name))
 		return err_refuse(err, TN_INVALID, "'%s' is no tenant's name: " NAME_RULE,
 		                  wanted->name);
-	if (policy_tier(tenants->config.policy, wanted->tier) == NULL)
-		return err_refuse(err, TN_NOT_FOUND, "there is no tier '%s'", wanted->tier);
+	r = tenants_tier_named(tenants, wanted->tier, &tier, err);
+	if (r < 0)
+		return r;
 	row.metadata = strdup(wanted->metadata);
 	if (row.metadata == NULL)
 		return err_errno(err, "create tenant '%s'", wanted->name);
@@ -374,6 +399,33 @@ int tenants_recover(struct tenants *tenants, struct tn_error *err)
 		if (r < 0)
 			return err_wrap(err, r, "undo the creation of '%s'", after);
 	}
+}
+
+int tenants_next_of(struct tenants *tenants, enum tenant_status status,
+                    char after[NAME_BYTES_MAX], struct tenant **ret, struct tn_error *err)
+{
+	struct store *store = tenants->config.store;
+
+	for (;;) {
+		struct tenant_row row = { 0 };
+		int r = store->ops->tenant_next(store, after, &row, err);
+		const struct id id = row.id;
+
+		if (r <= 0)
+			return r;
+		(void)snprintf(after, NAME_BYTES_MAX, "%s", row.name);
+		r = row.status == status;
+		tenant_row_done(&row);
+		if (r == 0)
+			continue;
+		r = tenants_get_by_id(tenants, &id, ret, err);
+		return r < 0 ? r : 1;
+	}
+}
+
+bool tenants_reapplying(const struct tenants *tenants)
+{
+	return tenants->reapplying;
 }
 
 int tenants_check_policy(const struct tenants *tenants, const struct policy *policy,

@@ -24,6 +24,7 @@ struct tenants;
 struct tenant {
 	struct tenant_row row;
 	bool applied;        /* tenantd has been sent its present limits on this channel */
+	bool changing;       /* lifecycle.c is about to make something else of it */
 	size_t executions_n; /* launched and not ended, as far as executions.c knows */
 };
 
@@ -62,8 +63,35 @@ int tenants_recover(struct tenants *tenants, struct tn_error *err);
 int tenants_tier(const struct tenants *tenants, const struct tenant *tenant,
                  const struct policy_tier **ret, struct tn_error *err);
 
+/* A tier of the present policy. TN_NOT_FOUND if there is none of that name. */
+int tenants_tier_named(const struct tenants *tenants, const char *name,
+                       const struct policy_tier **ret, struct tn_error *err);
+
 /* Send the tenant's limits unless tenantd has them. */
 int tenants_apply(struct tenants *tenants, struct tenant *tenant, struct tn_error *err);
+
+/* Ask tenantd to bring the tenant to the limits of @tier, whatever its own is. */
+int tenants_send_limits(struct tenants *tenants, const struct tenant *tenant,
+                        const struct policy_tier *tier, supervisor_reply_fn *fn, void *userdata,
+                        struct tn_error *err);
+
+/* What tenantd says, NULL if it has gone, as an error of ours. */
+int tenants_reply_check(const struct spec_reply *reply, struct tn_error *err);
+
+/*
+ * Make the tenant's row that of @row, durably. @row has the version it was read with; its
+ * metadata becomes the tenant's, unless it is that already, and on failure stays the caller's.
+ */
+int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_row *row,
+                 struct tn_error *err);
+
+/* All living tenants of one status, each found in the cache then: 1 and the next after *after
+ * (its name, "" at the beginning), or 0. */
+int tenants_next_of(struct tenants *tenants, enum tenant_status status,
+                    char after[NAME_BYTES_MAX], struct tenant **ret, struct tn_error *err);
+
+/* Every applied tenant is being brought to another policy. */
+bool tenants_reapplying(const struct tenants *tenants);
 
 /* TN_STATE if @policy lacks a tier that a tenant has. */
 int tenants_check_policy(const struct tenants *tenants, const struct policy *policy,

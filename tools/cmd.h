@@ -19,7 +19,10 @@ struct ctl {
 
 	const char *socket;
 	bool json, help, version;
-	const char *display_name, *tier;
+	const char *display_name, *tier, *status;
+	const char *time_zone, *currency, *customer_id;
+	int64_t billing_day; /* 0: not said */
+	int64_t if_version;  /* 0: not said */
 	struct tn_pair metadata[CMD_METADATA_MAX];
 	char *metadata_texts[CMD_METADATA_MAX]; /* owned; what the pairs point into */
 	size_t metadata_n;
@@ -32,11 +35,13 @@ struct ctl {
 /* Returns the exit status, or -errno and what went wrong in *err. Prints to stdout. */
 typedef int cmd_fn(struct ctl *ctl, struct tn_error *err);
 
-cmd_fn cmd_create, cmd_list, cmd_show;
+cmd_fn cmd_create, cmd_update, cmd_suspend, cmd_resume, cmd_list, cmd_show;
 cmd_fn cmd_ps, cmd_kill, cmd_usage;
 cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_doctor;
 
 /* Add KEY=VALUE to the metadata of @target, a struct ctl. */
 int cmd_add_metadata(void *target, const char *argument, struct tn_error *err);
+/* Have KEY taken out of it. */
+int cmd_drop_metadata(void *target, const char *argument, struct tn_error *err);
 
 #endif

@@ -8,23 +8,40 @@
 
 #include "output.h"
 
-int cmd_add_metadata(void *target, const char *argument, struct tn_error *err)
+/* The key is the first @key_n letters of @argument; the value stands behind them, if any. */
+static int metadata_put(struct ctl *ctl, const char *argument, size_t key_n,
+                        struct tn_error *err)
 {
-	struct ctl *ctl = target;
-	size_t key_n = strcspn(argument, "=");
 	char *text;
 
-	if (key_n == 0 || argument[key_n] == '\0')
-		return err_refuse(err, TN_INVALID, "'%s' is not KEY=VALUE", argument);
 	if (ctl->metadata_n == CMD_METADATA_MAX)
 		return err_refuse(err, TN_INVALID, "more than %d of them", CMD_METADATA_MAX);
 	text = strdup(argument);
 	if (text == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "no memory");
-	text[key_n] = '\0';
 	ctl->metadata_texts[ctl->metadata_n] = text;
-	ctl->metadata[ctl->metadata_n++] = (struct tn_pair){ text, text + key_n + 1 };
+	ctl->metadata[ctl->metadata_n++] =
+		(struct tn_pair){ text, text[key_n] != '\0' ? text + key_n + 1 : NULL };
+	text[key_n] = '\0';
 	return 0;
+}
+
+int cmd_add_metadata(void *target, const char *argument, struct tn_error *err)
+{
+	size_t key_n = strcspn(argument, "=");
+
+	if (key_n == 0 || argument[key_n] == '\0')
+		return err_refuse(err, TN_INVALID, "'%s' is not KEY=VALUE", argument);
+	return metadata_put(target, argument, key_n, err);
+}
+
+int cmd_drop_metadata(void *target, const char *argument, struct tn_error *err)
+{
+	size_t key_n = strcspn(argument, "=");
+
+	if (key_n == 0 || argument[key_n] != '\0')
+		return err_refuse(err, TN_INVALID, "'%s' is no key", argument);
+	return metadata_put(target, argument, key_n, err);
 }
 
 static void show_row(const char *name, const char *value)
@@ -71,7 +88,10 @@ static void show_tenant(const struct tn_tenant *tenant)
 
 int cmd_create(struct ctl *ctl, struct tn_error *err)
 {
+	const struct tn_settings settings = { ctl->billing_day, ctl->time_zone, ctl->currency,
+		                              ctl->customer_id };
 	const struct tn_tenant_spec spec = {
+		.settings = &settings,
 		.name = ctl->operands[0],
 		.display_name = ctl->display_name,
 		.tier = ctl->tier,
@@ -89,6 +109,58 @@ int cmd_create(struct ctl *ctl, struct tn_error *err)
 		(void)printf("created %s (%s), tier %s\n", tenant.name, tenant.id, tenant.tier);
 	tn_tenant_done(&tenant);
 	return 0;
+}
+
+/* "suspended acme (5f0c…), version 4" */
+static void print_done(const struct ctl *ctl, const char *what, struct tn_tenant *tenant)
+{
+	if (ctl->json)
+		output_json(stdout, tn_tenant_fields(), tenant);
+	else
+		(void)printf("%s %s (%s), version %lld\n", what, tenant->name, tenant->id,
+		             (long long)tenant->version);
+	tn_tenant_done(tenant);
+}
+
+int cmd_update(struct ctl *ctl, struct tn_error *err)
+{
+	const struct tn_tenant_change change = {
+		.display_name = ctl->display_name,
+		.tier = ctl->tier,
+		.metadata = ctl->metadata,
+		.metadata_n = ctl->metadata_n,
+		.billing_anchor_day = ctl->billing_day,
+		.time_zone = ctl->time_zone,
+		.currency = ctl->currency,
+		.customer_id = ctl->customer_id,
+		.if_version = ctl->if_version,
+	};
+	struct tn_tenant tenant = { 0 };
+	int r = tn_tenant_update(ctl->client, ctl->operands[0], &change, &tenant, err);
+
+	if (r == 0)
+		print_done(ctl, "updated", &tenant);
+	return r;
+}
+
+int cmd_suspend(struct ctl *ctl, struct tn_error *err)
+{
+	struct tn_tenant tenant = { 0 };
+	int r = tn_tenant_suspend(ctl->client, ctl->operands[0], &tenant, err);
+
+	if (r == 0)
+		print_done(ctl, "suspended", &tenant);
+	return r;
+}
+
+int cmd_resume(struct ctl *ctl, struct tn_error *err)
+{
+	struct tn_tenant tenant = { 0 };
+	int r = tn_tenant_resume(ctl->client, ctl->operands[0], &tenant, err);
+
+	if (r == 0)
+		print_done(ctl, "resumed", &tenant);
+	return r;
 }
 
 int cmd_show(struct ctl *ctl, struct tn_error *err)
@@ -135,12 +207,13 @@ int cmd_list(struct ctl *ctl, struct tn_error *err)
 		                                       { "TIER", false },
 		                                       { "CREATED", false },
 		                                       { "DISPLAY NAME", false } };
+	const struct tn_tenant_filter filter = { .status = ctl->status, .tier = ctl->tier };
 	struct jout out = { .file = stdout };
 	struct table table;
 	int r;
 
 	if (ctl->json) {
-		r = tn_tenant_list(ctl->client, list_as_json, &out, err);
+		r = tn_tenant_list(ctl->client, &filter, list_as_json, &out, err);
 		/* Left open if the list is not whole: that must not read as one that is. */
 		if (r == 0) {
 			jout_end_lines(&out);
@@ -149,7 +222,7 @@ int cmd_list(struct ctl *ctl, struct tn_error *err)
 		return r;
 	}
 	table_init(&table, columns, ARRAY_LEN(columns));
-	r = tn_tenant_list(ctl->client, list_as_row, &table, err);
+	r = tn_tenant_list(ctl->client, &filter, list_as_row, &table, err);
 	if (r == 0 && table_print(&table, stdout) < 0)
 		r = err_set(err, TN_SYSTEM, ENOMEM, "no memory for the list");
 	table_done(&table);

@@ -8,6 +8,7 @@
 
 #include <base/err.h>
 #include <base/fd.h>
+#include <base/num.h>
 
 #include "cmd.h"
 #include "output.h"
@@ -36,12 +37,57 @@ static const struct option_row global_rows[] = {
 };
 static const struct option_row common_rows[] = { COMMON };
 static const struct option_row offline_rows[] = { ROW_JSON, ROW_HELP };
-static const struct option_row create_rows[] = {
-	{ 0, "display-name", "TEXT", "what people call the tenant", OPTION_TEXT,
-	  AT(display_name), NULL, NULL },
-	{ 0, "tier", "TIER", "the tier whose limits apply", OPTION_TEXT, AT(tier), NULL, NULL },
-	{ 0, "meta", "KEY=VALUE", "something to remember; may be repeated", OPTION_CALL, 0,
-	  NULL, cmd_add_metadata },
+/* clang-format off */
+#define TENANT_ROWS                                                                            \
+	{ 0, "display-name", "TEXT", "what people call the tenant", OPTION_TEXT,               \
+	  AT(display_name), NULL, NULL },                                                      \
+	{ 0, "tier", "TIER", "the tier whose limits apply", OPTION_TEXT, AT(tier), NULL,       \
+	  NULL },                                                                              \
+	{ 0, "meta", "KEY=VALUE", "something to remember; may be repeated", OPTION_CALL, 0,    \
+	  NULL, cmd_add_metadata },                                                            \
+	{ 0, "billing-day", "DAY", "of the month on which a period begins, 1 to 31",           \
+	  OPTION_NUMBER, AT(billing_day), day_parse, NULL },                                   \
+	{ 0, "time-zone", "ZONE", "whose midnight that is: Europe/Berlin", OPTION_TEXT,        \
+	  AT(time_zone), NULL, NULL },                                                         \
+	{ 0, "currency", "CODE", "of its bills, as ISO 4217 has it: EUR", OPTION_TEXT,         \
+	  AT(currency), NULL, NULL },                                                          \
+	{ 0, "customer", "ID", "what your billing calls it", OPTION_TEXT, AT(customer_id),     \
+	  NULL, NULL }
+/* clang-format on */
+
+#define BILLING_DAY_MAX 31
+
+static int day_parse(const char *text, int64_t *ret, struct tn_error *err)
+{
+	if (num_parse(text, BILLING_DAY_MAX, ret) < 0 || *ret == 0)
+		return err_refuse(err, TN_INVALID,
+		                  "'%s' is no day of a month; expected 1 to 31", text);
+	return 0;
+}
+
+static int version_parse(const char *text, int64_t *ret, struct tn_error *err)
+{
+	if (num_parse(text, INT64_MAX, ret) < 0 || *ret == 0)
+		return err_refuse(err, TN_INVALID,
+		                  "'%s' is no version; expected a number from 1, as show "
+		                  "tells it",
+		                  text);
+	return 0;
+}
+
+static const struct option_row create_rows[] = { TENANT_ROWS, COMMON };
+static const struct option_row update_rows[] = {
+	TENANT_ROWS,
+	{ 0, "no-meta", "KEY", "forget it; may be repeated", OPTION_CALL, 0, NULL,
+	  cmd_drop_metadata },
+	{ 0, "if-version", "N", "only if it still has this version", OPTION_NUMBER,
+	  AT(if_version), version_parse, NULL },
+	COMMON,
+};
+static const struct option_row list_rows[] = {
+	{ 0, "status", "STATUS", "only those: active, suspended, ...", OPTION_TEXT, AT(status),
+	  NULL, NULL },
+	{ 0, "tier", "TIER", "only those of the tier", OPTION_TEXT, AT(tier), NULL, NULL },
 	COMMON,
 };
 static const struct option_row ps_rows[] = {
@@ -80,7 +126,13 @@ static const struct command {
 	cmd_fn *run;
 } commands[] = {
 	{ "create", NULL, "NAME", "make a tenant", ROWS(create_rows), 1, 1, false, cmd_create },
-	{ "list", NULL, "", "all tenants", ROWS(common_rows), 0, 0, false, cmd_list },
+	{ "update", NULL, "TENANT", "change it: name, tier, metadata, settings",
+	  ROWS(update_rows), 1, 1, false, cmd_update },
+	{ "suspend", NULL, "TENANT", "stop what runs for it where it is", ROWS(common_rows), 1,
+	  1, false, cmd_suspend },
+	{ "resume", NULL, "TENANT", "let that go on", ROWS(common_rows), 1, 1, false,
+	  cmd_resume },
+	{ "list", NULL, "", "all tenants, or some", ROWS(list_rows), 0, 0, false, cmd_list },
 	{ "show", NULL, "TENANT", "one tenant", ROWS(common_rows), 1, 1, false, cmd_show },
 	{ "ps", NULL, "[TENANT]", "what runs, or has run", ROWS(ps_rows), 0, 1, false, cmd_ps },
 	{ "kill", NULL, "ID | --all TENANT", "end executions and all they started",

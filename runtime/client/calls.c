@@ -40,12 +40,16 @@ static int on_tenant(struct call *call, json_t *parameters, struct tn_error *err
 		.ret_size = sizeof(struct type),                                               \
 	}
 
+/* NULL as a value is null. */
 static json_t *pack_pairs(const struct tn_pair *pairs, size_t n)
 {
 	json_t *json = json_object();
 
 	for (size_t i = 0; i < n; i++) {
-		if (json_object_set_new(json, pairs[i].key, json_string(pairs[i].value)) < 0) {
+		json_t *value = pairs[i].value != NULL ? json_string(pairs[i].value)
+		                                       : json_null();
+
+		if (json_object_set_new(json, pairs[i].key, value) < 0) {
 			json_decref(json);
 			return NULL;
 		}
@@ -53,12 +57,18 @@ static json_t *pack_pairs(const struct tn_pair *pairs, size_t n)
 	return json;
 }
 
+static json_t *positive_or_null(int64_t number)
+{
+	return number == 0 ? json_null() : json_integer(number);
+}
+
+/* What is not said is null. */
 static json_t *pack_settings(const struct tn_settings *settings)
 {
 	if (settings == NULL)
 		return json_null();
-	return json_pack("{s:I, s:s, s:s, s:s?}", "billing_anchor_day",
-	                 (json_int_t)settings->billing_anchor_day, "time_zone",
+	return json_pack("{s:o, s:s?, s:s?, s:s?}", "billing_anchor_day",
+	                 positive_or_null(settings->billing_anchor_day), "time_zone",
 	                 settings->time_zone, "currency", settings->currency, "customer_id",
 	                 settings->customer_id);
 }
@@ -102,6 +112,77 @@ int tn_tenant_get(struct tn_client *client, const char *tenant, struct tn_tenant
 	return client_finish(client, tn_tenant_get_start(client, tenant, ret, err), err);
 }
 
+static json_t *pack_change(const char *tenant, const struct tn_tenant_change *change)
+{
+	const struct tn_settings settings = { change->billing_anchor_day, change->time_zone,
+		                              change->currency, change->customer_id };
+
+	return json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o}", "tenant", tenant, "display_name",
+	                 change->display_name, "tier", change->tier, "metadata",
+	                 pack_pairs(change->metadata, change->metadata_n), "settings",
+	                 pack_settings(&settings), "if_version",
+	                 positive_or_null(change->if_version));
+}
+
+int tn_tenant_update_start(struct tn_client *client, const char *tenant,
+                           const struct tn_tenant_change *change, struct tn_tenant *ret,
+                           struct tn_error *err)
+{
+	const struct call call = CALL_FOR(on_tenant, tn_tenant, ret);
+	int r = check_tenant(tenant, err);
+
+	if (r < 0)
+		return r;
+	return client_start(client, "UpdateTenant", pack_change(tenant, change), CONNECTION_ONE,
+	                    &call, err);
+}
+
+int tn_tenant_update(struct tn_client *client, const char *tenant,
+                     const struct tn_tenant_change *change, struct tn_tenant *ret,
+                     struct tn_error *err)
+{
+	return client_finish(client, tn_tenant_update_start(client, tenant, change, ret, err),
+	                     err);
+}
+
+static int start_of_tenant(struct tn_client *client, const char *method, const char *tenant,
+                           struct tn_tenant *ret, struct tn_error *err)
+{
+	struct call call = CALL_FOR(on_tenant, tn_tenant, ret);
+	int r = check_tenant(tenant, err);
+
+	if (r < 0)
+		return r;
+	/* The kernel may take its time to stop what it works for. */
+	call.patient = true;
+	return client_start(client, method, json_pack("{s:s}", "tenant", tenant),
+	                    CONNECTION_ONE, &call, err);
+}
+
+int tn_tenant_suspend_start(struct tn_client *client, const char *tenant, struct tn_tenant *ret,
+                            struct tn_error *err)
+{
+	return start_of_tenant(client, "SuspendTenant", tenant, ret, err);
+}
+
+int tn_tenant_suspend(struct tn_client *client, const char *tenant, struct tn_tenant *ret,
+                      struct tn_error *err)
+{
+	return client_finish(client, tn_tenant_suspend_start(client, tenant, ret, err), err);
+}
+
+int tn_tenant_resume_start(struct tn_client *client, const char *tenant, struct tn_tenant *ret,
+                           struct tn_error *err)
+{
+	return start_of_tenant(client, "ResumeTenant", tenant, ret, err);
+}
+
+int tn_tenant_resume(struct tn_client *client, const char *tenant, struct tn_tenant *ret,
+                     struct tn_error *err)
+{
+	return client_finish(client, tn_tenant_resume_start(client, tenant, ret, err), err);
+}
+
 static int on_tenant_of_list(struct call *call, json_t *parameters, struct tn_error *err)
 {
 	json_t *json = member(parameters, "tenant");
@@ -118,8 +199,8 @@ static int on_tenant_of_list(struct call *call, json_t *parameters, struct tn_er
 	return r;
 }
 
-int tn_tenant_list_start(struct tn_client *client, tn_tenant_fn *each, void *userdata,
-                         struct tn_error *err)
+int tn_tenant_list_start(struct tn_client *client, const struct tn_tenant_filter *filter,
+                         tn_tenant_fn *each, void *userdata, struct tn_error *err)
 {
 	const struct call call = {
 		.on_reply = on_tenant_of_list,
@@ -127,13 +208,18 @@ int tn_tenant_list_start(struct tn_client *client, tn_tenant_fn *each, void *use
 		.userdata = userdata,
 	};
 
-	return client_start(client, "ListTenants", json_object(), CONNECTION_MORE, &call, err);
+	return client_start(client, "ListTenants",
+	                    json_pack("{s:s?, s:s?}", "status",
+	                              filter != NULL ? filter->status : NULL, "tier",
+	                              filter != NULL ? filter->tier : NULL),
+	                    CONNECTION_MORE, &call, err);
 }
 
-int tn_tenant_list(struct tn_client *client, tn_tenant_fn *each, void *userdata,
-                   struct tn_error *err)
+int tn_tenant_list(struct tn_client *client, const struct tn_tenant_filter *filter,
+                   tn_tenant_fn *each, void *userdata, struct tn_error *err)
 {
-	return client_finish(client, tn_tenant_list_start(client, each, userdata, err), err);
+	return client_finish(client, tn_tenant_list_start(client, filter, each, userdata, err),
+	                     err);
 }
 
 static int on_execution_of_list(struct call *call, json_t *parameters, struct tn_error *err)

@@ -1,153 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <base/fd.h>
 
 #include "encode.h"
 #include "methods.h"
-
-#define TIER_DEFAULT       "free"
-#define ANCHOR_DAY_DEFAULT 1
-#define ANCHOR_DAY_MAX     31 /* in a shorter month it is the last day */
-#define TIME_ZONE_DEFAULT  "UTC"
-#define CURRENCY_DEFAULT   "USD"
-#define ZONES_DIR          "/usr/share/zoneinfo"
+#include "tenant_fields.h"
 
 struct create_arguments {
 	const char *name;
-	const char *display_name;
-	const char *tier;
-	json_t *metadata;
-	struct {
-		int64_t billing_anchor_day;
-		const char *time_zone;
-		const char *currency;
-		const char *customer_id;
-	} settings;
-};
-
-#define CREATE_AT(field) .offset = offsetof(struct create_arguments, field)
-#define SETTING_AT(field)                                                                      \
-	(offsetof(struct create_arguments, settings.field) -                                   \
-	 offsetof(struct create_arguments, settings))
-#define TEXT_MAX .max = (STORE_TEXT_BYTES_MAX - 1)
-
-static const struct param settings_params[] = {
-	{ .name = "billing_anchor_day",
-	  .kind = PARAM_INT,
-	  .max = ANCHOR_DAY_MAX,
-	  .offset = SETTING_AT(billing_anchor_day) },
-	{ .name = "time_zone",
-	  .kind = PARAM_STRING,
-	  TEXT_MAX,
-	  .offset = SETTING_AT(time_zone) },
-	{ .name = "currency",
-	  .kind = PARAM_STRING,
-	  .max = STORE_CURRENCY_BYTES - 1,
-	  .offset = SETTING_AT(currency) },
-	{ .name = "customer_id",
-	  .kind = PARAM_STRING,
-	  TEXT_MAX,
-	  .offset = SETTING_AT(customer_id) },
-	{ .name = NULL },
+	struct tenant_arguments fields;
 };
 
 static const struct param create_params[] = {
-	{ .name = "name", .kind = PARAM_STRING, .required = true, CREATE_AT(name) },
-	{ .name = "display_name", .kind = PARAM_STRING, TEXT_MAX, CREATE_AT(display_name) },
-	{ .name = "tier", .kind = PARAM_STRING, .max = NAME_BYTES_MAX - 1, CREATE_AT(tier) },
-	{ .name = "metadata", .kind = PARAM_JSON, .json = JSON_OBJECT, CREATE_AT(metadata) },
-	{ .name = "settings",
-	  .kind = PARAM_STRUCT,
-	  .fields = settings_params,
-	  CREATE_AT(settings) },
+	{ .name = "name",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .offset = offsetof(struct create_arguments, name) },
+	TENANT_FIELDS_PARAMS(create_arguments, fields),
 	{ .name = NULL },
 };
 
-/* What is shown on terminals and in logs holds no control characters. */
-static int text_set(char *to, size_t size, const char *what, const char *text,
-                    struct tn_error *err)
-{
-	for (const char *p = text; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return err_refuse(err, TN_INVALID, "%s: holds a control character",
-			                  what);
-	(void)snprintf(to, size, "%s", text);
-	return 0;
-}
-
-/* A name of the time zone database; if the host has none, anything that looks like one. */
-static int time_zone_check(const char *zone, struct tn_error *err)
-{
-	char path[sizeof(ZONES_DIR) + 1 + STORE_TEXT_BYTES_MAX];
-	size_t n = strspn(zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	                        "0123456789_+-/");
-
-	(void)snprintf(path, sizeof(path), ZONES_DIR "/%s", zone);
-	if (zone[0] == '\0' || zone[n] != '\0' || zone[0] == '/' ||
-	    (access(ZONES_DIR, F_OK) == 0 && access(path, F_OK) < 0))
-		return err_refuse(err, TN_INVALID, "'%s' is no time zone", zone);
-	return 0;
-}
-
-static int settings_fill(const struct create_arguments *arguments, struct tenant_row *row,
-                         struct tn_error *err)
-{
-	const char *zone = arguments->settings.time_zone;
-	const char *currency = arguments->settings.currency;
-	int64_t day = arguments->settings.billing_anchor_day;
-	int r;
-
-	row->billing_anchor_day = day != PARAMS_ABSENT ? day : ANCHOR_DAY_DEFAULT;
-	if (row->billing_anchor_day < 1)
-		return err_refuse(err, TN_INVALID,
-		                  "billing_anchor_day: 0 is no day of a month");
-	if (currency == NULL)
-		currency = CURRENCY_DEFAULT;
-	if (strlen(currency) != STORE_CURRENCY_BYTES - 1 ||
-	    strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != STORE_CURRENCY_BYTES - 1)
-		return err_refuse(err, TN_INVALID, "'%s' is no currency code like %s", currency,
-		                  CURRENCY_DEFAULT);
-	(void)snprintf(row->currency, sizeof(row->currency), "%s", currency);
-	if (zone == NULL)
-		zone = TIME_ZONE_DEFAULT;
-	r = time_zone_check(zone, err);
-	if (r < 0)
-		return r;
-	(void)snprintf(row->time_zone, sizeof(row->time_zone), "%s", zone);
-	if (arguments->settings.customer_id == NULL)
-		return 0;
-	return text_set(row->customer_id, sizeof(row->customer_id), "customer_id",
-	                arguments->settings.customer_id, err);
-}
-
-/* A JSON text of @metadata, for the caller to free. */
-static int metadata_dump(json_t *metadata, char **ret, struct tn_error *err)
-{
-	char *text;
-
-	for (void *i = json_object_iter(metadata); i != NULL;
-	     i = json_object_iter_next(metadata, i))
-		if (!json_is_string(json_object_iter_value(i)))
-			return err_refuse(err, TN_INVALID,
-			                  "metadata '%.64s': expected a string",
-			                  json_object_iter_key(i));
-	text = metadata != NULL ? json_dumps(metadata, JSON_COMPACT | JSON_SORT_KEYS)
-	                        : strdup("{}");
-	if (text == NULL)
-		return err_set(err, TN_SYSTEM, ENOMEM, "keep the metadata");
-	if (strlen(text) > STORE_METADATA_BYTES_MAX) {
-		free(text);
-		return err_refuse(err, TN_INVALID, "metadata: longer than %d bytes",
-		                  STORE_METADATA_BYTES_MAX);
-	}
-	*ret = text;
-	return 0;
-}
-
-static void create_done(void *userdata, struct tenant *tenant, const struct tn_error *err)
+/* Of a call that makes something of a tenant: the answer is the tenant. */
+static void on_done(void *userdata, struct tenant *tenant, const struct tn_error *err)
 {
 	struct call *call = userdata;
 
@@ -160,8 +36,6 @@ static void create_done(void *userdata, struct tenant *tenant, const struct tn_e
 static int handle_create(struct call *call, struct tn_error *err)
 {
 	const struct create_arguments *arguments = call->arguments;
-	const char *shown = arguments->display_name;
-	const char *tier = arguments->tier;
 	struct tenant_row row = { 0 };
 	int r;
 
@@ -170,15 +44,51 @@ static int handle_create(struct call *call, struct tn_error *err)
 		return err_refuse(err, TN_INVALID, "'%.64s' is no tenant's name: " NAME_RULE,
 		                  arguments->name);
 	(void)snprintf(row.name, sizeof(row.name), "%s", arguments->name);
-	(void)snprintf(row.tier, sizeof(row.tier), "%s", tier != NULL ? tier : TIER_DEFAULT);
-	r = text_set(row.display_name, sizeof(row.display_name), "display_name",
-	             shown != NULL ? shown : arguments->name, err);
+	r = tenant_fields_default(&row, err);
 	if (r == 0)
-		r = settings_fill(arguments, &row, err);
+		r = tenant_fields_apply(&arguments->fields, &row, err);
 	if (r == 0)
-		r = metadata_dump(arguments->metadata, &row.metadata, err);
+		r = tenants_create(call->context->tenants, &row, on_done, call, err);
+	tenant_row_done(&row);
+	return r;
+}
+
+struct update_arguments {
+	const char *tenant;
+	struct tenant_arguments fields;
+	int64_t if_version;
+};
+
+static const struct param update_params[] = {
+	{ .name = "tenant",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .offset = offsetof(struct update_arguments, tenant) },
+	TENANT_FIELDS_PARAMS(update_arguments, fields),
+	{ .name = "if_version",
+	  .kind = PARAM_INT,
+	  .offset = offsetof(struct update_arguments, if_version) },
+	{ .name = NULL },
+};
+
+static int handle_update(struct call *call, struct tn_error *err)
+{
+	const struct update_arguments *arguments = call->arguments;
+	const int64_t version = arguments->if_version;
+	struct tenant_row row = { 0 };
+	struct tenant *tenant;
+	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
+
+	if (r < 0)
+		return r;
+	row = tenant->row;
+	row.metadata = strdup(tenant->row.metadata);
+	r = row.metadata == NULL ? err_errno(err, "change tenant '%s'", row.name)
+	                         : tenant_fields_apply(&arguments->fields, &row, err);
 	if (r == 0)
-		r = tenants_create(call->context->tenants, &row, create_done, call, err);
+		r = lifecycle_update(call->context->lifecycle, tenant, &row,
+		                     version == PARAMS_ABSENT ? 0 : version, on_done, call,
+		                     err);
 	tenant_row_done(&row);
 	return r;
 }
@@ -207,27 +117,89 @@ static int handle_get(struct call *call, struct tn_error *err)
 	return 0;
 }
 
+static int handle_suspend(struct call *call, struct tn_error *err)
+{
+	const struct get_arguments *arguments = call->arguments;
+	struct tenant *tenant;
+	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
+
+	return r < 0 ? r
+	             : lifecycle_suspend(call->context->lifecycle, tenant, on_done, call, err);
+}
+
+static int handle_resume(struct call *call, struct tn_error *err)
+{
+	const struct get_arguments *arguments = call->arguments;
+	struct tenant *tenant;
+	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
+
+	return r < 0 ? r
+	             : lifecycle_resume(call->context->lifecycle, tenant, on_done, call, err);
+}
+
+/* Both may be NULL, which every tenant matches. */
+struct list_arguments {
+	const char *status;
+	const char *tier;
+};
+
+static const struct param list_params[] = {
+	{ .name = "status",
+	  .kind = PARAM_STRING,
+	  .offset = offsetof(struct list_arguments, status) },
+	{ .name = "tier",
+	  .kind = PARAM_STRING,
+	  .offset = offsetof(struct list_arguments, tier) },
+	{ .name = NULL },
+};
+
 struct list {
 	char after[NAME_BYTES_MAX];
 };
+
+static bool list_wants(const struct call *call, const struct tenant_row *row)
+{
+	const struct list_arguments *arguments = call->arguments;
+
+	if (arguments->status != NULL &&
+	    strcmp(arguments->status, tenant_status_name(row->status)) != 0)
+		return false;
+	return arguments->tier == NULL || strcmp(arguments->tier, row->tier) == 0;
+}
 
 static int list_next(struct call *call, json_t **ret, struct tn_error *err)
 {
 	struct store *store = call->context->store;
 	struct list *list = call->state;
-	struct tenant_row row = { 0 };
-	int r = store->ops->tenant_next(store, list->after, &row, err);
 
-	if (r != 1)
-		return r;
-	(void)snprintf(list->after, sizeof(list->after), "%s", row.name);
-	*ret = json_pack("{s:o}", "tenant", encode_tenant(&row));
-	tenant_row_done(&row);
-	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "list tenants");
+	for (;;) {
+		struct tenant_row row = { 0 };
+		int r = store->ops->tenant_next(store, list->after, &row, err);
+		bool wanted;
+
+		if (r != 1)
+			return r;
+		(void)snprintf(list->after, sizeof(list->after), "%s", row.name);
+		wanted = list_wants(call, &row);
+		if (wanted)
+			*ret = json_pack("{s:o}", "tenant", encode_tenant(&row));
+		tenant_row_done(&row);
+		if (wanted)
+			return *ret != NULL ? 1
+			                    : err_set(err, TN_SYSTEM, ENOMEM, "list tenants");
+	}
 }
 
 static int handle_list(struct call *call, struct tn_error *err)
 {
+	const struct list_arguments *arguments = call->arguments;
+
+	if (arguments->status != NULL && tenant_status_parse(arguments->status) < 0)
+		return err_refuse(
+			err, TN_INVALID,
+			"'%.64s' is no status; expected creating, active, suspended or "
+			"deleting",
+			arguments->status);
 	call->state = calloc(1, sizeof(struct list));
 	call->free_state = free;
 	if (call->state == NULL)
@@ -239,7 +211,14 @@ static int handle_list(struct call *call, struct tn_error *err)
 const struct method methods_tenants[] = {
 	{ "io.tenantd.CreateTenant", handle_create, 0, create_params,
 	  sizeof(struct create_arguments) },
+	{ "io.tenantd.UpdateTenant", handle_update, 0, update_params,
+	  sizeof(struct update_arguments) },
+	{ "io.tenantd.SuspendTenant", handle_suspend, 0, get_params,
+	  sizeof(struct get_arguments) },
+	{ "io.tenantd.ResumeTenant", handle_resume, 0, get_params,
+	  sizeof(struct get_arguments) },
 	{ "io.tenantd.GetTenant", handle_get, 0, get_params, sizeof(struct get_arguments) },
-	{ "io.tenantd.ListTenants", handle_list, METHOD_STREAMS, NULL, 0 },
+	{ "io.tenantd.ListTenants", handle_list, METHOD_STREAMS, list_params,
+	  sizeof(struct list_arguments) },
 	{ .name = NULL },
 };

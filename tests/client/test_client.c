@@ -203,6 +203,41 @@ Test(client, refuses_what_is_no_name_before_it_is_sent)
 	daemon_start();
 }
 
+Test(client, changes_suspends_and_resumes_a_tenant)
+{
+	static const struct tn_pair pairs[] = { { "team", "blue" }, { "old", NULL } };
+	struct tn_tenant_change change = { .tier = "large",
+		                           .metadata = pairs,
+		                           .metadata_n = ARRAY_LEN(pairs),
+		                           .billing_anchor_day = 15 };
+	struct tn_tenant tenant = { 0 };
+
+	cr_assert_eq(tn_tenant_update(client, "acme", &change, &tenant, &err), 0, "%s",
+	             err.msg);
+	cr_expect_str_eq(tenant.tier, "large");
+	cr_expect_eq(tenant.version, 4);
+	tn_tenant_done(&tenant);
+	change.if_version = 2;
+	cr_expect_eq(tn_tenant_update(client, "acme", &change, &tenant, &err), -ESTALE);
+	cr_expect_eq(err.code, TN_CONFLICT);
+	/* What is not said is null, and so is a key that is to go. */
+	cr_expect_eq(tn_tenant_update(client, "echo", &change, &tenant, &err), -EINVAL);
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const said[] = { "\"display_name\":null", "\"old\":null",
+			                            "\"team\":\"blue\"",
+			                            "\"billing_anchor_day\":15",
+			                            "\"if_version\":2" };
+
+		cr_expect(strstr(err.msg, said[i]) != NULL, "%s in %s", said[i], err.msg);
+	}
+	cr_assert_eq(tn_tenant_suspend(client, "acme", &tenant, &err), 0, "%s", err.msg);
+	tn_tenant_done(&tenant);
+	cr_assert_eq(tn_tenant_resume(client, "acme", &tenant, &err), 0, "%s", err.msg);
+	tn_tenant_done(&tenant);
+	cr_expect_eq(tn_tenant_suspend(client, "nobody", &tenant, &err), -ENOENT);
+	cr_expect_eq(tn_tenant_resume(client, "a/b", &tenant, &err), -EINVAL);
+}
+
 Test(client, refuses_text_that_is_not_utf_8)
 {
 	const struct tn_tenant_spec spec = { .name = "acme", .display_name = "\xff" };
@@ -249,7 +284,7 @@ Test(client, reads_lists_to_their_end_or_as_far_as_is_wanted)
 	int before = fds_open();
 	size_t n = 0;
 
-	cr_expect_eq(tn_tenant_list(client, count_tenant, &n, &err), 0, "%s", err.msg);
+	cr_expect_eq(tn_tenant_list(client, NULL, count_tenant, &n, &err), 0, "%s", err.msg);
 	cr_expect_eq(n, 2u);
 	n = 0;
 	cr_expect_eq(tn_execution_list(client, NULL, true, count_execution, &n, &err), 0, "%s",
@@ -263,7 +298,7 @@ Test(client, reads_lists_to_their_end_or_as_far_as_is_wanted)
 	cr_expect_eq(n, 3u);
 	/* What was left of the list is not taken for the answer to the next call. */
 	n = 0;
-	cr_expect_eq(tn_tenant_list(client, count_tenant, &n, &err), 0, "%s", err.msg);
+	cr_expect_eq(tn_tenant_list(client, NULL, count_tenant, &n, &err), 0, "%s", err.msg);
 	cr_expect_eq(n, 2u);
 	cr_expect_eq(fds_open(), before);
 }

@@ -106,7 +106,7 @@ static int onboard(struct tn_client *client, char *name, const char *tier, struc
 	if (r == 0)
 		r = show_usage(client, name, err);
 	if (r == 0)
-		r = tn_tenant_list(client, show_name, name, err);
+		r = tn_tenant_list(client, NULL, show_name, name, err);
 	return r;
 }
 

@@ -189,6 +189,26 @@ static void get_tenant(const struct call *call)
 		      false);
 }
 
+/* The tenant as it was, but for its version; the tier's name can be wrong. */
+static void change_tenant(const struct call *call)
+{
+	const char *tier = text_of(call, "tier");
+	json_t *tenant;
+
+	if (misbehave(call, text_of(call, "tenant")))
+		return;
+	if (json_integer_value(json_object_get(call->parameters, "if_version")) == 2) {
+		refuse(call, "io.tenantd.VersionConflict",
+		       json_pack("{s:s}", "message", "tenant 'acme' has version 3, not 2"));
+		return;
+	}
+	tenant = tenant_json(text_of(call, "tenant"));
+	(void)json_object_set_new(tenant, "version", json_integer(4));
+	if (tier[0] != '\0')
+		(void)json_object_set_new(tenant, "tier", json_string(tier));
+	reply(call, json_pack("{s:o}", "tenant", tenant), false);
+}
+
 static void list_tenants(const struct call *call)
 {
 	reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")), true);
@@ -503,6 +523,9 @@ static const struct {
 	{ "io.tenantd.Kill", kill_execution },
 	{ "io.tenantd.Wait", wait_execution },
 	{ "io.tenantd.CreateTenant", create_tenant },
+	{ "io.tenantd.UpdateTenant", change_tenant },
+	{ "io.tenantd.SuspendTenant", change_tenant },
+	{ "io.tenantd.ResumeTenant", change_tenant },
 	{ "io.tenantd.GetTenant", get_tenant },
 	{ "io.tenantd.ListTenants", list_tenants },
 	{ "io.tenantd.ListExecutions", list_executions },

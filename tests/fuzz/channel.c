@@ -355,6 +355,33 @@ int cg_leaf_remove(int tenant_fd, const char *name, struct tn_error *err)
 	abort();
 }
 
+int cg_freeze(int cgroup_fd, bool frozen, struct tn_error *err)
+{
+	(void)cgroup_fd;
+	(void)frozen;
+	(void)err;
+	return 0;
+}
+
+void cg_counter_files_init(struct cg_counter_files *files)
+{
+	for (size_t i = 0; i < ARRAY_LEN(files->fds); i++)
+		files->fds[i] = FD_NONE;
+}
+
+void cg_counter_files_open(struct cg_counter_files *files, int cgroup_fd, uint32_t controllers)
+{
+	(void)files;
+	(void)cgroup_fd;
+	(void)controllers;
+	abort();
+}
+
+void cg_counter_files_close(struct cg_counter_files *files)
+{
+	cg_counter_files_init(files);
+}
+
 int64_t cg_cpu_usec(int cgroup_fd)
 {
 	(void)cgroup_fd;
@@ -498,6 +525,9 @@ static size_t sound(uint8_t op, unsigned char *out)
 	struct spec_tenant_remove remove = {
 		{ sizeof(remove), SPEC_TENANT_REMOVE, SPEC_VERSION, 7 }, tenant_id
 	};
+	struct spec_tenant_freeze freeze = {
+		{ sizeof(freeze), SPEC_TENANT_FREEZE, SPEC_VERSION, 7 }, tenant_id, 1, 0
+	};
 	struct spec_signal signal = {
 		.head = { sizeof(signal), SPEC_SIGNAL, SPEC_VERSION, 0 },
 		.execution = running_id,
@@ -516,10 +546,10 @@ static size_t sound(uint8_t op, unsigned char *out)
 		const void *message;
 		size_t bytes;
 	} rows[] = {
-		{ &launch, sizeof(launch) }, { &apply, sizeof(apply) },
-		{ &remove, sizeof(remove) }, { &signal, sizeof(signal) },
-		{ &kill, sizeof(kill) },     { &settled, sizeof(settled) },
-		{ &ready, sizeof(ready) },
+		{ &launch, sizeof(launch) },   { &apply, sizeof(apply) },
+		{ &remove, sizeof(remove) },   { &freeze, sizeof(freeze) },
+		{ &signal, sizeof(signal) },   { &kill, sizeof(kill) },
+		{ &settled, sizeof(settled) }, { &ready, sizeof(ready) },
 	};
 	const size_t i = op % ARRAY_LEN(rows);
 
@@ -609,13 +639,15 @@ static void answers_take(void)
 static void received(void *context, const struct spec_head *message, int *fds, size_t fds_n)
 {
 	(void)context;
-	rig.answers_due += (message->op == SPEC_LAUNCH &&
-	                    message->bytes == sizeof(struct spec_launch) && fds_n >= 1 &&
-	                    fds_n <= 4 + SPEC_BINDS_MAX) ||
-	                   (message->op == SPEC_TENANT_APPLY &&
-	                    message->bytes == sizeof(struct spec_tenant_apply) && fds_n == 1) ||
-	                   (message->op == SPEC_TENANT_REMOVE &&
-	                    message->bytes == sizeof(struct spec_tenant_remove) && fds_n == 0);
+	rig.answers_due +=
+		(message->op == SPEC_LAUNCH && message->bytes == sizeof(struct spec_launch) &&
+	         fds_n >= 1 && fds_n <= 4 + SPEC_BINDS_MAX) ||
+		(message->op == SPEC_TENANT_APPLY &&
+	         message->bytes == sizeof(struct spec_tenant_apply) && fds_n == 1) ||
+		(message->op == SPEC_TENANT_REMOVE &&
+	         message->bytes == sizeof(struct spec_tenant_remove) && fds_n == 0) ||
+		(message->op == SPEC_TENANT_FREEZE &&
+	         message->bytes == sizeof(struct spec_tenant_freeze) && fds_n == 0);
 	dispatch_message(&rig.dispatch, message, fds, fds_n);
 	while (turns_run(&rig.turns))
 		;

@@ -174,7 +174,8 @@ static void supervisor_reply(const union message *to)
 
 static void supervisor_take(const union message *message)
 {
-	if (message->head.op == SPEC_TENANT_APPLY || message->head.op == SPEC_TENANT_REMOVE)
+	if (message->head.op == SPEC_TENANT_APPLY || message->head.op == SPEC_TENANT_REMOVE ||
+	    message->head.op == SPEC_TENANT_FREEZE)
 		supervisor_reply(message);
 	if (message->head.op != SPEC_LAUNCH)
 		return;

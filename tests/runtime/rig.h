@@ -54,6 +54,7 @@ union rig_message {
 	struct spec_head head;
 	struct spec_tenant_apply apply;
 	struct spec_tenant_remove remove;
+	struct spec_tenant_freeze freeze;
 	struct spec_launch launch;
 	struct spec_signal signal;
 	struct spec_kill kill;

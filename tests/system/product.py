@@ -167,6 +167,12 @@ class Tenant:
     def show(self):
         return self.host.ctl_json("show", self.name)
 
+    def update(self, *opts, check=True):
+        """`tenantctl update`; a new tier is one that a tenant has."""
+        done = self.host.ctl("update", self.name, *opts, check=check)
+        self.host.keep_tier(self.show()["tier"])
+        return done
+
     def usage(self, *opts):
         return self.host.ctl_json("usage", *opts, self.name)
 
@@ -269,8 +275,12 @@ class Host:
     def tenant(self, tier="professional", name=None):
         name = name or f"t{next(_numbers)}"
         self.ctl("create", name, "--tier", tier)
-        self._tiers_used.add(tier)
+        self.keep_tier(tier)
         return Tenant(self, name, tier)
+
+    def keep_tier(self, tier):
+        """A tenant has it, and keeps it."""
+        self._tiers_used.add(tier)
 
     @staticmethod
     def probe(name, *link):

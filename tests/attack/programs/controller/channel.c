@@ -199,6 +199,13 @@ void remove_make(struct request *r)
 	r->u.remove.tenant = acme;
 }
 
+void freeze_make(struct request *r)
+{
+	head_make(r, SPEC_TENANT_FREEZE, sizeof(r->u.freeze));
+	r->u.freeze.tenant = acme;
+	r->u.freeze.frozen = 1;
+}
+
 void done(struct request *r)
 {
 	for (size_t i = 0; i < r->fds_n; i++)

@@ -32,6 +32,7 @@ struct request {
 		struct spec_launch launch;
 		struct spec_tenant_apply apply;
 		struct spec_tenant_remove remove;
+		struct spec_tenant_freeze freeze;
 		struct spec_signal signal;
 		struct spec_kill kill;
 		struct spec_settled settled;
@@ -86,6 +87,7 @@ void args_set(struct request *r, const char *bytes, size_t n, uint32_t argc,
 void apply_make(struct request *r);
 void launch_make(struct request *r);
 void remove_make(struct request *r);
+void freeze_make(struct request *r);
 void head_make(struct request *r, enum spec_op op, size_t n);
 
 /* Say what came of a request that was sent; its descriptors are closed. */
@@ -142,6 +144,8 @@ void env_more(struct request *r);
 void args_longer(struct request *r);
 void args_shorter(struct request *r);
 void remove_unknown(struct request *r);
+void freeze_unknown(struct request *r);
+void freeze_half(struct request *r);
 void filter_unsealed(struct request *r);
 void filter_long(struct request *r);
 void filter_empty(struct request *r);

@@ -133,6 +133,8 @@ LIMIT(env_more, launch.env_n, 3)
 LIMIT(args_longer, launch.args_bytes, 1 << 20)
 LIMIT(args_shorter, launch.args_bytes, 4)
 LIMIT(remove_unknown, remove.tenant, nobody)
+LIMIT(freeze_unknown, freeze.tenant, nobody)
+LIMIT(freeze_half, freeze.frozen, 2)
 
 static void tmpfs_add(struct request *r, const char *target, int64_t bytes_max)
 {

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lifecycle.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <base/clock.h>
+#include <base/fd.h>
+#include <base/io.h>
+#include <base/log.h>
+
+/* Most stop within a millisecond; one that the kernel works for stops when that is done. */
+#define FREEZE_LOOK_USEC    2000
+#define FREEZE_WAIT_USEC    INT64_C(10000000)
+#define EVENTS_BYTES_MAX    256
+#define NODE_PATH_BYTES_MAX (NAME_BYTES_MAX + sizeof("/cgroup.events"))
+
+struct change {
+	struct change *next;
+	struct lifecycle *lifecycle;
+	struct tenant *tenant;
+	struct tenant_row wanted; /* of an update; its metadata is ours */
+	struct loop_source *timer;
+	int64_t deadline_usec; /* CLOCK_MONOTONIC */
+	tenants_done_fn *done;
+	void *userdata;
+};
+
+struct lifecycle {
+	struct lifecycle_config config;
+	int root_fd;
+	struct change *changes;
+};
+
+/* Which status a tenant may have after which. */
+static const bool transitions[TENANT_STATUSES_N][TENANT_STATUSES_N] = {
+	[TENANT_CREATING] = { [TENANT_ACTIVE] = true },
+	[TENANT_ACTIVE] = { [TENANT_SUSPENDED] = true, [TENANT_DELETING] = true },
+	[TENANT_SUSPENDED] = { [TENANT_ACTIVE] = true, [TENANT_DELETING] = true },
+	[TENANT_DELETING] = { [TENANT_DELETED] = true },
+};
+
+int lifecycle_check(const struct tenant *tenant, enum tenant_status status,
+                    struct tn_error *err)
+{
+	const struct tenant_row *row = &tenant->row;
+
+	if (transitions[row->status][status])
+		return 0;
+	return err_refuse(err, TN_STATE, "tenant '%s' is %s; it cannot become %s", row->name,
+	                  tenant_status_name(row->status), tenant_status_name(status));
+}
+
+int lifecycle_new(struct lifecycle **ret, const struct lifecycle_config *config,
+                  struct tn_error *err)
+{
+	struct lifecycle *lifecycle = calloc(1, sizeof(*lifecycle));
+
+	if (lifecycle == NULL)
+		return err_errno(err, "allocate the tenants' changes");
+	lifecycle->config = *config;
+	lifecycle->root_fd = FD_NONE;
+	*ret = lifecycle;
+	return 0;
+}
+
+void lifecycle_set_root(struct lifecycle *lifecycle, int root_fd)
+{
+	lifecycle->root_fd = root_fd;
+}
+
+static void change_free(struct change *change)
+{
+	struct change **at = &change->lifecycle->changes;
+
+	while (*at != change)
+		at = &(*at)->next;
+	*at = change->next;
+	change->tenant->changing = false;
+	change->timer = loop_source_free(change->timer);
+	tenant_row_done(&change->wanted);
+	free(change);
+}
+
+/* @err is NULL on success. */
+static void change_end(struct change *change, const struct tn_error *err)
+{
+	const struct lifecycle_config config = change->lifecycle->config;
+	struct tenant *tenant = change->tenant;
+	tenants_done_fn *done = change->done;
+	void *userdata = change->userdata;
+
+	change_free(change);
+	done(userdata, err == NULL ? tenant : NULL, err);
+	config.changed(config.userdata, tenant);
+}
+
+struct lifecycle *lifecycle_free(struct lifecycle *lifecycle)
+{
+	struct tn_error err = { 0 };
+
+	if (lifecycle == NULL)
+		return NULL;
+	(void)tenants_reply_check(NULL, &err);
+	while (lifecycle->changes != NULL)
+		change_end(lifecycle->changes, &err);
+	free(lifecycle);
+	return NULL;
+}
+
+static int change_new(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
+                      void *userdata, struct change **ret, struct tn_error *err)
+{
+	struct change *change;
+
+	if (tenant->changing)
+		return err_refuse(err, TN_STATE,
+		                  "another change of tenant '%s' is under way; try again",
+		                  tenant->row.name);
+	change = calloc(1, sizeof(*change));
+	if (change == NULL)
+		return err_errno(err, "change tenant '%s'", tenant->row.name);
+	*change = (struct change){ .next = lifecycle->changes,
+		                   .lifecycle = lifecycle,
+		                   .tenant = tenant,
+		                   .done = done,
+		                   .userdata = userdata };
+	lifecycle->changes = change;
+	tenant->changing = true;
+	*ret = change;
+	return 0;
+}
+
+static int status_save(struct lifecycle *lifecycle, struct tenant *tenant,
+                       enum tenant_status status, struct tn_error *err)
+{
+	struct tenant_row row = tenant->row;
+
+	row.status = status;
+	return tenants_save(lifecycle->config.tenants, tenant, &row, err);
+}
+
+/* Where tenantd has not heard of the tenant yet, it does before. */
+static int freeze_send(struct lifecycle *lifecycle, struct tenant *tenant, bool frozen,
+                       supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
+{
+	struct spec_tenant_freeze freeze = { .tenant = tenant->row.id, .frozen = frozen };
+	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_TENANT_FREEZE, &freeze);
+	int r = tenants_apply(lifecycle->config.tenants, tenant, err);
+
+	return r < 0 ? r : supervisor_ask(lifecycle->config.link, &request, fn, userdata, err);
+}
+
+/* A word that nobody waits for. */
+static void on_told(void *userdata, const struct spec_reply *reply)
+{
+	struct tn_error err = { 0 };
+
+	(void)userdata;
+	if (reply != NULL && tenants_reply_check(reply, &err) < 0)
+		log_event(LOG_ERR, "a tenant could not be brought to what it is to be",
+		          LF_STR("error", err.msg), LF_END);
+}
+
+/* True once no process of the tenant runs any more. */
+static bool is_frozen(const struct lifecycle *lifecycle, const struct tenant *tenant)
+{
+	char path[NODE_PATH_BYTES_MAX], text[EVENTS_BYTES_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.events", tenant->row.name);
+	return io_read_file_at(lifecycle->root_fd, path, text, sizeof(text)) > 0 &&
+	       strstr(text, "frozen 1") != NULL;
+}
+
+static void frozen_look(struct change *change)
+{
+	const char *name = change->tenant->row.name;
+	struct tn_error err = { 0 };
+
+	if (is_frozen(change->lifecycle, change->tenant)) {
+		change_end(change, NULL);
+		return;
+	}
+	if (clock_usec(CLOCK_MONOTONIC) < change->deadline_usec) {
+		loop_arm(change->timer, FREEZE_LOOK_USEC);
+		return;
+	}
+	(void)err_refuse(
+		&err, TN_STATE,
+		"tenant '%s' is suspended and launches nothing, but some of its "
+		"processes are not stopped after 10 s: they are in the kernel, and stop "
+		"when they leave it",
+		name);
+	change_end(change, &err);
+}
+
+static void on_look(void *userdata, uint32_t events)
+{
+	(void)events;
+	frozen_look(userdata);
+}
+
+static void suspend_undo(struct change *change)
+{
+	struct tn_error err = { 0 };
+
+	if (status_save(change->lifecycle, change->tenant, TENANT_ACTIVE, &err) < 0)
+		log_event(LOG_ERR,
+		          "a tenant that could not be suspended is taken for suspended",
+		          LF_STR("tenant", change->tenant->row.name), LF_STR("error", err.msg),
+		          LF_END);
+}
+
+static void suspend_on_reply(void *userdata, const struct spec_reply *reply)
+{
+	struct change *change = userdata;
+	struct tn_error err = { 0 };
+
+	/* When tenantd has gone the next controller freezes what is suspended in the store. */
+	if (tenants_reply_check(reply, &err) < 0) {
+		if (reply != NULL)
+			suspend_undo(change);
+		change_end(change, &err);
+		return;
+	}
+	change->deadline_usec = clock_usec(CLOCK_MONOTONIC) + FREEZE_WAIT_USEC;
+	frozen_look(change);
+}
+
+int lifecycle_suspend(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
+                      void *userdata, struct tn_error *err)
+{
+	struct change *change = NULL;
+	int r = lifecycle_check(tenant, TENANT_SUSPENDED, err);
+
+	if (r == 0)
+		r = change_new(lifecycle, tenant, done, userdata, &change, err);
+	if (r < 0)
+		return r;
+	assert(change != NULL);
+	r = loop_timer(lifecycle->config.loop, (struct loop_handler){ on_look, change },
+	               &change->timer, err);
+	if (r == 0)
+		r = status_save(lifecycle, tenant, TENANT_SUSPENDED, err);
+	if (r < 0) {
+		change_free(change);
+		return r;
+	}
+	r = freeze_send(lifecycle, tenant, true, suspend_on_reply, change, err);
+	if (r < 0) {
+		suspend_undo(change);
+		change_free(change);
+	}
+	return r;
+}
+
+static void resume_on_reply(void *userdata, const struct spec_reply *reply)
+{
+	struct change *change = userdata;
+	struct tn_error err = { 0 }, lost = { 0 };
+	int r = tenants_reply_check(reply, &err);
+
+	if (r == 0) {
+		r = status_save(change->lifecycle, change->tenant, TENANT_ACTIVE, &err);
+		if (r < 0)
+			(void)freeze_send(change->lifecycle, change->tenant, true, on_told,
+			                  NULL, &lost);
+	}
+	change_end(change, r < 0 ? &err : NULL);
+}
+
+int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
+                     void *userdata, struct tn_error *err)
+{
+	struct change *change = NULL;
+	int r = lifecycle_check(tenant, TENANT_ACTIVE, err);
+
+	if (r == 0)
+		r = change_new(lifecycle, tenant, done, userdata, &change, err);
+	if (r < 0)
+		return r;
+	r = freeze_send(lifecycle, tenant, false, resume_on_reply, change, err);
+	if (r < 0)
+		change_free(change);
+	return r;
+}
+
+int lifecycle_recover(struct lifecycle *lifecycle, struct tn_error *err)
+{
+	char after[NAME_BYTES_MAX] = "";
+	struct tenant *tenant = NULL;
+	int r;
+
+	while ((r = tenants_next_of(lifecycle->config.tenants, TENANT_SUSPENDED, after, &tenant,
+	                            err)) == 1) {
+		r = freeze_send(lifecycle, tenant, true, on_told, NULL, err);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+/* What an update is about, over what the row holds now. */
+static int update_save(struct change *change, struct tn_error *err)
+{
+	struct tenant_row row = change->tenant->row;
+	const struct tenant_row *wanted = &change->wanted;
+	int r;
+
+	memcpy(row.display_name, wanted->display_name, sizeof(row.display_name));
+	memcpy(row.tier, wanted->tier, sizeof(row.tier));
+	row.billing_anchor_day = wanted->billing_anchor_day;
+	memcpy(row.time_zone, wanted->time_zone, sizeof(row.time_zone));
+	memcpy(row.currency, wanted->currency, sizeof(row.currency));
+	memcpy(row.customer_id, wanted->customer_id, sizeof(row.customer_id));
+	row.metadata = wanted->metadata;
+	r = tenants_save(change->lifecycle->config.tenants, change->tenant, &row, err);
+	if (r == 0)
+		change->wanted.metadata = NULL;
+	return r;
+}
+
+/*
+ * The kernel has the new tier's limits, or refused one. Where the row cannot say so it gets
+ * those of the row again; and also where it may have got, meanwhile, what another policy says
+ * of the tier that the row had.
+ */
+static void update_on_limits(void *userdata, const struct spec_reply *reply)
+{
+	struct change *change = userdata;
+	struct tenants *tenants = change->lifecycle->config.tenants;
+	struct tenant *tenant = change->tenant;
+	struct tn_error err = { 0 }, lost = { 0 };
+	int r = tenants_reply_check(reply, &err);
+
+	if (r == 0)
+		r = update_save(change, &err);
+	if (reply != NULL && (r < 0 || tenants_reapplying(tenants))) {
+		tenant->applied = false;
+		(void)tenants_apply(tenants, tenant, &lost);
+	}
+	change_end(change, r < 0 ? &err : NULL);
+}
+
+static int update_check(const struct tenant *tenant, int64_t if_version, struct tn_error *err)
+{
+	const struct tenant_row *row = &tenant->row;
+
+	if (row->status != TENANT_ACTIVE && row->status != TENANT_SUSPENDED)
+		return err_refuse(err, TN_STATE, "tenant '%s' is %s; it cannot be changed",
+		                  row->name, tenant_status_name(row->status));
+	if (if_version != 0 && row->version != if_version)
+		return err_refuse(err, TN_CONFLICT, "tenant '%s' has version %lld, not %lld",
+		                  row->name, (long long)row->version, (long long)if_version);
+	return 0;
+}
+
+static int update_begin(struct change *change, struct tn_error *err)
+{
+	const struct lifecycle_config *config = &change->lifecycle->config;
+	struct tenant *tenant = change->tenant;
+	const struct policy_tier *tier;
+	int r = tenants_tier_named(config->tenants, change->wanted.tier, &tier, err);
+
+	if (r < 0)
+		return r;
+	/* One that tenantd does not hold gets its limits when it is first launched for. */
+	if (tenant->applied && strcmp(tenant->row.tier, change->wanted.tier) != 0)
+		return tenants_send_limits(config->tenants, tenant, tier, update_on_limits,
+		                           change, err);
+	r = update_save(change, err);
+	if (r == 0)
+		change_end(change, NULL);
+	return r;
+}
+
+int lifecycle_update(struct lifecycle *lifecycle, struct tenant *tenant,
+                     const struct tenant_row *wanted, int64_t if_version, tenants_done_fn *done,
+                     void *userdata, struct tn_error *err)
+{
+	struct change *change = NULL;
+	int r = update_check(tenant, if_version, err);
+
+	if (r == 0)
+		r = change_new(lifecycle, tenant, done, userdata, &change, err);
+	if (r < 0)
+		return r;
+	assert(change != NULL);
+	change->wanted = *wanted;
+	change->wanted.metadata = strdup(wanted->metadata);
+	if (change->wanted.metadata == NULL)
+		r = err_errno(err, "change tenant '%s'", tenant->row.name);
+	if (r == 0)
+		r = update_begin(change, err);
+	if (r < 0)
+		change_free(change);
+	return r;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What becomes of a tenant after its creation: changed, suspended, resumed. One at a time for
+ * a tenant; another is refused meanwhile.
+ *
+ * Suspended: the row says so first, durably, and launches are refused from then on; then
+ * tenantd freezes the node. Resumed: tenantd thaws it first, then the row says so. So whatever
+ * interrupts us, a tenant is never active in the store and frozen in the kernel: the next
+ * controller freezes what the store takes for suspended.
+ *
+ * Changed: the kernel has the new limits before the row does, and gets the old ones back if
+ * the row cannot be written. Who has not been answered may find the old or the new, whole.
+ */
+#ifndef RUNTIME_LIFECYCLE_H
+#define RUNTIME_LIFECYCLE_H
+
+#include "loop.h"
+#include "tenants.h"
+
+struct lifecycle;
+
+struct lifecycle_config {
+	struct loop *loop;
+	struct tenants *tenants;
+	struct supervisor_link *link;
+	/* Something about @tenant is different: who waits for a slot may have one. */
+	void (*changed)(void *userdata, struct tenant *tenant);
+	void *userdata;
+};
+
+/* All of @config is borrowed. */
+int lifecycle_new(struct lifecycle **ret, const struct lifecycle_config *config,
+                  struct tn_error *err);
+/* After the link: what waits is told that tenantd has gone. Accepts NULL; returns NULL. */
+struct lifecycle *lifecycle_free(struct lifecycle *lifecycle);
+
+/* The cgroup tree's root, borrowed: where is seen what the kernel has frozen. */
+void lifecycle_set_root(struct lifecycle *lifecycle, int root_fd);
+
+/* Freeze what the store takes for suspended. Once, before anything is asked of us. */
+int lifecycle_recover(struct lifecycle *lifecycle, struct tn_error *err);
+
+/*
+ * Each calls @done once it is true, or why not; that may be before it returns, and is not at
+ * all if it fails. TN_STATE: the tenant's status does not allow it, or another change of it is
+ * under way.
+ */
+int lifecycle_suspend(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
+                      void *userdata, struct tn_error *err);
+int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
+                     void *userdata, struct tn_error *err);
+
+/*
+ * Give the tenant @wanted's display name, tier, metadata (copied) and settings. With a
+ * @if_version that is not 0, only if the tenant still has that version: else TN_CONFLICT.
+ */
+int lifecycle_update(struct lifecycle *lifecycle, struct tenant *tenant,
+                     const struct tenant_row *wanted, int64_t if_version, tenants_done_fn *done,
+                     void *userdata, struct tn_error *err);
+
+/* 0, or TN_STATE if no tenant may go from its status to @status at once. */
+int lifecycle_check(const struct tenant *tenant, enum tenant_status status,
+                    struct tn_error *err);
+
+#endif
