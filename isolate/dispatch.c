@@ -175,6 +175,23 @@ static void tenant_freeze(struct dispatch *d, const void *message, struct receiv
 	reply(d, &request->head, &request->tenant, &none, &err);
 }
 
+static void tenant_delete(struct dispatch *d, const void *message, struct received received)
+{
+	const struct spec_tenant_delete *request = message;
+	const struct spec_slot none = { 0 };
+	struct tn_error err = { 0 };
+
+	(void)received;
+	turns_run_all_of(d->turns, &request->tenant);
+	if (request->how > SPEC_DELETE_ALL)
+		(void)err_refuse(&err, TN_INVALID, "a tenant is not deleted in the way %u",
+		                 request->how);
+	else
+		(void)tenants_delete(d->tenants, &request->tenant,
+		                     (enum spec_delete_how)request->how, &err);
+	reply(d, &request->head, &request->tenant, &none, &err);
+}
+
 /* What has ended meanwhile can no longer be signalled: not worth a word. */
 static void log_failure(int r, const char *what, const struct tn_error *err)
 {
@@ -241,6 +258,7 @@ static const struct row {
 	{ SPEC_TENANT_APPLY, sizeof(struct spec_tenant_apply), 1, 1, tenant_apply },
 	{ SPEC_TENANT_REMOVE, sizeof(struct spec_tenant_remove), 0, 0, tenant_remove },
 	{ SPEC_TENANT_FREEZE, sizeof(struct spec_tenant_freeze), 0, 0, tenant_freeze },
+	{ SPEC_TENANT_DELETE, sizeof(struct spec_tenant_delete), 0, 0, tenant_delete },
 	{ SPEC_LAUNCH, sizeof(struct spec_launch), 1, 4 + SPEC_BINDS_MAX, launch },
 	{ SPEC_SIGNAL, sizeof(struct spec_signal), 0, 0, send_signal },
 	{ SPEC_KILL, sizeof(struct spec_kill), 0, 0, kill_now },

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <base/fd.h>
 #include <base/io.h>
@@ -307,6 +308,14 @@ static int core_write(int node_fd, const struct hierarchy *hierarchy,
 	return 0;
 }
 
+static int node_open(const struct hierarchy *hierarchy, const char *name, struct tn_error *err)
+{
+	int fd = openat(hierarchy->root_fd, name,
+	                O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? err_errno(err, "open") : fd;
+}
+
 static int node_apply(const struct hierarchy *hierarchy, const char *name, bool create,
                       const struct spec_tenant_limits *limits, struct tn_error *err)
 {
@@ -319,21 +328,121 @@ static int node_apply(const struct hierarchy *hierarchy, const char *name, bool 
 		r = err_errno(err, "mkdir");
 	if (r < 0)
 		return r;
-	node_fd = openat(hierarchy->root_fd, name,
-	                 O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (node_fd < 0)
-		return err_errno(err, "open");
-	return core_write(node_fd, hierarchy, limits, err);
+	node_fd = node_open(hierarchy, name, err);
+	return node_fd < 0 ? node_fd : core_write(node_fd, hierarchy, limits, err);
+}
+
+/* What the files of a node say, a row of attributes each; "" where there is none. */
+struct values {
+	char text[ARRAY_LEN(attributes)][VALUE_BYTES_MAX];
+};
+
+static bool is_there(const struct hierarchy *hierarchy, const struct attribute *attribute)
+{
+	for (size_t i = 0; attribute->controller != NULL && i < ARRAY_LEN(controllers); i++)
+		if (strcmp(controllers[i].name, attribute->controller) == 0)
+			return (hierarchy->controllers & controllers[i].bit) != 0;
+	return true;
+}
+
+static int values_read(const struct hierarchy *hierarchy, int node_fd, struct values *ret,
+                       struct tn_error *err)
+{
+	*ret = (struct values){ 0 };
+	for (size_t i = 0; i < ARRAY_LEN(attributes); i++) {
+		char *text = ret->text[i];
+		ssize_t n;
+
+		if (!is_there(hierarchy, &attributes[i]))
+			continue;
+		n = io_read_file_at(node_fd, attributes[i].file, text, VALUE_BYTES_MAX);
+		if (n < 0)
+			return err_set(err, TN_SYSTEM, (int)-n, "read %s", attributes[i].file);
+		text[strcspn(text, "\n")] = '\0';
+	}
+	return 0;
+}
+
+/* As far as the kernel takes them, which it did before. */
+static void values_restore(const struct hierarchy *hierarchy, int node_fd,
+                           const struct values *values)
+{
+	for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
+		if (is_there(hierarchy, &attributes[i]))
+			(void)io_write_file_at(node_fd, attributes[i].file, values->text[i]);
+}
+
+/* Memory is held in pages: the rest of one is dropped. */
+static void value_expect(const struct attribute *attribute,
+                         const struct spec_tenant_limits *limits, char text[VALUE_BYTES_MAX])
+{
+	struct spec_tenant_limits whole = *limits;
+	char *field = (char *)&whole + attribute->offset;
+	int64_t value;
+
+	memcpy(&value, field, sizeof(value));
+	if (strncmp(attribute->file, "memory.", strlen("memory.")) == 0 &&
+	    value != SPEC_UNLIMITED)
+		value -= value % sysconf(_SC_PAGESIZE);
+	memcpy(field, &value, sizeof(value));
+	value_format(attribute, &whole, text);
+}
+
+static int values_check(const struct hierarchy *hierarchy, int node_fd,
+                        const struct spec_tenant_limits *limits, struct tn_error *err)
+{
+	struct values now;
+	int r = values_read(hierarchy, node_fd, &now, err);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(attributes); i++) {
+		char expected[VALUE_BYTES_MAX];
+
+		value_expect(&attributes[i], limits, expected);
+		if (is_there(hierarchy, &attributes[i]) && strcmp(expected, now.text[i]) != 0)
+			r = err_set(err, TN_SYSTEM, EIO, "%s is '%s', though '%s' was written",
+			            attributes[i].file, now.text[i], expected);
+	}
+	return r;
+}
+
+static int node_create(const struct hierarchy *hierarchy, const char *name,
+                       const struct spec_tenant_limits *limits, struct tn_error *err)
+{
+	cleanup_fd int node_fd = FD_NONE;
+	int r = node_apply(hierarchy, name, true, limits, err);
+
+	if (r == 0) {
+		node_fd = node_open(hierarchy, name, err);
+		r = node_fd < 0 ? node_fd : values_check(hierarchy, node_fd, limits, err);
+	}
+	if (r < 0)
+		(void)unlinkat(hierarchy->root_fd, name, AT_REMOVEDIR);
+	return r;
+}
+
+static int node_change(const struct hierarchy *hierarchy, const char *name,
+                       const struct spec_tenant_limits *limits, struct tn_error *err)
+{
+	cleanup_fd int node_fd = node_open(hierarchy, name, err);
+	struct values before;
+	int r = node_fd < 0 ? node_fd : values_read(hierarchy, node_fd, &before, err);
+
+	if (r < 0)
+		return r;
+	r = node_apply(hierarchy, name, false, limits, err);
+	if (r == 0)
+		r = values_check(hierarchy, node_fd, limits, err);
+	if (r < 0)
+		values_restore(hierarchy, node_fd, &before);
+	return r;
 }
 
 int hierarchy_tenant_apply(const struct hierarchy *hierarchy, const char *name,
                            const struct spec_tenant_limits *limits, struct tn_error *err)
 {
-	bool create = faccessat(hierarchy->root_fd, name, F_OK, 0) < 0;
-	int r = node_apply(hierarchy, name, create, limits, err);
+	const bool create = faccessat(hierarchy->root_fd, name, F_OK, 0) < 0;
+	int r = (create ? node_create : node_change)(hierarchy, name, limits, err);
 
-	if (r < 0 && create)
-		(void)unlinkat(hierarchy->root_fd, name, AT_REMOVEDIR);
 	return r < 0 ? err_wrap(err, r, "cgroup '%s'", name) : 0;
 }
 

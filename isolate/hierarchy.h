@@ -34,8 +34,8 @@ int hierarchy_open(struct hierarchy *hierarchy, const char *path, bool allow_mis
 void hierarchy_close(struct hierarchy *hierarchy);
 
 /*
- * Create the node @name, or bring an existing one to @limits. On failure a new node is
- * gone again; an existing one may hold some of the new limits.
+ * Create the node @name, or bring an existing one to @limits, and read them back. On failure a
+ * new node is gone again, and an existing one has the limits that it had.
  */
 int hierarchy_tenant_apply(const struct hierarchy *hierarchy, const char *name,
                            const struct spec_tenant_limits *limits, struct tn_error *err);

@@ -11,7 +11,8 @@
 #include <base/fd.h>
 #include <base/io.h>
 
-#define SLOT_MAGIC 0x746c6f73u /* "solt", little-endian: a free slot is all zero */
+#define SLOT_MAGIC   0x746c6f73u /* "solt", little-endian: a free slot is all zero */
+#define SLOT_RETIRED 0x72746c73u /* its name is empty */
 
 struct slot {
 	uint32_t magic;
@@ -35,7 +36,7 @@ static int table_check(const struct slots *slots, struct tn_error *err)
 	for (int64_t i = 0; i < slots->n; i++) {
 		const struct slot *slot = &slots->table[i];
 
-		if (slot->magic == 0)
+		if (slot->magic == 0 || (slot->magic == SLOT_RETIRED && slot->name[0] == '\0'))
 			continue;
 		if (slot->magic != SLOT_MAGIC ||
 		    memchr(slot->name, '\0', sizeof(slot->name)) == NULL ||
@@ -97,14 +98,15 @@ struct slots *slots_close(struct slots *slots)
 int64_t slots_find(const struct slots *slots, const struct id *tenant)
 {
 	for (int64_t i = 0; i < slots->n; i++)
-		if (slots->table[i].magic != 0 && id_equal(&slots->table[i].tenant, tenant))
+		if (slots->table[i].magic == SLOT_MAGIC &&
+		    id_equal(&slots->table[i].tenant, tenant))
 			return i;
 	return -ENOENT;
 }
 
 const char *slots_name(const struct slots *slots, int64_t slot)
 {
-	assert(slot >= 0 && slot < slots->n && slots->table[slot].magic != 0);
+	assert(slot >= 0 && slot < slots->n && slots->table[slot].magic == SLOT_MAGIC);
 	return slots->table[slot].name;
 }
 
@@ -137,9 +139,13 @@ int64_t slots_take(struct slots *slots, const struct id *tenant, const char *nam
 			unused = unused < 0 ? i : unused;
 			continue;
 		}
+		if (slot->magic == SLOT_RETIRED && !id_equal(&slot->tenant, tenant))
+			continue;
 		bool same_id = id_equal(&slot->tenant, tenant);
 		bool same_name = strcmp(slot->name, name) == 0;
 
+		if (slot->magic == SLOT_RETIRED)
+			return err_refuse(err, TN_STATE, "the tenant has been deleted");
 		if (same_id && same_name)
 			return i;
 		if (same_id)
@@ -156,6 +162,26 @@ int64_t slots_take(struct slots *slots, const struct id *tenant, const char *nam
 	memcpy(record.name, name, strlen(name));
 	r = slot_write(slots, unused, &record, err);
 	return r < 0 ? r : unused;
+}
+
+int slots_retire(struct slots *slots, int64_t slot, struct tn_error *err)
+{
+	struct slot record = { .magic = SLOT_RETIRED };
+
+	assert(slot >= 0 && slot < slots->n);
+	record.tenant = slots->table[slot].tenant;
+	return slot_write(slots, slot, &record, err);
+}
+
+int64_t slots_retired(const struct slots *slots, int64_t from, struct id *ret)
+{
+	for (int64_t i = from; i < slots->n; i++) {
+		if (slots->table[i].magic != SLOT_RETIRED)
+			continue;
+		*ret = slots->table[i].tenant;
+		return i;
+	}
+	return -ENOENT;
 }
 
 int slots_free(struct slots *slots, int64_t slot, struct tn_error *err)

@@ -37,6 +37,15 @@ const char *slots_name(const struct slots *slots, int64_t slot);
 int64_t slots_take(struct slots *slots, const struct id *tenant, const char *name,
                    struct tn_error *err);
 
+/*
+ * The tenant of @slot is no more, but files with its ids are. The slot stays taken, without a
+ * name, and slots_find() does not find it.
+ */
+int slots_retire(struct slots *slots, int64_t slot, struct tn_error *err);
+
+/* The first retired slot from @from on and whose it was, or -ENOENT. */
+int64_t slots_retired(const struct slots *slots, int64_t from, struct id *ret);
+
 /* Give @slot back. The caller has removed whatever carried its ids. */
 int slots_free(struct slots *slots, int64_t slot, struct tn_error *err);
 

@@ -10,7 +10,7 @@
  *
  * Order: tenantd speaks first (SPEC_HELLO), the controller answers SPEC_READY when its
  * policy and store are open. Then the controller sends requests. tenantd answers
- * SPEC_TENANT_APPLY, _REMOVE and _FREEZE with SPEC_REPLY, in order; SPEC_LAUNCH with
+ * SPEC_TENANT_APPLY, _REMOVE, _FREEZE and _DELETE with SPEC_REPLY, in order; SPEC_LAUNCH with
  * SPEC_STARTED, then, if that carried no error, with SPEC_EXITED once the leaf is gone;
  * SPEC_SIGNAL and SPEC_KILL with nothing. The controller answers SPEC_EXITED with
  * SPEC_SETTLED when the ledger has the record. After a restart of either side
@@ -74,6 +74,7 @@ enum spec_op {
 	SPEC_EXITED,        /* tenantd */
 	SPEC_READY,         /* controller: it serves; the head alone */
 	SPEC_TENANT_FREEZE, /* controller */
+	SPEC_TENANT_DELETE, /* controller */
 };
 
 struct spec_head {
@@ -135,6 +136,24 @@ struct spec_tenant_freeze {
 	struct spec_head head;
 	struct id tenant;
 	uint32_t frozen; /* 0 or 1 */
+	uint32_t pad;
+};
+
+enum spec_delete_how {
+	SPEC_DELETE_CHECK = 0, /* only say whether anything runs or is stored */
+	SPEC_DELETE_ALL = 1,   /* what is stored, too */
+};
+
+/*
+ * Take the tenant's cgroup, namespaces and storage away. Refused while anything runs. The
+ * answer says that nobody can get at any of it any more; the files go afterwards, and the
+ * range of ids returns to the pool when the last has gone. That there is nothing of the tenant
+ * is no failure.
+ */
+struct spec_tenant_delete {
+	struct spec_head head;
+	struct id tenant;
+	uint32_t how; /* enum spec_delete_how */
 	uint32_t pad;
 };
 

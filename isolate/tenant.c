@@ -218,6 +218,45 @@ int tenants_remove(struct tenants *tenants, const struct id *id, struct tn_error
 	return 0;
 }
 
+/* The directory goes out of reach before the slot says so: the other way round its ids could
+ * return to the pool with it still there. */
+static int slot_end(struct tenants *tenants, int64_t slot, const struct id *id,
+                    struct tn_error *err)
+{
+	int r = storage_discard(tenants->bounds->storage_root, id, err);
+
+	if (r <= 0)
+		return r < 0 ? r : slots_free(tenants->slots, slot, err);
+	r = slots_retire(tenants->slots, slot, err);
+	if (r == 0)
+		remover_wake(&tenants->remover);
+	return r;
+}
+
+int tenants_delete(struct tenants *tenants, const struct id *id, enum spec_delete_how how,
+                   struct tn_error *err)
+{
+	struct tenant *tenant = id_table_find(&tenants->table, id);
+	const int64_t slot = slots_find(tenants->slots, id);
+	int r;
+
+	if (tenant != NULL && tenant->executions_n > 0)
+		return err_refuse(err, TN_STATE, "'%s' has %zu executions", tenant->name,
+		                  tenant->executions_n);
+	if (slot < 0)
+		return 0;
+	if (how == SPEC_DELETE_CHECK)
+		return storage_check_empty(tenants->bounds->storage_root, id, err);
+	r = hierarchy_tenant_remove(tenants->hierarchy, slots_name(tenants->slots, slot), err);
+	if (r < 0)
+		return r;
+	if (tenant != NULL) {
+		id_table_remove(&tenants->table, &tenant->node);
+		(void)tenant_free(tenant);
+	}
+	return slot_end(tenants, slot, id, err);
+}
+
 struct tenant *tenants_find(struct tenants *tenants, const struct id *id)
 {
 	return id_table_find(&tenants->table, id);

@@ -15,6 +15,7 @@
 #include "context.h"
 #include "floor.h"
 #include "hierarchy.h"
+#include "remover.h"
 #include "slots.h"
 
 struct tenant {
@@ -42,6 +43,7 @@ struct tenants {
 	const struct floors *floors;
 	const char *skeleton_path;
 	const char *staging_path;
+	struct remover remover;
 };
 
 /* Create what @apply names or bring it to its limits; @filter_fd is borrowed. */
@@ -50,6 +52,13 @@ int tenants_apply(struct tenants *tenants, const struct spec_tenant_apply *apply
 
 /* Undo a creation: the tenant runs nothing and stores nothing. */
 int tenants_remove(struct tenants *tenants, const struct id *id, struct tn_error *err);
+
+/*
+ * Whether the tenant could be deleted without losing anything: TN_STATE if something runs or
+ * is stored. With SPEC_DELETE_ALL what is stored is discarded, and all else is taken away.
+ */
+int tenants_delete(struct tenants *tenants, const struct id *id, enum spec_delete_how how,
+                   struct tn_error *err);
 
 /* The tenant that has been applied, with its context built. */
 int tenants_prepare(struct tenants *tenants, const struct id *id, struct tenant **ret,

@@ -353,6 +353,10 @@ static void wire_up(struct tenantd *d)
 	d->tenants.skeleton_path = d->skeleton_path;
 	d->tenants.staging_path = d->staging_path;
 	d->tenants.floors = &d->floors;
+	d->tenants.remover = (struct remover){ .loop = &d->loop,
+		                               .slots = d->tenants.slots,
+		                               .storage_root = d->bounds.storage_root,
+		                               .source.fd = FD_NONE };
 	d->executions.loop = &d->loop;
 	d->executions.tenants = &d->tenants;
 	d->executions.bounds = &d->bounds;
@@ -448,6 +452,8 @@ static int start(struct tenantd *d, struct tn_error *err)
 		r = executions_adopt(&d->executions, err);
 	if (r == 0)
 		r = channel_start(&d->channel, err);
+	if (r == 0)
+		remover_wake(&d->tenants.remover);
 	return r;
 }
 
@@ -478,6 +484,7 @@ int main(int argc, char **argv)
 	notify("STOPPING=1");
 	if (d.channel.loop != NULL)
 		channel_stop(&d.channel);
+	remover_stop(&d.tenants.remover);
 	executions_done(&d.executions);
 	tenants_done(&d.tenants);
 	d.tenants.slots = slots_close(d.tenants.slots);

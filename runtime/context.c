@@ -108,6 +108,17 @@ static void context_on_left(void *userdata, struct tenant *tenant, bool room)
 	admission_on_left(context->admission, tenant, room);
 }
 
+static int context_on_settle(void *userdata, const struct tenant *tenant, struct tn_error *err)
+{
+	struct context *context = userdata;
+	struct ledger_sample sample;
+	int r;
+
+	usage_sample(&context->usage, &tenant->row.id, &sample, NULL, NULL);
+	r = journal_commit(context->journal, &sample, err);
+	return r < 0 ? r : context->store->ops->sync(context->store, err);
+}
+
 static void context_on_changed(void *userdata, struct tenant *tenant)
 {
 	struct context *context = userdata;
@@ -194,8 +205,8 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 	if (r == 0)
 		r = lifecycle_new(&context->lifecycle,
 		                  &(struct lifecycle_config){ context->loop, context->tenants,
-		                                              context->link, context_on_changed,
-		                                              context },
+		                                              context->link, context_on_settle,
+		                                              context_on_changed, context },
 		                  err);
 	if (r == 0)
 		r = admission_new(&context->admission, context->loop, context->tenants, err);

@@ -10,28 +10,13 @@
 #include <base/io.h>
 #include <base/log.h>
 
+#include "change.h"
+
 /* Most stop within a millisecond; one that the kernel works for stops when that is done. */
 #define FREEZE_LOOK_USEC    2000
 #define FREEZE_WAIT_USEC    INT64_C(10000000)
 #define EVENTS_BYTES_MAX    256
 #define NODE_PATH_BYTES_MAX (NAME_BYTES_MAX + sizeof("/cgroup.events"))
-
-struct change {
-	struct change *next;
-	struct lifecycle *lifecycle;
-	struct tenant *tenant;
-	struct tenant_row wanted; /* of an update; its metadata is ours */
-	struct loop_source *timer;
-	int64_t deadline_usec; /* CLOCK_MONOTONIC */
-	tenants_done_fn *done;
-	void *userdata;
-};
-
-struct lifecycle {
-	struct lifecycle_config config;
-	int root_fd;
-	struct change *changes;
-};
 
 /* Which status a tenant may have after which. */
 static const bool transitions[TENANT_STATUSES_N][TENANT_STATUSES_N] = {
@@ -70,21 +55,20 @@ void lifecycle_set_root(struct lifecycle *lifecycle, int root_fd)
 	lifecycle->root_fd = root_fd;
 }
 
-static void change_free(struct change *change)
+void change_free(struct change *change)
 {
 	struct change **at = &change->lifecycle->changes;
 
 	while (*at != change)
 		at = &(*at)->next;
 	*at = change->next;
-	change->tenant->changing = false;
+	change->tenant->changing = change->tenant->leaving = false;
 	change->timer = loop_source_free(change->timer);
 	tenant_row_done(&change->wanted);
 	free(change);
 }
 
-/* @err is NULL on success. */
-static void change_end(struct change *change, const struct tn_error *err)
+void change_end(struct change *change, const struct tn_error *err)
 {
 	const struct lifecycle_config config = change->lifecycle->config;
 	struct tenant *tenant = change->tenant;
@@ -109,8 +93,8 @@ struct lifecycle *lifecycle_free(struct lifecycle *lifecycle)
 	return NULL;
 }
 
-static int change_new(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
-                      void *userdata, struct change **ret, struct tn_error *err)
+int change_new(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
+               void *userdata, struct change **ret, struct tn_error *err)
 {
 	struct change *change;
 
@@ -132,8 +116,8 @@ static int change_new(struct lifecycle *lifecycle, struct tenant *tenant, tenant
 	return 0;
 }
 
-static int status_save(struct lifecycle *lifecycle, struct tenant *tenant,
-                       enum tenant_status status, struct tn_error *err)
+int change_status(struct lifecycle *lifecycle, struct tenant *tenant, enum tenant_status status,
+                  struct tn_error *err)
 {
 	struct tenant_row row = tenant->row;
 
@@ -205,7 +189,7 @@ static void suspend_undo(struct change *change)
 {
 	struct tn_error err = { 0 };
 
-	if (status_save(change->lifecycle, change->tenant, TENANT_ACTIVE, &err) < 0)
+	if (change_status(change->lifecycle, change->tenant, TENANT_ACTIVE, &err) < 0)
 		log_event(LOG_ERR,
 		          "a tenant that could not be suspended is taken for suspended",
 		          LF_STR("tenant", change->tenant->row.name), LF_STR("error", err.msg),
@@ -242,7 +226,7 @@ int lifecycle_suspend(struct lifecycle *lifecycle, struct tenant *tenant, tenant
 	r = loop_timer(lifecycle->config.loop, (struct loop_handler){ on_look, change },
 	               &change->timer, err);
 	if (r == 0)
-		r = status_save(lifecycle, tenant, TENANT_SUSPENDED, err);
+		r = change_status(lifecycle, tenant, TENANT_SUSPENDED, err);
 	if (r < 0) {
 		change_free(change);
 		return r;
@@ -262,7 +246,7 @@ static void resume_on_reply(void *userdata, const struct spec_reply *reply)
 	int r = tenants_reply_check(reply, &err);
 
 	if (r == 0) {
-		r = status_save(change->lifecycle, change->tenant, TENANT_ACTIVE, &err);
+		r = change_status(change->lifecycle, change->tenant, TENANT_ACTIVE, &err);
 		if (r < 0)
 			(void)freeze_send(change->lifecycle, change->tenant, true, on_told,
 			                  NULL, &lost);
@@ -286,6 +270,32 @@ int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant, tenants
 	return r;
 }
 
+static void on_recovered(void *userdata, struct tenant *tenant, const struct tn_error *err)
+{
+	(void)userdata;
+	if (tenant != NULL)
+		log_event(LOG_NOTICE, "the deletion of a tenant was gone on with",
+		          LF_STR("tenant", tenant->row.name), LF_END);
+	else
+		log_event(LOG_ERR, "the deletion of a tenant could not be gone on with",
+		          LF_STR("error", err->msg), LF_END);
+}
+
+static int deletions_recover(struct lifecycle *lifecycle, struct tn_error *err)
+{
+	char after[NAME_BYTES_MAX] = "";
+	struct tenant *tenant = NULL;
+	int r;
+
+	while ((r = tenants_next_of(lifecycle->config.tenants, TENANT_DELETING, after, &tenant,
+	                            err)) == 1) {
+		r = lifecycle_delete(lifecycle, tenant, true, on_recovered, NULL, err);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
 int lifecycle_recover(struct lifecycle *lifecycle, struct tn_error *err)
 {
 	char after[NAME_BYTES_MAX] = "";
@@ -298,7 +308,7 @@ int lifecycle_recover(struct lifecycle *lifecycle, struct tn_error *err)
 		if (r < 0)
 			break;
 	}
-	return r;
+	return r < 0 ? r : deletions_recover(lifecycle, err);
 }
 
 /* What an update is about, over what the row holds now. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What becomes of a tenant after its creation: changed, suspended, resumed. One at a time for
- * a tenant; another is refused meanwhile.
+ * What becomes of a tenant after its creation: changed, suspended, resumed, deleted. One at a
+ * time for a tenant; another is refused meanwhile.
  *
  * Suspended: the row says so first, durably, and launches are refused from then on; then
  * tenantd freezes the node. Resumed: tenantd thaws it first, then the row says so. So whatever
@@ -10,6 +10,12 @@
  *
  * Changed: the kernel has the new limits before the row does, and gets the old ones back if
  * the row cannot be written. Who has not been answered may find the old or the new, whole.
+ *
+ * Deleted: the row says "deleting", durably, and from then on there is no way back: launches
+ * are refused, what runs is frozen and killed, what it used is booked from the node for the
+ * last time, and only then tenantd takes node, namespaces and storage away. The row stays, as
+ * "deleted", for its bills; the name is free. Interrupted, it is gone on with by the next
+ * controller.
  */
 #ifndef RUNTIME_LIFECYCLE_H
 #define RUNTIME_LIFECYCLE_H
@@ -23,6 +29,8 @@ struct lifecycle_config {
 	struct loop *loop;
 	struct tenants *tenants;
 	struct supervisor_link *link;
+	/* Book what the tenant used up to now, durably: its node is about to go. */
+	int (*settle)(void *userdata, const struct tenant *tenant, struct tn_error *err);
 	/* Something about @tenant is different: who waits for a slot may have one. */
 	void (*changed)(void *userdata, struct tenant *tenant);
 	void *userdata;
@@ -37,7 +45,8 @@ struct lifecycle *lifecycle_free(struct lifecycle *lifecycle);
 /* The cgroup tree's root, borrowed: where is seen what the kernel has frozen. */
 void lifecycle_set_root(struct lifecycle *lifecycle, int root_fd);
 
-/* Freeze what the store takes for suspended. Once, before anything is asked of us. */
+/* Freeze what the store takes for suspended, and go on deleting what it takes for that. Once,
+ * before anything is asked of us. */
 int lifecycle_recover(struct lifecycle *lifecycle, struct tn_error *err);
 
 /*
@@ -57,6 +66,13 @@ int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant, tenants
 int lifecycle_update(struct lifecycle *lifecycle, struct tenant *tenant,
                      const struct tenant_row *wanted, int64_t if_version, tenants_done_fn *done,
                      void *userdata, struct tn_error *err);
+
+/*
+ * Delete the tenant. Without @force it is TN_STATE if anything runs or is stored. One whose
+ * deletion has failed half-way may be deleted again, by force or not.
+ */
+int lifecycle_delete(struct lifecycle *lifecycle, struct tenant *tenant, bool force,
+                     tenants_done_fn *done, void *userdata, struct tn_error *err);
 
 /* 0, or TN_STATE if no tenant may go from its status to @status at once. */
 int lifecycle_check(const struct tenant *tenant, enum tenant_status status,

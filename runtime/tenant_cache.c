@@ -52,7 +52,9 @@ int tenant_cache_add(struct tenant_cache *cache, struct tenant_row *row, struct 
 	tenant->row = *row;
 	if (tsearch(tenant, &cache->by_id, compare_ids) == NULL)
 		goto undo;
-	if (tsearch(tenant, &cache->by_name, compare_names) == NULL) {
+	/* A name is that of the living. */
+	if (tenant->row.status != TENANT_DELETED &&
+	    tsearch(tenant, &cache->by_name, compare_names) == NULL) {
 		(void)tdelete(tenant, &cache->by_id, compare_ids);
 		goto undo;
 	}
@@ -65,9 +67,15 @@ undo:
 	return err_set(err, TN_SYSTEM, ENOMEM, "keep tenant '%s'", row->name);
 }
 
+void tenant_cache_forget_name(struct tenant_cache *cache, const struct tenant *tenant)
+{
+	if (tenant_cache_by_name(cache, tenant->row.name) == tenant)
+		(void)tdelete(tenant, &cache->by_name, compare_names);
+}
+
 void tenant_cache_drop(struct tenant_cache *cache, struct tenant *tenant)
 {
-	(void)tdelete(tenant, &cache->by_name, compare_names);
+	tenant_cache_forget_name(cache, tenant);
 	(void)tdelete(tenant, &cache->by_id, compare_ids);
 	tenant_free(tenant);
 }

@@ -18,10 +18,13 @@ struct tenant_cache {
 
 void tenant_cache_done(struct tenant_cache *cache);
 
-/* Takes over @row, which is zeroed; on failure it stays the caller's. */
+/* Takes over @row, which is zeroed; on failure it stays the caller's. One that has been deleted
+ * is found by its id alone. */
 int tenant_cache_add(struct tenant_cache *cache, struct tenant_row *row, struct tenant **ret,
                      struct tn_error *err);
 void tenant_cache_drop(struct tenant_cache *cache, struct tenant *tenant);
+/* Its name is somebody else's from now on, or nobody's. */
+void tenant_cache_forget_name(struct tenant_cache *cache, const struct tenant *tenant);
 
 /* NULL if it is not here. */
 struct tenant *tenant_cache_by_id(const struct tenant_cache *cache, const struct id *id);

@@ -76,6 +76,20 @@ int tenants_get_by_id(struct tenants *tenants, const struct id *id, struct tenan
 	return r;
 }
 
+static int tenants_get_deleted(struct tenants *tenants, const char *name, struct tenant **ret,
+                               struct tn_error *err)
+{
+	struct store *store = tenants->config.store;
+	struct tenant_row row = { 0 };
+	int r = store->ops->tenant_deleted_by_name(store, name, &row, err);
+	const struct id id = row.id;
+
+	tenant_row_done(&row);
+	if (r == 0)
+		return err_refuse(err, TN_NOT_FOUND, "there is no tenant '%s'", name);
+	return r < 0 ? r : tenants_get_by_id(tenants, &id, ret, err);
+}
+
 static int tenants_get_by_name(struct tenants *tenants, const char *name, struct tenant **ret,
                                struct tn_error *err)
 {
@@ -92,10 +106,10 @@ static int tenants_get_by_name(struct tenants *tenants, const char *name, struct
 		return 0;
 	}
 	r = tenants->config.store->ops->tenant_by_name(tenants->config.store, name, &row, err);
+	if (r == 0)
+		return tenants_get_deleted(tenants, name, ret, err);
 	if (r < 0)
 		return r;
-	if (r == 0)
-		return err_refuse(err, TN_NOT_FOUND, "there is no tenant '%s'", name);
 	r = tenant_cache_add(&tenants->cache, &row, ret, err);
 	tenant_row_done(&row);
 	return r;
@@ -399,6 +413,11 @@ int tenants_recover(struct tenants *tenants, struct tn_error *err)
 		if (r < 0)
 			return err_wrap(err, r, "undo the creation of '%s'", after);
 	}
+}
+
+void tenants_bury(struct tenants *tenants, const struct tenant *tenant)
+{
+	tenant_cache_forget_name(&tenants->cache, tenant);
 }
 
 int tenants_next_of(struct tenants *tenants, enum tenant_status status,

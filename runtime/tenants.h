@@ -25,6 +25,7 @@ struct tenant {
 	struct tenant_row row;
 	bool applied;        /* tenantd has been sent its present limits on this channel */
 	bool changing;       /* lifecycle.c is about to make something else of it */
+	bool leaving;        /* and that is nothing: no launch is admitted any more */
 	size_t executions_n; /* launched and not ended, as far as executions.c knows */
 };
 
@@ -43,7 +44,8 @@ int tenants_new(struct tenants **ret, const struct tenants_config *config,
 /* Accepts NULL. Always returns NULL. */
 struct tenants *tenants_free(struct tenants *tenants);
 
-/* By name or UUID, whatever its status. TN_NOT_FOUND if there is none. */
+/* By name or UUID, whatever its status: a name is that of the living tenant, or else of the one
+ * that was deleted last. TN_NOT_FOUND if there is none. */
 int tenants_get(struct tenants *tenants, const char *name_or_id, struct tenant **ret,
                 struct tn_error *err);
 int tenants_get_by_id(struct tenants *tenants, const struct id *id, struct tenant **ret,
@@ -84,6 +86,9 @@ int tenants_reply_check(const struct spec_reply *reply, struct tn_error *err);
  */
 int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_row *row,
                  struct tn_error *err);
+
+/* The tenant has been deleted: its name is free. */
+void tenants_bury(struct tenants *tenants, const struct tenant *tenant);
 
 /* All living tenants of one status, each found in the cache then: 1 and the next after *after
  * (its name, "" at the beginning), or 0. */

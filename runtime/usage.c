@@ -68,6 +68,9 @@ static enum ledger_node node_read(const struct usage_source *source, const struc
 
 	if (r < 0 || source->root_fd < 0)
 		return LEDGER_NODE_UNREADABLE;
+	/* Under its name there may be another's by now. */
+	if (tenant->row.status == TENANT_DELETED)
+		return LEDGER_NODE_GONE;
 	r = cgstat_read(source->root_fd, tenant->row.name, NULL, &stat, &err);
 	if (r < 0)
 		return r == -ENOENT ? LEDGER_NODE_GONE : LEDGER_NODE_UNREADABLE;

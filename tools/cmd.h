@@ -26,7 +26,7 @@ struct ctl {
 	struct tn_pair metadata[CMD_METADATA_MAX];
 	char *metadata_texts[CMD_METADATA_MAX]; /* owned; what the pairs point into */
 	size_t metadata_n;
-	bool all;
+	bool all, force;
 	const char *all_of; /* a tenant */
 	int64_t since, until;
 	const char *config; /* directory of the policy */
@@ -35,7 +35,7 @@ struct ctl {
 /* Returns the exit status, or -errno and what went wrong in *err. Prints to stdout. */
 typedef int cmd_fn(struct ctl *ctl, struct tn_error *err);
 
-cmd_fn cmd_create, cmd_update, cmd_suspend, cmd_resume, cmd_list, cmd_show;
+cmd_fn cmd_create, cmd_update, cmd_suspend, cmd_resume, cmd_delete, cmd_list, cmd_show;
 cmd_fn cmd_ps, cmd_kill, cmd_usage;
 cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_doctor;
 

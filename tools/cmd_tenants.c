@@ -163,6 +163,16 @@ int cmd_resume(struct ctl *ctl, struct tn_error *err)
 	return r;
 }
 
+int cmd_delete(struct ctl *ctl, struct tn_error *err)
+{
+	struct tn_tenant tenant = { 0 };
+	int r = tn_tenant_delete(ctl->client, ctl->operands[0], ctl->force, &tenant, err);
+
+	if (r == 0)
+		print_done(ctl, "deleted", &tenant);
+	return r;
+}
+
 int cmd_show(struct ctl *ctl, struct tn_error *err)
 {
 	struct tn_tenant tenant = { 0 };

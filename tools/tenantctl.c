@@ -84,6 +84,11 @@ static const struct option_row update_rows[] = {
 	  AT(if_version), version_parse, NULL },
 	COMMON,
 };
+static const struct option_row delete_rows[] = {
+	{ 'f', "force", NULL, "end what runs and remove what is stored", OPTION_FLAG, AT(force),
+	  NULL, NULL },
+	COMMON,
+};
 static const struct option_row list_rows[] = {
 	{ 0, "status", "STATUS", "only those: active, suspended, ...", OPTION_TEXT, AT(status),
 	  NULL, NULL },
@@ -132,6 +137,8 @@ static const struct command {
 	  1, false, cmd_suspend },
 	{ "resume", NULL, "TENANT", "let that go on", ROWS(common_rows), 1, 1, false,
 	  cmd_resume },
+	{ "delete", NULL, "TENANT", "take it away", ROWS(delete_rows), 1, 1, false,
+	  cmd_delete },
 	{ "list", NULL, "", "all tenants, or some", ROWS(list_rows), 0, 0, false, cmd_list },
 	{ "show", NULL, "TENANT", "one tenant", ROWS(common_rows), 1, 1, false, cmd_show },
 	{ "ps", NULL, "[TENANT]", "what runs, or has run", ROWS(ps_rows), 0, 1, false, cmd_ps },

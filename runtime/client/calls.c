@@ -145,18 +145,41 @@ int tn_tenant_update(struct tn_client *client, const char *tenant,
 	                     err);
 }
 
-static int start_of_tenant(struct tn_client *client, const char *method, const char *tenant,
-                           struct tn_tenant *ret, struct tn_error *err)
+/* Takes over @parameters. The kernel may take its time to stop what it works for. */
+static int start_patiently(struct tn_client *client, const char *method, const char *tenant,
+                           json_t *parameters, struct tn_tenant *ret, struct tn_error *err)
 {
 	struct call call = CALL_FOR(on_tenant, tn_tenant, ret);
 	int r = check_tenant(tenant, err);
 
-	if (r < 0)
+	if (r < 0) {
+		json_decref(parameters);
 		return r;
-	/* The kernel may take its time to stop what it works for. */
+	}
 	call.patient = true;
-	return client_start(client, method, json_pack("{s:s}", "tenant", tenant),
-	                    CONNECTION_ONE, &call, err);
+	return client_start(client, method, parameters, CONNECTION_ONE, &call, err);
+}
+
+static int start_of_tenant(struct tn_client *client, const char *method, const char *tenant,
+                           struct tn_tenant *ret, struct tn_error *err)
+{
+	return start_patiently(client, method, tenant, json_pack("{s:s}", "tenant", tenant),
+	                       ret, err);
+}
+
+int tn_tenant_delete_start(struct tn_client *client, const char *tenant, bool force,
+                           struct tn_tenant *ret, struct tn_error *err)
+{
+	return start_patiently(client, "DeleteTenant", tenant,
+	                       json_pack("{s:s, s:b}", "tenant", tenant, "force", force), ret,
+	                       err);
+}
+
+int tn_tenant_delete(struct tn_client *client, const char *tenant, bool force,
+                     struct tn_tenant *ret, struct tn_error *err)
+{
+	return client_finish(client, tn_tenant_delete_start(client, tenant, force, ret, err),
+	                     err);
 }
 
 int tn_tenant_suspend_start(struct tn_client *client, const char *tenant, struct tn_tenant *ret,

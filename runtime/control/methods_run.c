@@ -481,6 +481,9 @@ static int run_plan(struct call *call, struct run *run, struct tn_error *err)
 
 static int run_check_active(const struct run *run, struct tn_error *err)
 {
+	if (run->tenant->leaving && run->tenant->row.status == TENANT_ACTIVE)
+		return err_refuse(err, TN_STATE, "tenant '%s' is being deleted",
+		                  run->tenant->row.name);
 	if (run->tenant->row.status == TENANT_ACTIVE)
 		return 0;
 	return err_refuse(err, TN_STATE, "tenant '%s' is %s", run->tenant->row.name,

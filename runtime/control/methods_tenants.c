@@ -18,7 +18,7 @@ static const struct param create_params[] = {
 	  .kind = PARAM_STRING,
 	  .required = true,
 	  .offset = offsetof(struct create_arguments, name) },
-	TENANT_FIELDS_PARAMS(create_arguments, fields),
+	TENANT_FIELDS_PARAMS(offsetof(struct create_arguments, fields)),
 	{ .name = NULL },
 };
 
@@ -64,7 +64,7 @@ static const struct param update_params[] = {
 	  .kind = PARAM_STRING,
 	  .required = true,
 	  .offset = offsetof(struct update_arguments, tenant) },
-	TENANT_FIELDS_PARAMS(update_arguments, fields),
+	TENANT_FIELDS_PARAMS(offsetof(struct update_arguments, fields)),
 	{ .name = "if_version",
 	  .kind = PARAM_INT,
 	  .offset = offsetof(struct update_arguments, if_version) },
@@ -135,6 +135,33 @@ static int handle_resume(struct call *call, struct tn_error *err)
 
 	return r < 0 ? r
 	             : lifecycle_resume(call->context->lifecycle, tenant, on_done, call, err);
+}
+
+struct delete_arguments {
+	const char *tenant;
+	bool force;
+};
+
+static const struct param delete_params[] = {
+	{ .name = "tenant",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .offset = offsetof(struct delete_arguments, tenant) },
+	{ .name = "force",
+	  .kind = PARAM_BOOL,
+	  .offset = offsetof(struct delete_arguments, force) },
+	{ .name = NULL },
+};
+
+static int handle_delete(struct call *call, struct tn_error *err)
+{
+	const struct delete_arguments *arguments = call->arguments;
+	struct tenant *tenant;
+	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
+
+	return r < 0 ? r
+	             : lifecycle_delete(call->context->lifecycle, tenant, arguments->force,
+	                                on_done, call, err);
 }
 
 /* Both may be NULL, which every tenant matches. */
@@ -217,6 +244,8 @@ const struct method methods_tenants[] = {
 	  sizeof(struct get_arguments) },
 	{ "io.tenantd.ResumeTenant", handle_resume, 0, get_params,
 	  sizeof(struct get_arguments) },
+	{ "io.tenantd.DeleteTenant", handle_delete, 0, delete_params,
+	  sizeof(struct delete_arguments) },
 	{ "io.tenantd.GetTenant", handle_get, 0, get_params, sizeof(struct get_arguments) },
 	{ "io.tenantd.ListTenants", handle_list, METHOD_STREAMS, list_params,
 	  sizeof(struct list_arguments) },

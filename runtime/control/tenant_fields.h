@@ -23,23 +23,24 @@ struct tenant_arguments {
 	} settings;
 };
 
-/* Rows of a method's table for a struct @type whose member @at is a struct tenant_arguments. */
-#define TENANT_FIELDS_PARAMS(type, at)                                                         \
+/* Rows of a method's table whose struct tenant_arguments is at @base of the struct it fills. */
+#define TENANT_FIELD(base, member) .offset = (base) + offsetof(struct tenant_arguments, member)
+#define TENANT_FIELDS_PARAMS(base)                                                             \
 	{ .name = "display_name",                                                              \
 	  .kind = PARAM_STRING,                                                                \
 	  .max = STORE_TEXT_BYTES_MAX - 1,                                                     \
-	  .offset = offsetof(struct type, at.display_name) },                                  \
+	  TENANT_FIELD(base, display_name) },                                                  \
 		{ .name = "tier",                                                              \
 		  .kind = PARAM_STRING,                                                        \
 		  .max = NAME_BYTES_MAX - 1,                                                   \
-		  .offset = offsetof(struct type, at.tier) },                                  \
+		  TENANT_FIELD(base, tier) },                                                  \
 		{ .name = "metadata",                                                          \
 		  .kind = PARAM_JSON,                                                          \
 		  .json = JSON_OBJECT,                                                         \
-		  .offset = offsetof(struct type, at.metadata) },                              \
+		  TENANT_FIELD(base, metadata) },                                              \
 	{                                                                                      \
 		.name = "settings", .kind = PARAM_STRUCT, .fields = tenant_settings_params,    \
-		.offset = offsetof(struct type, at.settings)                                   \
+		TENANT_FIELD(base, settings)                                                   \
 	}
 
 extern const struct param tenant_settings_params[];

@@ -81,7 +81,11 @@ static const char schema_1[] =
 	"  PRIMARY KEY (tenant, meter)"
 	") STRICT, WITHOUT ROWID;";
 
-static const char *const migrations[] = { schema_1 };
+/* A name that has been used again and again is still found at once. */
+static const char schema_2[] = "CREATE INDEX tenants_deleted ON tenants (name, updated_at) "
+			       "WHERE status = 'deleted';";
+
+static const char *const migrations[] = { schema_1, schema_2 };
 
 static int sqlite_sync(struct store *store, struct tn_error *err)
 {
@@ -145,6 +149,7 @@ static const struct store_ops sqlite_ops = {
 	.tenant_delete = sqlite_tenant_delete,
 	.tenant_by_id = sqlite_tenant_by_id,
 	.tenant_by_name = sqlite_tenant_by_name,
+	.tenant_deleted_by_name = sqlite_tenant_deleted_by_name,
 	.tenant_next = sqlite_tenant_next,
 	.tier_next = sqlite_tier_next,
 	.book = sqlite_book,

@@ -12,6 +12,7 @@ enum tenant_statement {
 	TENANT_DELETE,
 	TENANT_BY_ID,
 	TENANT_BY_NAME,
+	TENANT_DELETED_BY_NAME,
 	TENANT_NEXT,
 	TENANT_TIER_NEXT,
 	TENANT_COUNT,
@@ -37,6 +38,9 @@ static const char *const sql[TENANT_STATEMENTS_N] = {
 	[TENANT_BY_ID] = "SELECT " COLUMNS " FROM tenants WHERE id = ?1",
 	[TENANT_BY_NAME] = "SELECT " COLUMNS
 			   " FROM tenants WHERE name = ?1 AND status <> 'deleted'",
+	[TENANT_DELETED_BY_NAME] = "SELECT " COLUMNS
+				   " FROM tenants WHERE name = ?1 AND status = 'deleted' "
+				   "ORDER BY updated_at DESC LIMIT 1",
 	[TENANT_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
 			"status <> 'deleted' ORDER BY name LIMIT 1",
 	[TENANT_TIER_NEXT] = "SELECT min(tier) FROM tenants WHERE tier > ?1 AND "
@@ -191,6 +195,12 @@ int sqlite_tenant_by_name(struct store *store, const char *name, struct tenant_r
                           struct tn_error *err)
 {
 	return tenant_select(sqlite_of(store), TENANT_BY_NAME, name, ret, err);
+}
+
+int sqlite_tenant_deleted_by_name(struct store *store, const char *name, struct tenant_row *ret,
+                                  struct tn_error *err)
+{
+	return tenant_select(sqlite_of(store), TENANT_DELETED_BY_NAME, name, ret, err);
 }
 
 int sqlite_tenant_next(struct store *store, const char *after, struct tenant_row *ret,

@@ -113,6 +113,9 @@ struct store_ops {
 	                    struct tn_error *err);
 	int (*tenant_by_name)(struct store *store, const char *name, struct tenant_row *ret,
 	                      struct tn_error *err);
+	/* The same of those that were deleted: the last that had the name. */
+	int (*tenant_deleted_by_name)(struct store *store, const char *name,
+	                              struct tenant_row *ret, struct tn_error *err);
 	/* The next living tenant by name after @after, which is "" at the beginning. */
 	int (*tenant_next)(struct store *store, const char *after, struct tenant_row *ret,
 	                   struct tn_error *err);

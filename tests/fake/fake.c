@@ -526,6 +526,7 @@ static const struct {
 	{ "io.tenantd.UpdateTenant", change_tenant },
 	{ "io.tenantd.SuspendTenant", change_tenant },
 	{ "io.tenantd.ResumeTenant", change_tenant },
+	{ "io.tenantd.DeleteTenant", change_tenant },
 	{ "io.tenantd.GetTenant", get_tenant },
 	{ "io.tenantd.ListTenants", list_tenants },
 	{ "io.tenantd.ListExecutions", list_executions },

@@ -169,6 +169,32 @@ int slots_free(struct slots *slots, int64_t slot, struct tn_error *err)
 	return 0;
 }
 
+int slots_retire(struct slots *slots, int64_t slot, struct tn_error *err)
+{
+	return slots_free(slots, slot, err);
+}
+
+int storage_check_empty(const char *root, const struct id *tenant, struct tn_error *err)
+{
+	(void)root;
+	(void)tenant;
+	(void)err;
+	return 0;
+}
+
+int storage_discard(const char *root, const struct id *tenant, struct tn_error *err)
+{
+	(void)root;
+	(void)tenant;
+	(void)err;
+	return 1;
+}
+
+void remover_wake(struct remover *remover)
+{
+	(void)remover;
+}
+
 int storage_make(const char *root, const struct id *tenant, int64_t uid_first,
                  struct tn_error *err)
 {
@@ -528,6 +554,9 @@ static size_t sound(uint8_t op, unsigned char *out)
 	struct spec_tenant_freeze freeze = {
 		{ sizeof(freeze), SPEC_TENANT_FREEZE, SPEC_VERSION, 7 }, tenant_id, 1, 0
 	};
+	struct spec_tenant_delete delete = {
+		{ sizeof(delete), SPEC_TENANT_DELETE, SPEC_VERSION, 7 }, tenant_id, 1, 0
+	};
 	struct spec_signal signal = {
 		.head = { sizeof(signal), SPEC_SIGNAL, SPEC_VERSION, 0 },
 		.execution = running_id,
@@ -546,10 +575,11 @@ static size_t sound(uint8_t op, unsigned char *out)
 		const void *message;
 		size_t bytes;
 	} rows[] = {
-		{ &launch, sizeof(launch) },   { &apply, sizeof(apply) },
-		{ &remove, sizeof(remove) },   { &freeze, sizeof(freeze) },
-		{ &signal, sizeof(signal) },   { &kill, sizeof(kill) },
-		{ &settled, sizeof(settled) }, { &ready, sizeof(ready) },
+		{ &launch, sizeof(launch) }, { &apply, sizeof(apply) },
+		{ &remove, sizeof(remove) }, { &freeze, sizeof(freeze) },
+		{ &delete, sizeof(delete) }, { &signal, sizeof(signal) },
+		{ &kill, sizeof(kill) },     { &settled, sizeof(settled) },
+		{ &ready, sizeof(ready) },
 	};
 	const size_t i = op % ARRAY_LEN(rows);
 
@@ -647,7 +677,9 @@ static void received(void *context, const struct spec_head *message, int *fds, s
 		(message->op == SPEC_TENANT_REMOVE &&
 	         message->bytes == sizeof(struct spec_tenant_remove) && fds_n == 0) ||
 		(message->op == SPEC_TENANT_FREEZE &&
-	         message->bytes == sizeof(struct spec_tenant_freeze) && fds_n == 0);
+	         message->bytes == sizeof(struct spec_tenant_freeze) && fds_n == 0) ||
+		(message->op == SPEC_TENANT_DELETE &&
+	         message->bytes == sizeof(struct spec_tenant_delete) && fds_n == 0);
 	dispatch_message(&rig.dispatch, message, fds, fds_n);
 	while (turns_run(&rig.turns))
 		;

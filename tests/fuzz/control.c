@@ -175,7 +175,7 @@ static void supervisor_reply(const union message *to)
 static void supervisor_take(const union message *message)
 {
 	if (message->head.op == SPEC_TENANT_APPLY || message->head.op == SPEC_TENANT_REMOVE ||
-	    message->head.op == SPEC_TENANT_FREEZE)
+	    message->head.op == SPEC_TENANT_FREEZE || message->head.op == SPEC_TENANT_DELETE)
 		supervisor_reply(message);
 	if (message->head.op != SPEC_LAUNCH)
 		return;

@@ -55,6 +55,7 @@ union rig_message {
 	struct spec_tenant_apply apply;
 	struct spec_tenant_remove remove;
 	struct spec_tenant_freeze freeze;
+	struct spec_tenant_delete delete;
 	struct spec_launch launch;
 	struct spec_signal signal;
 	struct spec_kill kill;
@@ -63,6 +64,8 @@ union rig_message {
 
 /* As tenantd: take the next message, which must be @op, with its descriptors closed. */
 void rig_take(struct rig *rig, enum spec_op op, union rig_message *ret);
+/* The next message, whatever it is. */
+void rig_take_any(struct rig *rig, union rig_message *ret);
 /* Whether nothing has been sent to tenantd. */
 bool rig_silent(struct rig *rig);
 void rig_send(struct rig *rig, enum spec_op op, uint64_t serial, struct spec_head *message,

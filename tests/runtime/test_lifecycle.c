@@ -344,3 +344,181 @@ Test(lifecycle, lists_those_of_a_status_and_a_tier)
 	(void)varlink_free(link);
 	rig_done(&rig);
 }
+
+static json_t *delete_call(bool force)
+{
+	return json_pack("{s:s, s:b}", "tenant", "acme", "force", force);
+}
+
+/* What tenantd hears of a deletion that has begun, up to the last. */
+static void take_end(struct rig *rig)
+{
+	static union rig_message freeze, kill;
+
+	rig_take(rig, SPEC_TENANT_FREEZE, &freeze);
+	cr_expect_eq(freeze.freeze.frozen, 1);
+	rig_take(rig, SPEC_KILL, &kill);
+	cr_expect_eq(kill.kill.whole_tenant, 1);
+	/* It may not know the tenant, and then there is nothing to freeze. */
+	rig_reply(rig, &freeze, TN_NOT_FOUND);
+}
+
+static void take_delete(struct rig *rig, enum spec_delete_how how, enum tn_error_code code)
+{
+	static union rig_message message;
+
+	rig_take(rig, SPEC_TENANT_DELETE, &message);
+	cr_expect_eq(message.delete.how, how);
+	rig_reply(rig, &message, code);
+}
+
+static int64_t cpu_time(struct rig *rig, struct varlink *link, const char *tenant)
+{
+	int64_t figure;
+	json_t *answer;
+	bool more;
+
+	rig_call(rig, link, "io.tenantd.GetUsage", json_pack("{s:s}", "tenant", tenant),
+	         "more");
+	answer = rig_answer(rig, link);
+	figure = rig_number(json_object_get(json_object_get(answer, "parameters"), "meters"),
+	                    "cpu_time");
+	do {
+		more = json_is_true(json_object_get(answer, "continues"));
+		json_decref(answer);
+		answer = more ? rig_answer(rig, link) : NULL;
+	} while (more);
+	return figure;
+}
+
+Test(lifecycle, deletes_what_neither_runs_nor_stores_and_frees_its_name)
+{
+	struct rig rig = { 0 };
+	struct varlink *link;
+	char id[ID_TEXT_BYTES];
+	json_t *answer;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	rig_cgroup(&rig, "acme", 777);
+	link = rig_connect(&rig);
+	answer = rig_ask(&rig, link, "io.tenantd.GetTenant", tenant_call(), NULL);
+	(void)snprintf(id, sizeof(id), "%s", rig_text(json_object_get(answer, "tenant"), "id"));
+	json_decref(answer);
+	rig_call(&rig, link, "io.tenantd.DeleteTenant", delete_call(false), NULL);
+	take_delete(&rig, SPEC_DELETE_CHECK, TN_OK);
+	take_end(&rig);
+	take_delete(&rig, SPEC_DELETE_ALL, TN_OK);
+	expect_answer(&rig, link, "deleted");
+	rig_cgroup_remove(&rig, "acme");
+	/* For its bills, by name as long as nobody has that. */
+	expect_tenant(&rig, link, "deleted", "free");
+	cr_expect_eq(cpu_time(&rig, link, "acme"), 777, "the last reading");
+	cr_expect_eq(listed(&rig, link, json_object()), 0u);
+	expect_refused(&rig, link, "io.tenantd.ResumeTenant",
+	               "tenant 'acme' is deleted; it cannot become active");
+
+	rig_tenant(&rig, "acme");
+	rig_cgroup(&rig, "acme", 5);
+	expect_tenant(&rig, link, "active", "free");
+	cr_expect_eq(cpu_time(&rig, link, "acme"), 5);
+	cr_expect_eq(cpu_time(&rig, link, id), 777, "what another uses is not the dead one's");
+	(void)varlink_free(link);
+	rig_restart(&rig);
+	rig_hello(&rig, SPEC_CONTROLLER_CPU);
+	link = rig_connect(&rig);
+	expect_tenant(&rig, link, "active", "free");
+	cr_expect_eq(cpu_time(&rig, link, id), 777);
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+Test(lifecycle, deletes_nothing_that_runs_or_is_stored_unless_it_is_forced_to)
+{
+	struct rig rig = { 0 };
+	static union rig_message launch;
+	struct varlink *link, *other, *third;
+	struct spec_exited exited;
+	json_t *refused, *answer;
+	char why[RIG_WHY_BYTES_MAX];
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	rig_cgroup(&rig, "acme", 10);
+	link = rig_connect(&rig);
+	other = rig_connect(&rig);
+	rig_run_started(&rig, other, "acme", &launch);
+	refused = rig_refused(&rig, link, "io.tenantd.DeleteTenant", delete_call(false), NULL,
+	                      "io.tenantd.InvalidState");
+	cr_expect_str_eq(
+		rig_text(refused, "message"),
+		"tenant 'acme' is not deleted without --force: 1 executions are running");
+	json_decref(refused);
+	cr_expect(rig_silent(&rig));
+
+	rig_call(&rig, link, "io.tenantd.DeleteTenant", delete_call(true), NULL);
+	take_end(&rig);
+	third = rig_connect(&rig);
+	expect_tenant(&rig, third, "deleting", "free");
+	(void)varlink_free(third);
+	exited = rig_exited_of(&launch, 9, 33);
+	exited.killed = SPEC_KILL_ADMIN;
+	rig_cgroup(&rig, "acme", 40);
+	rig_exited(&rig, &exited);
+	json_decref(rig_run_end(&rig, other, why));
+	for (;;) {
+		static union rig_message message;
+
+		/* The same again, until it is seen that nothing runs. */
+		rig_take_any(&rig, &message);
+		if (message.head.op == SPEC_TENANT_FREEZE)
+			rig_reply(&rig, &message, TN_OK);
+		if (message.head.op != SPEC_TENANT_DELETE)
+			continue;
+		rig_reply(&rig, &message, TN_OK);
+		break;
+	}
+	expect_answer(&rig, link, "deleted");
+	cr_expect_eq(cpu_time(&rig, link, "acme"), 40);
+	(void)varlink_free(link);
+	(void)varlink_free(other);
+
+	rig_tenant(&rig, "globex");
+	link = rig_connect(&rig);
+	rig_call(&rig, link, "io.tenantd.DeleteTenant",
+	         json_pack("{s:s, s:b}", "tenant", "globex", "force", 0), NULL);
+	take_delete(&rig, SPEC_DELETE_CHECK, TN_STATE);
+	answer = rig_answer(&rig, link);
+	cr_expect_str_eq(rig_text(json_object_get(answer, "parameters"), "message"),
+	                 "tenant 'globex' is not deleted without --force: tenantd says no");
+	json_decref(answer);
+	rig_run_started(&rig, link, "globex", &launch);
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+Test(lifecycle, goes_on_with_a_deletion_that_its_own_end_interrupted)
+{
+	struct rig rig = { 0 };
+	struct varlink *link;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	rig_cgroup(&rig, "acme", 12);
+	link = rig_connect(&rig);
+	rig_call(&rig, link, "io.tenantd.DeleteTenant", delete_call(true), NULL);
+	take_end(&rig);
+	(void)varlink_free(link);
+	rig_restart(&rig);
+	rig_hello(&rig, SPEC_CONTROLLER_CPU);
+	take_end(&rig);
+	/* Executions that we have not heard of yet: it is tried again. */
+	take_delete(&rig, SPEC_DELETE_ALL, TN_STATE);
+	take_end(&rig);
+	take_delete(&rig, SPEC_DELETE_ALL, TN_OK);
+	link = rig_connect(&rig);
+	expect_tenant(&rig, link, "deleted", "free");
+	cr_expect_eq(cpu_time(&rig, link, "acme"), 12);
+	(void)varlink_free(link);
+	rig_done(&rig);
+}

@@ -1,10 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A tenant after its creation: changed, suspended, resumed."""
 
+import subprocess
 import time
+from pathlib import Path
 
 from product import wait_for
 
+SLOTS = Path("/var/lib/tenantd/slots")
+# Deeper than a path can be long, and with more in one directory than are read at once.
+TREE_PROGRAM = """
+import os
+for i in range(500):
+    os.mkdir("a-rather-long-name"); os.chdir("a-rather-long-name"); open("file", "w").close()
+os.chdir("/data"); os.mkdir("wide")
+for i in range(3000):
+    os.symlink("/etc/passwd", f"wide/{i}")
+"""
 COUNT = "i=0; while :; do i=$((i + 1)); echo $i >count.new; mv count.new count; sleep 0.05; done"
 
 
@@ -118,6 +130,26 @@ def test_another_tier_holds_at_once_for_what_runs(host):
     running.wait()
 
 
+def test_when_the_kernel_refuses_one_limit_all_are_as_they_were(host):
+    small = host.tier(memory_max="64M", cpu_quota="50%", tasks_max=64, executions_max=2)
+    large = host.tier(memory_max="256M", cpu_quota="150%", tasks_max=128, executions_max=5)
+    tenant = host.tenant(small)
+    assert tenant.run(["true"]).status == 0
+    names = ("memory.max", "memory.high", "cpu.max", "cpu.weight", "cgroup.max.descendants")
+    before = {name: tenant.read(name) for name in names}
+    # What is written there is refused with ENOSPC.
+    subprocess.run(["mount", "--bind", "/dev/full", tenant.cgroup / "pids.max"], check=True)
+    try:
+        status, words = refused(host, "update", tenant.name, "--tier", large)
+    finally:
+        subprocess.run(["umount", tenant.cgroup / "pids.max"], check=True)
+    assert status == 1 and f"cgroup '{tenant.name}'" in words
+    assert {name: tenant.read(name) for name in names} == before
+    assert tenant.show()["tier"] == small
+    tenant.update("--tier", large)
+    assert tenant.read("pids.max") == "128"
+
+
 def test_fewer_executions_than_run_lets_them_run_and_admits_none(host):
     tenant = host.tenant(host.tier(executions_max=3))
     running = [tenant.start(["sleep", "1000"]) for _ in range(3)]
@@ -162,3 +194,105 @@ def test_a_list_can_be_of_one_status_or_one_tier(host):
     status, words = refused(host, "list", "--status", "asleep")
     assert status == 2 and "'asleep' is no status" in words
     host.ctl("resume", tenants[1].name)
+
+
+def gone(tenant):
+    return not tenant.cgroup.exists() and not tenant.storage.exists()
+
+
+def slots_taken():
+    """Ranges of ids that are a tenant's, or still a deleted one's."""
+    table = SLOTS.read_bytes()
+    return sum(table[at:at + 4] != bytes(4) for at in range(0, len(table), 128))
+
+
+def test_what_runs_or_is_stored_is_deleted_by_force_alone(host):
+    tenant = host.tenant()
+    running = tenant.start(["sh", "-c", COUNT])
+    assert running.id
+    assert refused(host, "delete", tenant.name) == (
+        1, f"tenantctl: tenant '{tenant.name}' is not deleted without --force: "
+           "1 executions are running\n")
+    host.ctl("kill", running.id)
+    running.wait()
+    assert refused(host, "delete", tenant.name) == (
+        1, f"tenantctl: tenant '{tenant.name}' is not deleted without --force: "
+           "the tenant has stored data\n")
+    assert tenant.show()["status"] == "active" and tenant.run(["true"]).status == 0
+    tenant.run(["rm", "-f", "count", "count.new"])
+    host.ctl("delete", tenant.name)
+    assert gone(tenant)
+
+
+def test_what_runs_ends_and_its_last_usage_is_booked(host):
+    tenant = host.tenant(host.tier(executions_max=8))
+    running = [tenant.start(["sh", "-c", "while :; do :; done"]) for _ in range(4)]
+    ids = {one.id for one in running}
+    taken = slots_taken()
+    host.ctl("delete", tenant.name, "--force")
+    assert gone(tenant)
+    for one in running:
+        assert one.wait(20).record["reason"] == "killed"
+    usage = host.ctl_json("usage", tenant.id)
+    assert {one["id"] for one in usage["executions"]} == ids
+    assert all(one["state"] == "exited" for one in usage["executions"])
+    used = sum(one["cpu_usec"] for one in usage["executions"])
+    assert 0 <= usage["unattributed_usec"] == usage["meters"]["cpu_time"] - used
+    wait_for(lambda: slots_taken() == taken - 1, "the range of ids to return")
+    assert host.ctl_json("show", tenant.id)["status"] == "deleted"
+    assert refused(host, "delete", tenant.id) == (
+        1, f"tenantctl: tenant '{tenant.name}' is deleted; it cannot become deleting\n")
+    assert tenant.run(["true"]).err == f"tenant-run: tenant '{tenant.name}' is deleted\n".encode()
+
+
+def test_a_name_that_is_free_again_is_another_tenants(host):
+    tenant = host.tenant()
+    tenant.run(["sh", "-c", "echo mine >secret"])
+    host.ctl("delete", tenant.name, "--force")
+    assert host.ctl_json("show", tenant.name)["id"] == tenant.id
+    again = host.tenant(name=tenant.name)
+    assert again.id != tenant.id
+    assert again.run(["sh", "-c", "ls -A; cat secret"]).out == b""
+    assert host.ctl_json("show", again.name)["id"] == again.id
+    assert host.ctl_json("show", tenant.id)["status"] == "deleted"
+    assert again.usage()["meters"]["executions"] == 1
+    assert host.ctl_json("usage", tenant.id)["meters"]["executions"] == 1
+
+
+def test_a_suspended_tenant_can_be_deleted(host):
+    tenant = host.tenant()
+    running = tenant.start(["sleep", "1000"])
+    assert running.id
+    host.ctl("suspend", tenant.name)
+    host.ctl("delete", "--force", tenant.name)
+    assert running.wait(20).record["reason"] == "killed"
+    assert gone(tenant)
+
+
+def test_a_deep_and_wide_tree_goes_and_its_ids_return_afterwards(host):
+    tenant = host.tenant(host.tier(tasks_max=64, memory_max="256M"))
+    made = tenant.run(["python3", "-c", TREE_PROGRAM], timeout=300)
+    assert made.status == 0, made.err
+    taken = slots_taken()
+    host.ctl("delete", "--force", tenant.name)
+    assert gone(tenant)
+    wait_for(lambda: slots_taken() == taken - 1, "the range of ids to return", 120)
+    assert not list((tenant.storage.parent.parent / ".deleted").iterdir())
+
+
+def test_a_deletion_survives_the_end_of_both_daemons(host, full):
+    for _ in range(full(10, 2)):
+        tenant = host.tenant()
+        running = tenant.start(["sh", "-c", COUNT])
+        assert running.id
+        deleting = subprocess.Popen(["tenantctl", "delete", "--force", tenant.name],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        host.kill_supervisor()
+        deleting.wait(60)
+        # Either it was begun, and is gone on with, or it was not, and all is as it was.
+        if host.ctl_json("show", tenant.id)["status"] == "active":
+            host.ctl("delete", "--force", tenant.name)
+        wait_for(lambda: host.ctl_json("show", tenant.id)["status"] == "deleted",
+                 "the deletion", 60)
+        assert gone(tenant)
+        assert running.wait(20).status != 0

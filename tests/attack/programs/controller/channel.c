@@ -206,6 +206,13 @@ void freeze_make(struct request *r)
 	r->u.freeze.frozen = 1;
 }
 
+void delete_make(struct request *r)
+{
+	head_make(r, SPEC_TENANT_DELETE, sizeof(r->u.delete));
+	r->u.delete.tenant = acme;
+	r->u.delete.how = SPEC_DELETE_ALL;
+}
+
 void done(struct request *r)
 {
 	for (size_t i = 0; i < r->fds_n; i++)

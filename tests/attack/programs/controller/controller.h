@@ -33,6 +33,7 @@ struct request {
 		struct spec_tenant_apply apply;
 		struct spec_tenant_remove remove;
 		struct spec_tenant_freeze freeze;
+		struct spec_tenant_delete delete;
 		struct spec_signal signal;
 		struct spec_kill kill;
 		struct spec_settled settled;
@@ -88,6 +89,7 @@ void apply_make(struct request *r);
 void launch_make(struct request *r);
 void remove_make(struct request *r);
 void freeze_make(struct request *r);
+void delete_make(struct request *r);
 void head_make(struct request *r, enum spec_op op, size_t n);
 
 /* Say what came of a request that was sent; its descriptors are closed. */
@@ -146,6 +148,8 @@ void args_shorter(struct request *r);
 void remove_unknown(struct request *r);
 void freeze_unknown(struct request *r);
 void freeze_half(struct request *r);
+void delete_unknown(struct request *r);
+void delete_otherwise(struct request *r);
 void filter_unsealed(struct request *r);
 void filter_long(struct request *r);
 void filter_empty(struct request *r);

@@ -66,6 +66,8 @@ static const struct attack {
 	{ "to remove a tenant unknown", remove_make, remove_unknown, NULL, "refused: the tenant has not been applied" },
 	{ "to freeze a tenant unknown", freeze_make, freeze_unknown, NULL, "refused: the tenant has not been applied" },
 	{ "to freeze half a tenant", freeze_make, freeze_half, NULL, "refused: a tenant is frozen or it is not" },
+	{ "to delete a tenant unknown", delete_make, delete_unknown, NULL, "done" },
+	{ "to delete a tenant otherwise", delete_make, delete_otherwise, NULL, "refused: a tenant is not deleted in the way 2" },
 	{ "to remove a tenant that stores something", NULL, NULL, remove_used, "ran: kind 1, status 0, , said; refused: " },
 	{ "files above the bounds", launch_make, files_above, NULL, "refused: nofile_max of" },
 	{ "core dumps above the bounds", launch_make, core_above, NULL, "refused: core_max of" },

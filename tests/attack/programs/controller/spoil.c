@@ -135,6 +135,8 @@ LIMIT(args_shorter, launch.args_bytes, 4)
 LIMIT(remove_unknown, remove.tenant, nobody)
 LIMIT(freeze_unknown, freeze.tenant, nobody)
 LIMIT(freeze_half, freeze.frozen, 2)
+LIMIT(delete_unknown, delete.tenant, nobody)
+LIMIT(delete_otherwise, delete.how, 2)
 
 static void tmpfs_add(struct request *r, const char *target, int64_t bytes_max)
 {
