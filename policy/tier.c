@@ -11,7 +11,9 @@
 #include "limits.h"
 #include "schema.h"
 
-#define FILE_SUFFIX ".yaml"
+#define FILE_SUFFIX             ".yaml"
+#define OVERRIDE_WORD_BYTES_MAX 64
+#define OVERRIDE_LINE_BYTES_MAX (sizeof("  : \n") + 2ul * OVERRIDE_WORD_BYTES_MAX)
 
 static void document_freep(struct document **document)
 {
@@ -46,6 +48,14 @@ static int set_name(struct policy_tier *tier, const struct document_node *key,
 		                       "tier: '%.64s' is not a name; expected " NAME_RULE,
 		                       value->text);
 	/* One name for the tier and its file: two files cannot claim the same. */
+	if (tier->name[0] != '\0') {
+		if (strcmp(tier->name, value->text) == 0)
+			return 0;
+		return document_refuse(value, err,
+		                       "tier: '%.64s' is not the tier that this changes; "
+		                       "expected %s",
+		                       value->text, tier->name);
+	}
 	base = file_base(tier->file, &n);
 	if (strlen(value->text) != n || memcmp(value->text, base, n) != 0)
 		return document_refuse(value, err,
@@ -184,6 +194,14 @@ static int tier_read(struct policy_tier *tier, const struct document_node *root,
 	return 0;
 }
 
+static int file_name_check(const char *file, struct tn_error *err)
+{
+	if (strlen(file) < POLICY_FILE_BYTES_MAX)
+		return 0;
+	return err_refuse(err, TN_INVALID, "%.64s...: file name too long; expected at most %d",
+	                  file, POLICY_FILE_BYTES_MAX - 1);
+}
+
 static_assert(NAME_BYTES_MAX <= POLICY_TEXT_BYTES_MAX, "a name serves as display name");
 
 int policy_tier_parse(const char *file, const char *text, size_t n, struct policy_tier *ret,
@@ -195,10 +213,9 @@ int policy_tier_parse(const char *file, const char *text, size_t n, struct polic
 
 	if (tier == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "parse %s", file);
-	if (strlen(file) >= sizeof(tier->file))
-		return err_refuse(err, TN_INVALID,
-		                  "%.64s...: file name too long; expected at most %zu", file,
-		                  sizeof(tier->file) - 1);
+	r = file_name_check(file, err);
+	if (r < 0)
+		return r;
 	memcpy(tier->file, file, strlen(file) + 1);
 	limits_reset(tier);
 
@@ -210,4 +227,63 @@ int policy_tier_parse(const char *file, const char *text, size_t n, struct polic
 		return r;
 	*ret = *tier;
 	return 0;
+}
+
+int policy_tier_extend(struct policy_tier *tier, const char *file, const char *text, size_t n,
+                       struct tn_error *err)
+{
+	__attribute__((cleanup(document_freep))) struct document *document = NULL;
+	cleanup_free struct policy_tier *changed = malloc(sizeof(*changed));
+	char *name;
+	int r = file_name_check(file, err);
+
+	if (r < 0)
+		return r;
+	if (changed == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "parse %s", file);
+	if (tier->extensions_n == POLICY_EXTENSIONS_MAX)
+		return err_refuse(err, TN_INVALID, "%s: one file too many that changes %s",
+		                  file, tier->name);
+	*changed = *tier;
+	name = changed->extensions[changed->extensions_n++];
+	memcpy(name, file, strlen(file) + 1);
+	r = document_parse(name, text, n, &document, err);
+	if (r == 0)
+		r = tier_read(changed, document_root(document), err);
+	if (r == 0)
+		*tier = *changed;
+	return r;
+}
+
+/* What is put into a document is to be one word of it. */
+static bool is_word(const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789_.%";
+
+	return text[0] != '\0' && text[strspn(text, letters)] == '\0' &&
+	       strlen(text) <= OVERRIDE_WORD_BYTES_MAX;
+}
+
+int policy_tier_override(struct policy_tier *tier, const struct policy_override *overrides,
+                         size_t n, struct tn_error *err)
+{
+	char text[sizeof("limits:\n") + POLICY_LIMITS_N * OVERRIDE_LINE_BYTES_MAX] =
+		"limits:\n";
+	size_t at = strlen(text);
+
+	if (n == 0)
+		return 0;
+	if (n > POLICY_LIMITS_N)
+		return err_refuse(err, TN_INVALID, "%zu overrides, of %zu limits there are", n,
+		                  POLICY_LIMITS_N);
+	for (size_t i = 0; i < n; i++) {
+		if (!is_word(overrides[i].key) || !is_word(overrides[i].value))
+			return err_refuse(err, TN_INVALID,
+			                  POLICY_OVERRIDE ": '%.64s: %.64s' is no limit",
+			                  overrides[i].key, overrides[i].value);
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "  %s: %s\n",
+		                       overrides[i].key, overrides[i].value);
+	}
+	return policy_tier_extend(tier, POLICY_OVERRIDE, text, at, err);
 }

@@ -51,12 +51,19 @@ struct policy_limits {
 struct policy_location {
 	uint32_t line;
 	uint32_t column;
+	uint32_t extension; /* 0: the tier's own file; else the one of that number, from 1 */
 };
+
+/* Documents that can change a tier: drop-ins, and one for what a tenant has of its own. */
+#define POLICY_DROPINS_MAX    16
+#define POLICY_EXTENSIONS_MAX (POLICY_DROPINS_MAX + 1)
 
 struct policy_tier {
 	char name[NAME_BYTES_MAX];
 	char display_name[POLICY_TEXT_BYTES_MAX];
-	char file[POLICY_FILE_BYTES_MAX]; /* "tiers/free.yaml" */
+	char file[POLICY_FILE_BYTES_MAX];                              /* "tiers/free.yaml" */
+	char extensions[POLICY_EXTENSIONS_MAX][POLICY_FILE_BYTES_MAX]; /* the later holds */
+	size_t extensions_n;
 	struct policy_limits limits;
 	/* Where each key of a limit stands, in the order of struct policy_limits. */
 	struct policy_location where[POLICY_LIMITS_N];
@@ -73,11 +80,31 @@ const char *policy_limit_key(size_t i);
 /* Limit @i of @tier as a policy file writes it ("512M", "200%", "1h", "max"). */
 void policy_limit_text(const struct policy_tier *tier, size_t i, char *text, size_t size);
 
-/* Where limit @i of @tier is set: "tiers/free.yaml:7", or "default". */
+/* Where limit @i of @tier is set: "tiers/free.yaml:7", "override", or "default". */
 void policy_limit_source(const struct policy_tier *tier, size_t i, char *text, size_t size);
 
 /* Parse and check one tier file's content; @file names it in messages. */
 int policy_tier_parse(const char *file, const char *text, size_t n, struct policy_tier *ret,
                       struct tn_error *err);
+
+/*
+ * Change @tier by another document: what that says holds, and to its lists of paths are added.
+ * On failure @tier is as it was.
+ */
+int policy_tier_extend(struct policy_tier *tier, const char *file, const char *text, size_t n,
+                       struct tn_error *err);
+
+/* The name of a document that is no file: what one tenant has of its own. */
+#define POLICY_OVERRIDE "override"
+
+/* One limit of a tenant's own: "memory_max", and as a policy file writes it, "1G". */
+struct policy_override {
+	const char *key;
+	const char *value;
+};
+
+/* Change @tier by all of @overrides at once. TN_INVALID names the one that is wrong. */
+int policy_tier_override(struct policy_tier *tier, const struct policy_override *overrides,
+                         size_t n, struct tn_error *err);
 
 #endif

@@ -116,7 +116,7 @@ size_t admission_count(const struct admission *admission, const struct tenant *t
 }
 
 /* 0 if policy lacks the tier: then a launch says so. */
-static int64_t executions_max(const struct admission *admission, const struct tenant *tenant)
+static int64_t executions_max(const struct admission *admission, struct tenant *tenant)
 {
 	const struct policy_tier *tier;
 	struct spec_tenant_limits limits;
@@ -128,7 +128,7 @@ static int64_t executions_max(const struct admission *admission, const struct te
 	return limits.executions_max;
 }
 
-static bool has_room(const struct admission *admission, const struct tenant *tenant)
+static bool has_room(const struct admission *admission, struct tenant *tenant)
 {
 	return (int64_t)tenant->executions_n < executions_max(admission, tenant);
 }
@@ -154,7 +154,7 @@ static int refuse_late(const struct admission *admission,
 	                  executions_max(admission, request->tenant), waited);
 }
 
-static int refuse_crowd(const struct admission *admission, const struct tenant *tenant,
+static int refuse_crowd(const struct admission *admission, struct tenant *tenant,
                         struct tn_error *err)
 {
 	size_t n = admission_count(admission, tenant);

@@ -324,6 +324,7 @@ static int update_save(struct change *change, struct tn_error *err)
 	memcpy(row.time_zone, wanted->time_zone, sizeof(row.time_zone));
 	memcpy(row.currency, wanted->currency, sizeof(row.currency));
 	memcpy(row.customer_id, wanted->customer_id, sizeof(row.customer_id));
+	memcpy(row.overrides, wanted->overrides, sizeof(row.overrides));
 	row.metadata = wanted->metadata;
 	r = tenants_save(change->lifecycle->config.tenants, change->tenant, &row, err);
 	if (r == 0)
@@ -366,19 +367,32 @@ static int update_check(const struct tenant *tenant, int64_t if_version, struct 
 	return 0;
 }
 
+static bool limits_differ(const struct tenant_row *a, const struct tenant_row *b)
+{
+	return strcmp(a->tier, b->tier) != 0 || strcmp(a->overrides, b->overrides) != 0;
+}
+
 static int update_begin(struct change *change, struct tn_error *err)
 {
 	const struct lifecycle_config *config = &change->lifecycle->config;
 	struct tenant *tenant = change->tenant;
+	struct policy_tier *own = NULL;
 	const struct policy_tier *tier;
 	int r = tenants_tier_named(config->tenants, change->wanted.tier, &tier, err);
 
+	if (r == 0)
+		r = tenants_resolve(tenants_policy(config->tenants), &change->wanted, &own,
+		                    &tier, err);
+	/* One that tenantd does not hold gets its limits when it is first launched for. */
+	if (r == 0 && tenant->applied && limits_differ(&tenant->row, &change->wanted)) {
+		r = tenants_send_limits(config->tenants, tenant, tier, update_on_limits, change,
+		                        err);
+		free(own);
+		return r;
+	}
+	free(own);
 	if (r < 0)
 		return r;
-	/* One that tenantd does not hold gets its limits when it is first launched for. */
-	if (tenant->applied && strcmp(tenant->row.tier, change->wanted.tier) != 0)
-		return tenants_send_limits(config->tenants, tenant, tier, update_on_limits,
-		                           change, err);
 	r = update_save(change, err);
 	if (r == 0)
 		change_end(change, NULL);

@@ -60,7 +60,8 @@ int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant, tenants
                      void *userdata, struct tn_error *err);
 
 /*
- * Give the tenant @wanted's display name, tier, metadata (copied) and settings. With a
+ * Give the tenant @wanted's display name, tier, overrides, metadata (copied) and settings. With
+ * a
  * @if_version that is not 0, only if the tenant still has that version: else TN_CONFLICT.
  */
 int lifecycle_update(struct lifecycle *lifecycle, struct tenant *tenant,

@@ -25,8 +25,10 @@ static void tenant_free(void *p)
 {
 	struct tenant *tenant = p;
 
-	if (tenant != NULL)
+	if (tenant != NULL) {
 		tenant_row_done(&tenant->row);
+		free(tenant->own);
+	}
 	free(tenant);
 }
 

@@ -10,12 +10,14 @@
 #include <base/log.h>
 
 #include "identity.h"
+#include "overrides.h"
 #include "plan.h"
 #include "tenant_cache.h"
 
 struct tenants {
 	struct tenants_config config;
 	struct tenant_cache cache;
+	uint64_t generation; /* of the policy */
 
 	/* Bringing all to a new policy: the tenant whose answer is awaited, by id. */
 	bool reapplying;
@@ -132,15 +134,50 @@ int tenants_tier_named(const struct tenants *tenants, const char *name,
 	return *ret == NULL ? err_refuse(err, TN_NOT_FOUND, "there is no tier '%s'", name) : 0;
 }
 
-int tenants_tier(const struct tenants *tenants, const struct tenant *tenant,
+const struct policy *tenants_policy(const struct tenants *tenants)
+{
+	return tenants->config.policy;
+}
+
+int tenants_resolve(const struct policy *policy, const struct tenant_row *row,
+                    struct policy_tier **ret_own, const struct policy_tier **ret,
+                    struct tn_error *err)
+{
+	const struct policy_tier *tier = policy_tier(policy, row->tier);
+	struct policy_tier *own;
+	int r;
+
+	*ret_own = NULL;
+	if (tier == NULL)
+		return err_refuse(err, TN_NOT_FOUND,
+		                  "tenant '%s' has tier '%s', which policy lacks", row->name,
+		                  row->tier);
+	*ret = tier;
+	if (row->overrides[0] == '\0')
+		return 0;
+	own = malloc(sizeof(*own));
+	if (own == NULL)
+		return err_errno(err, "limits of tenant '%s'", row->name);
+	*own = *tier;
+	r = overrides_apply(row->overrides, own, err);
+	if (r < 0) {
+		free(own);
+		return err_wrap(err, r, "tenant '%s' of tier '%s'", row->name, row->tier);
+	}
+	*ret = *ret_own = own;
+	return 0;
+}
+
+int tenants_tier(const struct tenants *tenants, struct tenant *tenant,
                  const struct policy_tier **ret, struct tn_error *err)
 {
-	*ret = policy_tier(tenants->config.policy, tenant->row.tier);
-	if (*ret == NULL)
-		return err_refuse(err, TN_NOT_FOUND,
-		                  "tenant '%s' has tier '%s', which policy lacks",
-		                  tenant->row.name, tenant->row.tier);
-	return 0;
+	if (tenant->own != NULL && tenant->own_generation == tenants->generation) {
+		*ret = tenant->own;
+		return 0;
+	}
+	free(tenant->own);
+	tenant->own_generation = tenants->generation;
+	return tenants_resolve(tenants->config.policy, &tenant->row, &tenant->own, ret, err);
 }
 
 int tenants_reply_check(const struct spec_reply *reply, struct tn_error *err)
@@ -153,7 +190,7 @@ int tenants_reply_check(const struct spec_reply *reply, struct tn_error *err)
 	return err->sys_errno > 0 ? -err->sys_errno : -EIO;
 }
 
-int tenants_send_limits(struct tenants *tenants, const struct tenant *tenant,
+int tenants_send_limits(const struct tenants *tenants, const struct tenant *tenant,
                         const struct policy_tier *tier, supervisor_reply_fn *fn, void *userdata,
                         struct tn_error *err)
 {
@@ -167,13 +204,16 @@ int tenants_send_limits(struct tenants *tenants, const struct tenant *tenant,
 	return supervisor_ask(tenants->config.link, &request, fn, userdata, err);
 }
 
-static int tenants_send_apply(struct tenants *tenants, const struct tenant *tenant,
+static int tenants_send_apply(const struct tenants *tenants, struct tenant *tenant,
                               supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
 {
-	const struct policy_tier *tier;
+	const struct policy_tier *tier = NULL;
 	int r = tenants_tier(tenants, tenant, &tier, err);
 
-	return r < 0 ? r : tenants_send_limits(tenants, tenant, tier, fn, userdata, err);
+	if (r < 0)
+		return r;
+	assert(tier != NULL);
+	return tenants_send_limits(tenants, tenant, tier, fn, userdata, err);
 }
 
 static int tenants_send_remove(struct tenants *tenants, const struct id *id,
@@ -205,6 +245,9 @@ int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_r
 	if (row->metadata != tenant->row.metadata)
 		free(tenant->row.metadata);
 	tenant->row = *row;
+	/* It may be resolved to something else now. */
+	free(tenant->own);
+	tenant->own = NULL;
 	return 0;
 }
 
@@ -333,6 +376,7 @@ static int creation_row(struct tenants *tenants, const struct tenant_row *wanted
                         struct tenant_row *ret, struct tn_error *err)
 {
 	struct tenant_row row = *wanted;
+	struct policy_tier *own = NULL;
 	const struct policy_tier *tier;
 	int r;
 
@@ -340,6 +384,9 @@ static int creation_row(struct tenants *tenants, const struct tenant_row *wanted
 		return err_refuse(err, TN_INVALID, "'%s' is no tenant's name: " NAME_RULE,
 		                  wanted->name);
 	r = tenants_tier_named(tenants, wanted->tier, &tier, err);
+	if (r == 0)
+		r = tenants_resolve(tenants->config.policy, wanted, &own, &tier, err);
+	free(own);
 	if (r < 0)
 		return r;
 	row.metadata = strdup(wanted->metadata);
@@ -447,22 +494,42 @@ bool tenants_reapplying(const struct tenants *tenants)
 	return tenants->reapplying;
 }
 
+static int overrides_check(const struct tenants *tenants, const struct policy *policy,
+                           struct tn_error *err)
+{
+	struct store *store = tenants->config.store;
+	char after[NAME_BYTES_MAX] = "";
+
+	for (;;) {
+		struct tenant_row row = { 0 };
+		struct policy_tier *own = NULL;
+		const struct policy_tier *tier;
+		int r = store->ops->tenant_overridden_next(store, after, &row, err);
+
+		if (r <= 0)
+			return r;
+		(void)snprintf(after, sizeof(after), "%s", row.name);
+		r = tenants_resolve(policy, &row, &own, &tier, err);
+		free(own);
+		tenant_row_done(&row);
+		if (r < 0)
+			return r;
+	}
+}
+
 int tenants_check_policy(const struct tenants *tenants, const struct policy *policy,
                          struct tn_error *err)
 {
 	struct store *store = tenants->config.store;
 	char tier[NAME_BYTES_MAX] = "";
+	int r;
 
-	for (;;) {
-		int r = store->ops->tier_next(store, tier, tier, err);
-
-		if (r <= 0)
-			return r;
+	while ((r = store->ops->tier_next(store, tier, tier, err)) == 1)
 		if (policy_tier(policy, tier) == NULL)
 			return err_refuse(err, TN_STATE,
 			                  "tenants have tier '%s', which the new policy lacks",
 			                  tier);
-	}
+	return r < 0 ? r : overrides_check(tenants, policy, err);
 }
 
 static void reapply_next(struct tenants *tenants, bool from_start);
@@ -524,6 +591,7 @@ int tenants_set_policy(struct tenants *tenants, const struct policy *policy,
 	if (tenants->reapplying)
 		return err_refuse(err, TN_STATE, "a policy reload is under way");
 	tenants->config.policy = policy;
+	tenants->generation++;
 	tenants->reapplying = true;
 	tenants->reapply_failed_n = 0;
 	tenants->reapply_done = done;

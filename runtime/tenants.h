@@ -23,9 +23,12 @@ struct tenants;
 
 struct tenant {
 	struct tenant_row row;
-	bool applied;        /* tenantd has been sent its present limits on this channel */
-	bool changing;       /* lifecycle.c is about to make something else of it */
-	bool leaving;        /* and that is nothing: no launch is admitted any more */
+	bool applied;  /* tenantd has been sent its present limits on this channel */
+	bool changing; /* lifecycle.c is about to make something else of it */
+	bool leaving;  /* and that is nothing: no launch is admitted any more */
+	/* Its tier with its overrides, as of this policy; NULL if it has none, or not yet. */
+	struct policy_tier *own;
+	uint64_t own_generation; /* counts policies */
 	size_t executions_n; /* launched and not ended, as far as executions.c knows */
 };
 
@@ -61,19 +64,30 @@ int tenants_create(struct tenants *tenants, const struct tenant_row *wanted,
 /* Undo creations that nobody will finish. Call once, before the first creation. */
 int tenants_recover(struct tenants *tenants, struct tn_error *err);
 
-/* The tier of @tenant in the present policy. */
-int tenants_tier(const struct tenants *tenants, const struct tenant *tenant,
+/*
+ * The tier of @tenant in the present policy, with the tenant's overrides. Borrowed until the
+ * tenant or the policy changes.
+ */
+int tenants_tier(const struct tenants *tenants, struct tenant *tenant,
                  const struct policy_tier **ret, struct tn_error *err);
+
+/* The same for what a row says: *ret_own, if it is not NULL then, is the caller's to free. */
+int tenants_resolve(const struct policy *policy, const struct tenant_row *row,
+                    struct policy_tier **ret_own, const struct policy_tier **ret,
+                    struct tn_error *err);
 
 /* A tier of the present policy. TN_NOT_FOUND if there is none of that name. */
 int tenants_tier_named(const struct tenants *tenants, const char *name,
                        const struct policy_tier **ret, struct tn_error *err);
 
+/* The present policy. */
+const struct policy *tenants_policy(const struct tenants *tenants);
+
 /* Send the tenant's limits unless tenantd has them. */
 int tenants_apply(struct tenants *tenants, struct tenant *tenant, struct tn_error *err);
 
 /* Ask tenantd to bring the tenant to the limits of @tier, whatever its own is. */
-int tenants_send_limits(struct tenants *tenants, const struct tenant *tenant,
+int tenants_send_limits(const struct tenants *tenants, const struct tenant *tenant,
                         const struct policy_tier *tier, supervisor_reply_fn *fn, void *userdata,
                         struct tn_error *err);
 
@@ -98,7 +112,7 @@ int tenants_next_of(struct tenants *tenants, enum tenant_status status,
 /* Every applied tenant is being brought to another policy. */
 bool tenants_reapplying(const struct tenants *tenants);
 
-/* TN_STATE if @policy lacks a tier that a tenant has. */
+/* TN_STATE if @policy lacks a tier that a tenant has, or one's overrides do not fit it. */
 int tenants_check_policy(const struct tenants *tenants, const struct policy *policy,
                          struct tn_error *err);
 

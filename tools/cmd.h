@@ -10,7 +10,7 @@
 
 #include "options.h"
 
-#define CMD_METADATA_MAX 64
+#define CMD_PAIRS_MAX 64
 
 struct ctl {
 	struct tn_client *client; /* NULL for what needs no daemon */
@@ -23,9 +23,11 @@ struct ctl {
 	const char *time_zone, *currency, *customer_id;
 	int64_t billing_day; /* 0: not said */
 	int64_t if_version;  /* 0: not said */
-	struct tn_pair metadata[CMD_METADATA_MAX];
-	char *metadata_texts[CMD_METADATA_MAX]; /* owned; what the pairs point into */
-	size_t metadata_n;
+	struct cmd_pairs {
+		struct tn_pair items[CMD_PAIRS_MAX];
+		char *texts[CMD_PAIRS_MAX]; /* owned; what the pairs point into */
+		size_t n;
+	} metadata, overrides;
 	bool all, force;
 	const char *all_of; /* a tenant */
 	int64_t since, until;
@@ -39,9 +41,13 @@ cmd_fn cmd_create, cmd_update, cmd_suspend, cmd_resume, cmd_delete, cmd_list, cm
 cmd_fn cmd_ps, cmd_kill, cmd_usage;
 cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_doctor;
 
-/* Add KEY=VALUE to the metadata of @target, a struct ctl. */
+/* Add KEY=VALUE to the metadata, or the overrides, of @target, a struct ctl. */
 int cmd_add_metadata(void *target, const char *argument, struct tn_error *err);
-/* Have KEY taken out of it. */
+int cmd_add_override(void *target, const char *argument, struct tn_error *err);
+/* Have KEY taken out of them. */
 int cmd_drop_metadata(void *target, const char *argument, struct tn_error *err);
+int cmd_drop_override(void *target, const char *argument, struct tn_error *err);
+
+void cmd_pairs_done(struct cmd_pairs *pairs);
 
 #endif

@@ -9,39 +9,74 @@
 #include "output.h"
 
 /* The key is the first @key_n letters of @argument; the value stands behind them, if any. */
-static int metadata_put(struct ctl *ctl, const char *argument, size_t key_n,
-                        struct tn_error *err)
+static int pair_put(struct cmd_pairs *pairs, const char *argument, size_t key_n,
+                    struct tn_error *err)
 {
 	char *text;
 
-	if (ctl->metadata_n == CMD_METADATA_MAX)
-		return err_refuse(err, TN_INVALID, "more than %d of them", CMD_METADATA_MAX);
+	if (pairs->n == CMD_PAIRS_MAX)
+		return err_refuse(err, TN_INVALID, "more than %d of them", CMD_PAIRS_MAX);
 	text = strdup(argument);
 	if (text == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "no memory");
-	ctl->metadata_texts[ctl->metadata_n] = text;
-	ctl->metadata[ctl->metadata_n++] =
+	pairs->texts[pairs->n] = text;
+	pairs->items[pairs->n++] =
 		(struct tn_pair){ text, text[key_n] != '\0' ? text + key_n + 1 : NULL };
 	text[key_n] = '\0';
 	return 0;
 }
 
-int cmd_add_metadata(void *target, const char *argument, struct tn_error *err)
+void cmd_pairs_done(struct cmd_pairs *pairs)
+{
+	for (size_t i = 0; i < pairs->n; i++)
+		free(pairs->texts[i]);
+	pairs->n = 0;
+}
+
+static int pair_add(struct cmd_pairs *pairs, const char *argument, struct tn_error *err)
 {
 	size_t key_n = strcspn(argument, "=");
 
 	if (key_n == 0 || argument[key_n] == '\0')
 		return err_refuse(err, TN_INVALID, "'%s' is not KEY=VALUE", argument);
-	return metadata_put(target, argument, key_n, err);
+	return pair_put(pairs, argument, key_n, err);
 }
 
-int cmd_drop_metadata(void *target, const char *argument, struct tn_error *err)
+static int pair_drop(struct cmd_pairs *pairs, const char *argument, struct tn_error *err)
 {
 	size_t key_n = strcspn(argument, "=");
 
 	if (key_n == 0 || argument[key_n] != '\0')
 		return err_refuse(err, TN_INVALID, "'%s' is no key", argument);
-	return metadata_put(target, argument, key_n, err);
+	return pair_put(pairs, argument, key_n, err);
+}
+
+int cmd_add_metadata(void *target, const char *argument, struct tn_error *err)
+{
+	struct ctl *ctl = target;
+
+	return pair_add(&ctl->metadata, argument, err);
+}
+
+int cmd_drop_metadata(void *target, const char *argument, struct tn_error *err)
+{
+	struct ctl *ctl = target;
+
+	return pair_drop(&ctl->metadata, argument, err);
+}
+
+int cmd_add_override(void *target, const char *argument, struct tn_error *err)
+{
+	struct ctl *ctl = target;
+
+	return pair_add(&ctl->overrides, argument, err);
+}
+
+int cmd_drop_override(void *target, const char *argument, struct tn_error *err)
+{
+	struct ctl *ctl = target;
+
+	return pair_drop(&ctl->overrides, argument, err);
 }
 
 static void show_row(const char *name, const char *value)
@@ -78,6 +113,8 @@ static void show_tenant(const struct tn_tenant *tenant)
 	show_row("currency", settings->currency);
 	if (settings->customer_id != NULL)
 		show_row("customer", settings->customer_id);
+	for (size_t i = 0; i < tenant->overrides.n; i++)
+		show_row(tenant->overrides.items[i].key, tenant->overrides.items[i].value);
 	for (size_t i = 0; i < tenant->metadata.n; i++) {
 		char name[OUTPUT_CELL_BYTES_MAX];
 
@@ -95,8 +132,10 @@ int cmd_create(struct ctl *ctl, struct tn_error *err)
 		.name = ctl->operands[0],
 		.display_name = ctl->display_name,
 		.tier = ctl->tier,
-		.metadata = ctl->metadata,
-		.metadata_n = ctl->metadata_n,
+		.metadata = ctl->metadata.items,
+		.metadata_n = ctl->metadata.n,
+		.overrides = ctl->overrides.items,
+		.overrides_n = ctl->overrides.n,
 	};
 	struct tn_tenant tenant = { 0 };
 	int r = tn_tenant_create(ctl->client, &spec, &tenant, err);
@@ -127,8 +166,10 @@ int cmd_update(struct ctl *ctl, struct tn_error *err)
 	const struct tn_tenant_change change = {
 		.display_name = ctl->display_name,
 		.tier = ctl->tier,
-		.metadata = ctl->metadata,
-		.metadata_n = ctl->metadata_n,
+		.metadata = ctl->metadata.items,
+		.metadata_n = ctl->metadata.n,
+		.overrides = ctl->overrides.items,
+		.overrides_n = ctl->overrides.n,
 		.billing_anchor_day = ctl->billing_day,
 		.time_zone = ctl->time_zone,
 		.currency = ctl->currency,

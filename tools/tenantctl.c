@@ -45,6 +45,8 @@ static const struct option_row offline_rows[] = { ROW_JSON, ROW_HELP };
 	  NULL },                                                                              \
 	{ 0, "meta", "KEY=VALUE", "something to remember; may be repeated", OPTION_CALL, 0,    \
 	  NULL, cmd_add_metadata },                                                            \
+	{ 0, "set", "limits.KEY=VALUE", "a limit of its own, as in tenantd-tier(5)",           \
+	  OPTION_CALL, 0, NULL, cmd_add_override },                                            \
 	{ 0, "billing-day", "DAY", "of the month on which a period begins, 1 to 31",           \
 	  OPTION_NUMBER, AT(billing_day), day_parse, NULL },                                   \
 	{ 0, "time-zone", "ZONE", "whose midnight that is: Europe/Berlin", OPTION_TEXT,        \
@@ -80,6 +82,8 @@ static const struct option_row update_rows[] = {
 	TENANT_ROWS,
 	{ 0, "no-meta", "KEY", "forget it; may be repeated", OPTION_CALL, 0, NULL,
 	  cmd_drop_metadata },
+	{ 0, "unset", "limits.KEY", "the tier's again; may be repeated", OPTION_CALL, 0, NULL,
+	  cmd_drop_override },
 	{ 0, "if-version", "N", "only if it still has this version", OPTION_NUMBER,
 	  AT(if_version), version_parse, NULL },
 	COMMON,
@@ -267,7 +271,7 @@ int main(int argc, char **argv)
 		r = tn_error_exit_status(err.code);
 	}
 	tn_client_free(ctl.client);
-	for (size_t i = 0; i < ctl.metadata_n; i++)
-		free(ctl.metadata_texts[i]);
+	cmd_pairs_done(&ctl.metadata);
+	cmd_pairs_done(&ctl.overrides);
 	return r;
 }

@@ -115,6 +115,8 @@ struct tn_tenant {
 	enum tn_tenant_status status;
 	const char *tier;
 	struct tn_pairs metadata;
+	/** Limits of its own over its tier's: "limits.memory_max", "1G". */
+	struct tn_pairs overrides;
 	struct tn_settings settings;
 	int64_t version;
 	int64_t created_at;

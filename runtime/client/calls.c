@@ -81,9 +81,11 @@ int tn_tenant_create_start(struct tn_client *client, const struct tn_tenant_spec
 	if (spec->name == NULL || !name_valid(spec->name))
 		return err_refuse(err, TN_INVALID, "not a name for a tenant: it is " NAME_RULE);
 	return client_start(client, "CreateTenant",
-	                    json_pack("{s:s, s:s?, s:s?, s:o, s:o}", "name", spec->name,
+	                    json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o}", "name", spec->name,
 	                              "display_name", spec->display_name, "tier", spec->tier,
 	                              "metadata", pack_pairs(spec->metadata, spec->metadata_n),
+	                              "overrides",
+	                              pack_pairs(spec->overrides, spec->overrides_n),
 	                              "settings", pack_settings(spec->settings)),
 	                    CONNECTION_ONE, &call, err);
 }
@@ -117,9 +119,10 @@ static json_t *pack_change(const char *tenant, const struct tn_tenant_change *ch
 	const struct tn_settings settings = { change->billing_anchor_day, change->time_zone,
 		                              change->currency, change->customer_id };
 
-	return json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o}", "tenant", tenant, "display_name",
-	                 change->display_name, "tier", change->tier, "metadata",
-	                 pack_pairs(change->metadata, change->metadata_n), "settings",
+	return json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o, s:o}", "tenant", tenant,
+	                 "display_name", change->display_name, "tier", change->tier, "metadata",
+	                 pack_pairs(change->metadata, change->metadata_n), "overrides",
+	                 pack_pairs(change->overrides, change->overrides_n), "settings",
 	                 pack_settings(&settings), "if_version",
 	                 positive_or_null(change->if_version));
 }

@@ -62,6 +62,7 @@ static const struct tn_field tenant_fields[] = {
 	ENUM(tn_tenant, false, status, tenant_status_names),
 	TEXT(tn_tenant, tier),
 	LIST(tn_tenant, TN_FIELD_PAIRS, metadata),
+	LIST(tn_tenant, TN_FIELD_PAIRS, overrides),
 	{ "settings", TN_FIELD_RECORD, false, offsetof(struct tn_tenant, settings), NULL,
 	  settings_fields },
 	INT(tn_tenant, version),

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "../overrides.h"
+
 #define ENCODE_MESSAGE_BYTES_MAX 1024
 
 json_t *encode_int(int64_t number)
@@ -29,6 +31,16 @@ json_t *encode_message(const char *text)
 	return json_string(ascii);
 }
 
+static json_t *encode_overrides(const char *text)
+{
+	char key[STORE_TEXT_BYTES_MAX], value[STORE_TEXT_BYTES_MAX];
+	json_t *json = json_object();
+
+	while (overrides_next(&text, key, value))
+		(void)json_object_set_new(json, key, json_string(value));
+	return json;
+}
+
 json_t *encode_tenant(const struct tenant_row *row)
 {
 	char id[ID_TEXT_BYTES];
@@ -40,14 +52,15 @@ json_t *encode_tenant(const struct tenant_row *row)
 
 	id_format(&row->id, id);
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:I, s:I, s:s}",
+		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:I, s:I, "
+		"s:s}",
 		"id", id, "name", row->name, "display_name", row->display_name, "status",
 		tenant_status_name(row->status), "tier", row->tier, "metadata", metadata,
-		"settings", settings, "version", (json_int_t)row->version, "created_at",
-		(json_int_t)row->created_at, "updated_at", (json_int_t)row->updated_at,
-		"policy_hash", row->policy_hash, "cgroup", row->cgroup, "uid_first",
-		(json_int_t)row->uid_first, "uid_count", (json_int_t)row->uid_count,
-		"storage_path", row->storage_path);
+		"overrides", encode_overrides(row->overrides), "settings", settings, "version",
+		(json_int_t)row->version, "created_at", (json_int_t)row->created_at,
+		"updated_at", (json_int_t)row->updated_at, "policy_hash", row->policy_hash,
+		"cgroup", row->cgroup, "uid_first", (json_int_t)row->uid_first, "uid_count",
+		(json_int_t)row->uid_count, "storage_path", row->storage_path);
 }
 
 json_t *encode_record(const struct record *record)

@@ -7,6 +7,8 @@
 
 #include <base/fd.h>
 
+#include "../overrides.h"
+
 #define TIER_DEFAULT       "free"
 #define ANCHOR_DAY_DEFAULT 1
 #define ANCHOR_DAY_MAX     31 /* in a shorter month it is the last day */
@@ -145,6 +147,23 @@ static int metadata_apply(json_t *given, struct tenant_row *row, struct tn_error
 	return 0;
 }
 
+static int overrides_merge(json_t *given, struct tenant_row *row, struct tn_error *err)
+{
+	for (void *i = json_object_iter(given); i != NULL;
+	     i = json_object_iter_next(given, i)) {
+		const char *key = json_object_iter_key(i);
+		const json_t *value = json_object_iter_value(i);
+		int r;
+
+		if (!json_is_null(value) && !json_is_string(value))
+			return err_refuse(err, TN_INVALID, "%.64s: expected a string", key);
+		r = overrides_set(row->overrides, key, json_string_value(value), err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int tenant_fields_apply(const struct tenant_arguments *arguments, struct tenant_row *row,
                         struct tn_error *err)
 {
@@ -157,6 +176,8 @@ int tenant_fields_apply(const struct tenant_arguments *arguments, struct tenant_
 		(void)snprintf(row->tier, sizeof(row->tier), "%s", arguments->tier);
 	if (r == 0)
 		r = settings_apply(&arguments->settings, row, err);
+	if (r == 0)
+		r = overrides_merge(arguments->overrides, row, err);
 	return r < 0 || arguments->metadata == NULL
 	               ? r
 	               : metadata_apply(arguments->metadata, row, err);

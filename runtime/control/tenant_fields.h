@@ -15,6 +15,7 @@ struct tenant_arguments {
 	const char *display_name;
 	const char *tier;
 	json_t *metadata;
+	json_t *overrides;
 	struct tenant_settings_arguments {
 		int64_t billing_anchor_day;
 		const char *time_zone;
@@ -38,6 +39,10 @@ struct tenant_arguments {
 		  .kind = PARAM_JSON,                                                          \
 		  .json = JSON_OBJECT,                                                         \
 		  TENANT_FIELD(base, metadata) },                                              \
+		{ .name = "overrides",                                                         \
+		  .kind = PARAM_JSON,                                                          \
+		  .json = JSON_OBJECT,                                                         \
+		  TENANT_FIELD(base, overrides) },                                             \
 	{                                                                                      \
 		.name = "settings", .kind = PARAM_STRUCT, .fields = tenant_settings_params,    \
 		TENANT_FIELD(base, settings)                                                   \
@@ -50,7 +55,8 @@ int tenant_fields_default(struct tenant_row *row, struct tn_error *err);
 
 /*
  * @row's metadata is its own, and replaced by one that is: each key of the call is set or,
- * where it is null, taken out. On failure @row is still one for tenant_row_done().
+ * where it is null, taken out; and so with its overrides. On failure @row is still one for
+ * tenant_row_done().
  */
 int tenant_fields_apply(const struct tenant_arguments *arguments, struct tenant_row *row,
                         struct tn_error *err);

@@ -85,7 +85,11 @@ static const char schema_1[] =
 static const char schema_2[] = "CREATE INDEX tenants_deleted ON tenants (name, updated_at) "
 			       "WHERE status = 'deleted';";
 
-static const char *const migrations[] = { schema_1, schema_2 };
+static const char schema_3[] =
+	"ALTER TABLE tenants ADD COLUMN overrides TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX tenants_overridden ON tenants (name) WHERE overrides <> '';";
+
+static const char *const migrations[] = { schema_1, schema_2, schema_3 };
 
 static int sqlite_sync(struct store *store, struct tn_error *err)
 {
@@ -151,6 +155,7 @@ static const struct store_ops sqlite_ops = {
 	.tenant_by_name = sqlite_tenant_by_name,
 	.tenant_deleted_by_name = sqlite_tenant_deleted_by_name,
 	.tenant_next = sqlite_tenant_next,
+	.tenant_overridden_next = sqlite_tenant_overridden_next,
 	.tier_next = sqlite_tier_next,
 	.book = sqlite_book,
 	.sync = sqlite_sync,

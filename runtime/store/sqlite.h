@@ -33,6 +33,8 @@ int sqlite_tenant_by_id(struct store *store, const struct id *id, struct tenant_
                         struct tn_error *err);
 int sqlite_tenant_by_name(struct store *store, const char *name, struct tenant_row *ret,
                           struct tn_error *err);
+int sqlite_tenant_overridden_next(struct store *store, const char *after,
+                                  struct tenant_row *ret, struct tn_error *err);
 int sqlite_tenant_deleted_by_name(struct store *store, const char *name, struct tenant_row *ret,
                                   struct tn_error *err);
 int sqlite_tenant_next(struct store *store, const char *after, struct tenant_row *ret,

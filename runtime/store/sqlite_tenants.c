@@ -14,6 +14,7 @@ enum tenant_statement {
 	TENANT_BY_NAME,
 	TENANT_DELETED_BY_NAME,
 	TENANT_NEXT,
+	TENANT_OVERRIDDEN_NEXT,
 	TENANT_TIER_NEXT,
 	TENANT_COUNT,
 	TENANT_STATEMENTS_N,
@@ -22,17 +23,18 @@ enum tenant_statement {
 #define COLUMNS                                                                                \
 	"id, name, display_name, status, tier, metadata, billing_anchor_day, time_zone, "      \
 	"currency, customer_id, version, created_at, updated_at, policy_hash, cgroup, "        \
-	"uid_first, uid_count, storage_path"
+	"uid_first, uid_count, storage_path, overrides"
 
 static const char *const sql[TENANT_STATEMENTS_N] = {
 	[TENANT_INSERT] = ("INSERT INTO tenants (" COLUMNS ") VALUES "
 	                   "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-	                   "?16, ?17, ?18)"),
+	                   "?16, ?17, ?18, ?19)"),
 	[TENANT_UPDATE] = "UPDATE tenants SET name = ?2, display_name = ?3, status = ?4, "
 			  "tier = ?5, metadata = ?6, billing_anchor_day = ?7, time_zone = ?8, "
 			  "currency = ?9, customer_id = ?10, version = ?11 + 1, "
 			  "created_at = ?12, updated_at = ?13, policy_hash = ?14, "
-			  "cgroup = ?15, uid_first = ?16, uid_count = ?17, storage_path = ?18 "
+			  "cgroup = ?15, uid_first = ?16, uid_count = ?17, storage_path = ?18, "
+			  "overrides = ?19 "
 			  "WHERE id = ?1 AND version = ?11",
 	[TENANT_DELETE] = "DELETE FROM tenants WHERE id = ?1",
 	[TENANT_BY_ID] = "SELECT " COLUMNS " FROM tenants WHERE id = ?1",
@@ -43,6 +45,9 @@ static const char *const sql[TENANT_STATEMENTS_N] = {
 				   "ORDER BY updated_at DESC LIMIT 1",
 	[TENANT_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
 			"status <> 'deleted' ORDER BY name LIMIT 1",
+	[TENANT_OVERRIDDEN_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
+				   "overrides <> '' AND status <> 'deleted' "
+				   "ORDER BY name LIMIT 1",
 	[TENANT_TIER_NEXT] = "SELECT min(tier) FROM tenants WHERE tier > ?1 AND "
 			     "status <> 'deleted'",
 	[TENANT_COUNT] = "SELECT count(*) FROM tenants WHERE status <> 'deleted'",
@@ -70,7 +75,7 @@ static int tenant_run(struct sqlite *sqlite, enum tenant_statement statement,
 	                        DB_INT(row->created_at), DB_INT(row->updated_at),
 	                        DB_TEXT(row->policy_hash), DB_TEXT(row->cgroup),
 	                        DB_INT(row->uid_first), DB_INT(row->uid_count),
-	                        DB_TEXT(row->storage_path)),
+	                        DB_TEXT(row->storage_path), DB_TEXT(row->overrides)),
 	              err);
 }
 
@@ -155,6 +160,7 @@ static int tenant_read(struct db_statement *s, struct tenant_row *ret, struct tn
 	row.uid_first = db_int(s, 15);
 	row.uid_count = db_int(s, 16);
 	db_text(s, 17, row.storage_path, sizeof(row.storage_path));
+	db_text(s, 18, row.overrides, sizeof(row.overrides));
 
 	r = tenant_status_parse(status);
 	if (r >= 0)
@@ -207,6 +213,12 @@ int sqlite_tenant_next(struct store *store, const char *after, struct tenant_row
                        struct tn_error *err)
 {
 	return tenant_select(sqlite_of(store), TENANT_NEXT, after, ret, err);
+}
+
+int sqlite_tenant_overridden_next(struct store *store, const char *after,
+                                  struct tenant_row *ret, struct tn_error *err)
+{
+	return tenant_select(sqlite_of(store), TENANT_OVERRIDDEN_NEXT, after, ret, err);
 }
 
 int sqlite_tier_next(struct store *store, const char *after, char ret[NAME_BYTES_MAX],

@@ -29,6 +29,8 @@
 #define STORE_PATH_BYTES_MAX     256
 #define STORE_METADATA_BYTES_MAX 8192
 #define STORE_CURRENCY_BYTES     4 /* ISO 4217, with the NUL */
+/* All limits, as overrides.h has them. */
+#define STORE_OVERRIDES_BYTES_MAX 1024
 
 #define STORE_STATUSES(X)                                                                      \
 	X(TENANT_CREATING, "creating")                                                         \
@@ -50,6 +52,7 @@ struct tenant_row {
 	enum tenant_status status;
 	char tier[NAME_BYTES_MAX];
 	char *metadata; /* a JSON object of strings; owned by the row */
+	char overrides[STORE_OVERRIDES_BYTES_MAX]; /* see overrides.h; "" is none */
 	int64_t billing_anchor_day;
 	char time_zone[STORE_TEXT_BYTES_MAX];
 	char currency[STORE_CURRENCY_BYTES];
@@ -119,6 +122,9 @@ struct store_ops {
 	/* The next living tenant by name after @after, which is "" at the beginning. */
 	int (*tenant_next)(struct store *store, const char *after, struct tenant_row *ret,
 	                   struct tn_error *err);
+	/* The same of those that have overrides. */
+	int (*tenant_overridden_next)(struct store *store, const char *after,
+	                              struct tenant_row *ret, struct tn_error *err);
 	/* The next tier after @after that a living tenant has: 1 or 0. */
 	int (*tier_next)(struct store *store, const char *after, char ret[NAME_BYTES_MAX],
 	                 struct tn_error *err);

@@ -99,11 +99,12 @@ Test(client, sends_what_a_new_tenant_is_to_be)
 	struct tn_tenant tenant = { 0 };
 
 	cr_expect_eq(tn_tenant_create(client, &spec, &tenant, &err), -EINVAL);
-	cr_expect_str_eq(err.msg, "{\"name\":\"echo\",\"display_name\":null,\"tier\":\"free\","
-	                          "\"metadata\":{\"team\":\"blue\",\"cost\":\"7\"},"
-	                          "\"settings\":{\"billing_anchor_day\":28,"
-	                          "\"time_zone\":\"Europe/Berlin\",\"currency\":\"EUR\","
-	                          "\"customer_id\":null}}");
+	cr_expect_str_eq(err.msg,
+	                 "{\"name\":\"echo\",\"display_name\":null,\"tier\":\"free\","
+	                 "\"metadata\":{\"team\":\"blue\",\"cost\":\"7\"},\"overrides\":{},"
+	                 "\"settings\":{\"billing_anchor_day\":28,"
+	                 "\"time_zone\":\"Europe/Berlin\",\"currency\":\"EUR\","
+	                 "\"customer_id\":null}}");
 }
 
 Test(client, maps_errors_by_their_names)

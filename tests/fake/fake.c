@@ -92,14 +92,15 @@ static void refuse(const struct call *call, const char *name, json_t *parameters
 static json_t *tenant_json(const char *name)
 {
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:{s:s}, s:{s:i, s:s, s:s, s:n}, s:i, s:I, "
+		"{s:s, s:s, s:s, s:s, s:s, s:{s:s}, s:{s:s}, s:{s:i, s:s, s:s, s:n}, s:i, s:I, "
 		"s:I, s:s, s:s, s:i, s:i, s:s}",
 		"id", "5f0c1d2e-3b4a-4958-8776-655443322110", "name", name, "display_name",
 		"A \"quoted\" name", "status", "active", "tier", "free", "metadata", "team",
-		"blue", "settings", "billing_anchor_day", 1, "time_zone", "UTC", "currency",
-		"EUR", "customer_id", "version", 3, "created_at", (json_int_t)1700000000000000,
-		"updated_at", (json_int_t)1700000001000000, "policy_hash", "abcdef0123456789",
-		"cgroup", "tenants.slice/tenantd-tenants.service/acme", "uid_first", 2000000000,
+		"blue", "overrides", "limits.tasks_max", "7", "settings", "billing_anchor_day",
+		1, "time_zone", "UTC", "currency", "EUR", "customer_id", "version", 3,
+		"created_at", (json_int_t)1700000000000000, "updated_at",
+		(json_int_t)1700000001000000, "policy_hash", "abcdef0123456789", "cgroup",
+		"tenants.slice/tenantd-tenants.service/acme", "uid_first", 2000000000,
 		"uid_count", 65536, "storage_path", "/var/lib/tenantd/storage/acme");
 }
 

@@ -203,6 +203,87 @@ Test(policy, is_refused_whole_for_one_bad_file)
 	               "expected 4 to 4194304");
 }
 
+static void make_dropins(const char *name)
+{
+	char path[512];
+
+	path_of(name, path, sizeof(path));
+	cr_assert_eq(mkdir(path, 0755), 0);
+}
+
+static struct policy *loaded(void)
+{
+	struct policy *policy = NULL;
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(policy_load(dir, &policy, &err), 0, "%s", err.msg);
+	return policy;
+}
+
+static void expect_refusal(const char *message)
+{
+	struct policy *policy = NULL;
+	struct tn_error err = { 0 };
+
+	cr_expect_lt(policy_load(dir, &policy, &err), 0);
+	cr_expect(strncmp(err.msg, message, strlen(message)) == 0, "%s", err.msg);
+}
+
+Test(policy, is_changed_by_files_in_a_directory_beside_a_tier_in_their_order)
+{
+	struct policy *before, *policy;
+	const struct policy_tier *tier;
+
+	put("free.yaml", "tier: free\nlimits: {tasks_max: 10, nofile_max: 64}\n");
+	put("free2.yaml", "tier: free2\n");
+	make_dropins("free.d");
+	before = loaded();
+	put("free.d/20-more.yaml", "limits: {tasks_max: 30}\n");
+	put("free.d/10-some.yaml", "limits: {tasks_max: 20, nofile_max: 128}\n");
+	put("free.d/.hidden.yaml", "nonsense");
+	put("free.d/README", "nonsense");
+	policy = loaded();
+	tier = policy_tier(policy, "free");
+	cr_assert_not_null(tier);
+	cr_expect_eq(tier->limits.tasks_max, 30);
+	cr_expect_eq(tier->limits.nofile_max, 128);
+	cr_expect_eq(policy_tier(policy, "free2")->limits.tasks_max, 256);
+	cr_expect_null(policy_tier_at(policy, 2));
+	cr_expect_str_neq(policy_hash_hex(policy), policy_hash_hex(before));
+	(void)policy_free(before);
+	(void)policy_free(policy);
+}
+
+Test(policy, is_refused_whole_for_one_bad_file_beside_a_tier)
+{
+	char path[512], name[32];
+
+	put("free.yaml", "tier: free\n");
+	make_dropins("free.d");
+	put("free.d/a.yaml", "limits: {tasks_max: 1}\n");
+	expect_refusal("tiers/free.d/a.yaml:1:21: tasks_max: '1' is out of range");
+	put("free.d/a.yaml", "tier: free\n");
+	put("free.d/b.yml", "tier: free\n");
+	expect_refusal("tiers/free.d/b.yml:1:1: file name ends in .yml; expected .yaml");
+	path_of("free.d/b.yml", path, sizeof(path));
+	cr_assert_eq(unlink(path), 0);
+	make_dropins("gold.d");
+	expect_refusal("tiers/gold.d:1:1: there is no tier for it to change; expected "
+	               "tiers/gold.yaml");
+	path_of("gold.d", path, sizeof(path));
+	cr_assert_eq(rmdir(path), 0);
+	path_of("free.d", path, sizeof(path));
+	cr_assert_eq(chmod(path, 0777), 0);
+	expect_refusal("tiers/free.d: writable by everyone");
+	cr_assert_eq(chmod(path, 0755), 0);
+	for (int i = 0; i < POLICY_DROPINS_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "free.d/%02d.yaml", i);
+		put(name, "tier: free\n");
+	}
+	expect_refusal("tiers/free.d/a.yaml: too many files change tiers/free.yaml; expected "
+	               "at most 16");
+}
+
 Test(policy, needs_a_tier)
 {
 	expect_failure(-EINVAL, TN_INVALID, "tiers: no tiers; expected at least one NAME.yaml");

@@ -284,6 +284,130 @@ Test(lifecycle, moves_a_tenant_to_another_tier_or_leaves_all_as_it_was)
 	rig_done(&rig);
 }
 
+static json_t *overrides_call(const char *key, const char *value)
+{
+	return json_pack("{s:s, s:{s:s?}}", "tenant", "acme", "overrides", key, value);
+}
+
+Test(lifecycle, holds_a_tenant_to_limits_of_its_own_over_those_of_its_tier)
+{
+	struct rig rig = { 0 };
+	static union rig_message apply, launch;
+	struct varlink *link;
+	json_t *answer, *refused;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	link = rig_connect(&rig);
+	rig_call(&rig, link, "io.tenantd.UpdateTenant",
+	         overrides_call("limits.memory_max", "96M"), NULL);
+	rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+	cr_expect_eq(apply.apply.limits.memory_max_bytes, 96 << 20);
+	cr_expect_eq(apply.apply.limits.tasks_max, 32, "the tier's");
+	rig_reply(&rig, &apply, TN_OK);
+	expect_answer(&rig, link, "active");
+	rig_call(&rig, link, "io.tenantd.UpdateTenant",
+	         overrides_call("limits.runtime_max", "7s"), NULL);
+	rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+	cr_expect_eq(apply.apply.limits.memory_max_bytes, 96 << 20);
+	rig_reply(&rig, &apply, TN_OK);
+	expect_answer(&rig, link, "active");
+	rig_run_started(&rig, link, "acme", &launch);
+	cr_expect_eq(launch.launch.limits.runtime_usec_max, 7000000);
+	(void)varlink_free(link);
+
+	/* After a restart, too, and in the answer. */
+	rig_restart(&rig);
+	rig_hello(&rig, SPEC_CONTROLLER_CPU);
+	link = rig_connect(&rig);
+	answer = rig_ask(&rig, link, "io.tenantd.GetTenant", tenant_call(), NULL);
+	cr_expect_str_eq(
+		rig_text(json_object_get(json_object_get(answer, "tenant"), "overrides"),
+	                 "limits.memory_max"),
+		"96M");
+	json_decref(answer);
+	refused = rig_refused(&rig, link, "io.tenantd.UpdateTenant",
+	                      overrides_call("limits.memory_max", "1K"), NULL,
+	                      "io.tenantd.Invalid");
+	cr_expect(strstr(rig_text(refused, "message"), "memory_max: '1K' is out of range") !=
+	                  NULL,
+	          "%s", rig_text(refused, "message"));
+	json_decref(refused);
+	refused = rig_refused(&rig, link, "io.tenantd.UpdateTenant",
+	                      overrides_call("rootfs", "host"), NULL, "io.tenantd.Invalid");
+	cr_expect(strstr(rig_text(refused, "message"),
+	                 "'rootfs' is nothing that a tenant can") != NULL,
+	          "%s", rig_text(refused, "message"));
+	json_decref(refused);
+	answer = rig_ask(&rig, link, "io.tenantd.UpdateTenant",
+	                 overrides_call("limits.memory_max", NULL), NULL);
+	cr_expect_eq(json_object_size(
+			     json_object_get(json_object_get(answer, "tenant"), "overrides")),
+	             1u);
+	json_decref(answer);
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+/* Whatever place in memory a policy has. */
+Test(lifecycle, resolves_a_tenants_own_limits_anew_for_each_policy)
+{
+	struct rig rig = { 0 };
+	static union rig_message apply;
+	struct varlink *link;
+	char text[128];
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	link = rig_connect(&rig);
+	rig_call(&rig, link, "io.tenantd.UpdateTenant",
+	         overrides_call("limits.executions_max", "3"), NULL);
+	rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+	rig_reply(&rig, &apply, TN_OK);
+	expect_answer(&rig, link, "active");
+	for (int i = 10; i < 20; i++) {
+		(void)snprintf(text, sizeof(text), "tier: free\nlimits:\n  tasks_max: %d\n", i);
+		rig_write(&rig, "tiers/free.yaml", text);
+		rig_call(&rig, link, "io.tenantd.ReloadPolicy", json_object(), NULL);
+		rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+		cr_expect_eq(apply.apply.limits.tasks_max, i);
+		cr_expect_eq(apply.apply.limits.executions_max, 3);
+		rig_reply(&rig, &apply, TN_OK);
+		json_decref(rig_answer(&rig, link));
+	}
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+/* What would fail at the next launch fails now, and the policy is as it was. */
+Test(lifecycle, takes_no_policy_that_a_tenants_own_limits_do_not_fit)
+{
+	struct rig rig = { 0 };
+	static union rig_message apply;
+	struct varlink *link;
+	json_t *refused;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	link = rig_connect(&rig);
+	rig_call(&rig, link, "io.tenantd.UpdateTenant",
+	         overrides_call("limits.memory_high", "100M"), NULL);
+	rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+	rig_reply(&rig, &apply, TN_OK);
+	expect_answer(&rig, link, "active");
+	rig_write(&rig, "tiers/free.yaml", "tier: free\nlimits:\n  memory_max: 80M\n");
+	refused = rig_refused(&rig, link, "io.tenantd.ReloadPolicy", json_object(), NULL,
+	                      "io.tenantd.Invalid");
+	cr_expect_str_eq(
+		rig_text(refused, "message"),
+		"tenant 'acme' of tier 'free': override:2:16: memory_high: 100M is above "
+		"memory_max (tiers/free.yaml:3:3); expected at most 80M");
+	json_decref(refused);
+	cr_expect(rig_silent(&rig));
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
 Test(lifecycle, gives_up_what_is_under_way_when_tenantd_goes)
 {
 	struct rig rig = { 0 };

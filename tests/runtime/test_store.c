@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <base/fd.h>
+#include <base/io.h>
 
 #include "identity.h"
 #include "store/store.h"
@@ -228,6 +229,47 @@ Test(store, undoes_a_migration_that_fails_halfway)
 	cr_expect_lt(store_sqlite_open(fixture.dir, &store, &err), 0);
 	fixture_sql(&fixture, "DROP TABLE totals");
 	fixture_open(&fixture);
+	fixture_done(&fixture);
+}
+
+/* Of each schema that was before this one there is a saved store. */
+Test(store, opens_what_an_earlier_version_has_left)
+{
+	static char sql[65536];
+	struct fixture fixture;
+	struct store_totals totals;
+	struct tenant_row row = { 0 };
+	struct tn_error err = { 0 };
+	cleanup_fd int fd = open(TEST_SOURCE_ROOT "/tests/runtime/stores/version-1.sql",
+	                         O_RDONLY | O_CLOEXEC);
+	ssize_t n = io_read_all(fd, sql, sizeof(sql) - 1);
+
+	cr_assert_gt(n, 0);
+	cr_assert_lt((size_t)n, sizeof(sql) - 1);
+	(void)snprintf(fixture.dir, sizeof(fixture.dir), "/tmp/tenantd-st-XXXXXX");
+	cr_assert(mkdtemp(fixture.dir) != NULL);
+	fixture_sql(&fixture, sql);
+	fixture_open(&fixture);
+	cr_assert_eq(fixture.store->ops->tenant_by_name(fixture.store, "acme", &row, &err), 1,
+	             "%s", err.msg);
+	cr_expect_str_eq(row.display_name, "Acme, Inc.");
+	cr_expect_eq(row.version, 4);
+	cr_expect_str_eq(row.overrides, "");
+	cr_assert_eq(fixture.store->ops->totals(fixture.store, &row.id, LEDGER_ABSENT,
+	                                        LEDGER_ABSENT, &totals, &err),
+	             0);
+	cr_expect_eq(totals.meters[METER_CPU_TIME], 1000);
+	(void)snprintf(row.overrides, sizeof(row.overrides), "limits.tasks_max=7\n");
+	row.status = TENANT_DELETED;
+	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &row, &err), 0, "%s",
+	             err.msg);
+	tenant_row_done(&row);
+	cr_expect_eq(fixture.store->ops->tenant_by_name(fixture.store, "acme", &row, &err), 0);
+	cr_expect_eq(
+		fixture.store->ops->tenant_deleted_by_name(fixture.store, "acme", &row, &err),
+		1);
+	cr_expect_str_eq(row.overrides, "limits.tasks_max=7\n");
+	tenant_row_done(&row);
 	fixture_done(&fixture);
 }
 

@@ -31,7 +31,7 @@ RUN_OPTIONS = ("--env", "--env-file", "--interactive", "--tty", "--workdir", "--
                "--cpus", "--pids", "--timeout", "--cpu-time", "--kill-after", "--queue", "--bind",
                "--tmpfs", "--read-only", "--no-init", "--report", "--status-fd", "--dry-run",
                "--json", "--quiet", "--verbose", "--socket", "--help", "--version")
-TENANT_KEYS = {"id", "name", "display_name", "status", "tier", "metadata", "settings", "version",
+TENANT_KEYS = {"id", "name", "display_name", "status", "tier", "metadata", "overrides", "settings", "version",
                "created_at", "updated_at", "policy_hash", "cgroup", "uid_first", "uid_count",
                "storage_path"}
 SETTING_KEYS = {"billing_anchor_day", "time_zone", "currency", "customer_id"}

@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from product import wait_for
+from product import TIERS, wait_for
 
 SLOTS = Path("/var/lib/tenantd/slots")
 # Deeper than a path can be long, and with more in one directory than are read at once.
@@ -128,6 +128,43 @@ def test_another_tier_holds_at_once_for_what_runs(host):
     assert running_ids(host, tenant) == [running.id]
     host.ctl("kill", running.id)
     running.wait()
+
+
+def test_limits_of_its_own_hold_over_its_tiers_and_are_named_as_such(host):
+    tenant = host.tenant(host.tier(tasks_max=64, runtime_max="1h", executions_max=4))
+    tenant.update("--set", "limits.tasks_max=32", "--set", "limits.runtime_max=1s")
+    assert tenant.read("pids.max") == "32" and tenant.read("cgroup.max.descendants") == "4"
+    assert tenant.show()["overrides"] == {"limits.runtime_max": "1s", "limits.tasks_max": "32"}
+    ended = tenant.run(["sleep", "60"])
+    assert ended.status == 124
+    assert ended.err == b"tenant-run: timeout: runtime_max 1s (override)\n", ended.err
+    assert refused(host, "update", tenant.name, "--set", "limits.tasks_max=lots")[0] == 2
+    tenant.update("--unset", "limits.tasks_max", "--unset", "limits.runtime_max")
+    assert tenant.read("pids.max") == "64" and tenant.show()["overrides"] == {}
+
+
+def test_a_drop_in_changes_its_tier_and_is_named_as_the_place(host):
+    tier = host.tier(tasks_max=64, executions_max=3)
+    tenant = host.tenant(tier)
+    directory = TIERS / f"{tier}.d"
+    directory.mkdir()
+    try:
+        (directory / "50-local.yaml").write_text("limits:\n  tasks_max: 48\n", encoding="ascii")
+        host.ctl("policy", "reload")
+        assert tenant.run(["true"]).status == 0
+        assert tenant.read("pids.max") == "48" and tenant.read("cgroup.max.descendants") == "3"
+        plan = tenant.run(["true"], "--dry-run").out.decode()
+        assert f"tiers/{tier}.d/50-local.yaml:2" in plan, plan
+        (directory / "60-wrong.yaml").write_text("limits:\n  tasks_max: 0\n", encoding="ascii")
+        status, words = refused(host, "policy", "reload")
+        assert status == 2 and f"tiers/{tier}.d/60-wrong.yaml:2:14: tasks_max: '0'" in words
+        assert tenant.read("pids.max") == "48"
+    finally:
+        for path in directory.iterdir():
+            path.unlink()
+        directory.rmdir()
+        host.ctl("policy", "reload")
+    assert tenant.read("pids.max") == "64"
 
 
 def test_when_the_kernel_refuses_one_limit_all_are_as_they_were(host):

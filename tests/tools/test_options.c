@@ -208,14 +208,23 @@ Test(options, of_metadata_are_key_and_value)
 
 	cr_assert_eq(cmd_add_metadata(&ctl, "a=b=c", &err), 0);
 	cr_assert_eq(cmd_add_metadata(&ctl, "d=", &err), 0);
-	cr_expect_str_eq(ctl.metadata[0].key, "a");
-	cr_expect_str_eq(ctl.metadata[0].value, "b=c");
-	cr_expect_str_eq(ctl.metadata[1].value, "");
+	cr_expect_str_eq(ctl.metadata.items[0].key, "a");
+	cr_expect_str_eq(ctl.metadata.items[0].value, "b=c");
+	cr_expect_str_eq(ctl.metadata.items[1].value, "");
 	cr_expect_eq(cmd_add_metadata(&ctl, "=b", &err), -EINVAL);
 	cr_expect_eq(cmd_add_metadata(&ctl, "b", &err), -EINVAL);
-	while (ctl.metadata_n < CMD_METADATA_MAX)
+	while (ctl.metadata.n < CMD_PAIRS_MAX)
 		cr_assert_eq(cmd_add_metadata(&ctl, "k=v", &err), 0);
 	cr_expect_eq(cmd_add_metadata(&ctl, "k=v", &err), -EINVAL);
+	cr_assert_eq(cmd_add_override(&ctl, "limits.tasks_max=5", &err), 0);
+	cr_assert_eq(cmd_drop_override(&ctl, "limits.cpu_quota", &err), 0);
+	cr_expect_eq(cmd_drop_override(&ctl, "a=b", &err), -EINVAL);
+	cr_expect_str_eq(ctl.overrides.items[0].key, "limits.tasks_max");
+	cr_expect_str_eq(ctl.overrides.items[0].value, "5");
+	cr_expect_str_eq(ctl.overrides.items[1].key, "limits.cpu_quota");
+	cr_expect_null(ctl.overrides.items[1].value);
+	cmd_pairs_done(&ctl.metadata);
+	cmd_pairs_done(&ctl.overrides);
 }
 
 Test(options, tell_instants)

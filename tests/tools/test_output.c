@@ -177,7 +177,8 @@ Test(output, shows_every_kind_of_member)
 	expect_text(
 		file,
 		"{\"id\": \"i\", \"name\": \"n\", \"display_name\": \"d\", \"status\": "
-		"\"suspended\", \"tier\": \"t\", \"metadata\": {\"k\": \"v\"}, \"settings\": "
+		"\"suspended\", \"tier\": \"t\", \"metadata\": {\"k\": \"v\"}, \"overrides\": "
+		"{}, \"settings\": "
 		"{\"billing_anchor_day\": 1, \"time_zone\": \"UTC\", \"currency\": \"EUR\", "
 		"\"customer_id\": null}, \"version\": 2, \"created_at\": 3, \"updated_at\": 4, "
 		"\"policy_hash\": \"p\", \"cgroup\": \"c\", \"uid_first\": 5, \"uid_count\": "
