@@ -347,6 +347,8 @@ static void update_on_limits(void *userdata, const struct spec_reply *reply)
 
 	if (r == 0)
 		r = update_save(change, &err);
+	if (r == 0)
+		tenant->applied = true;
 	if (reply != NULL && (r < 0 || tenants_reapplying(tenants))) {
 		tenant->applied = false;
 		(void)tenants_apply(tenants, tenant, &lost);
@@ -383,8 +385,7 @@ static int update_begin(struct change *change, struct tn_error *err)
 	if (r == 0)
 		r = tenants_resolve(tenants_policy(config->tenants), &change->wanted, &own,
 		                    &tier, err);
-	/* One that tenantd does not hold gets its limits when it is first launched for. */
-	if (r == 0 && tenant->applied && limits_differ(&tenant->row, &change->wanted)) {
+	if (r == 0 && limits_differ(&tenant->row, &change->wanted)) {
 		r = tenants_send_limits(config->tenants, tenant, tier, update_on_limits, change,
 		                        err);
 		free(own);

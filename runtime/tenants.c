@@ -208,8 +208,11 @@ static int tenants_send_apply(const struct tenants *tenants, struct tenant *tena
                               supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
 {
 	const struct policy_tier *tier = NULL;
-	int r = tenants_tier(tenants, tenant, &tier, err);
+	int r;
 
+	if (tenant->row.status == TENANT_DELETED)
+		return err_refuse(err, TN_STATE, "tenant '%s' is deleted", tenant->row.name);
+	r = tenants_tier(tenants, tenant, &tier, err);
 	if (r < 0)
 		return r;
 	assert(tier != NULL);
@@ -462,8 +465,9 @@ int tenants_recover(struct tenants *tenants, struct tn_error *err)
 	}
 }
 
-void tenants_bury(struct tenants *tenants, const struct tenant *tenant)
+void tenants_bury(struct tenants *tenants, struct tenant *tenant)
 {
+	tenant->applied = false;
 	tenant_cache_forget_name(&tenants->cache, tenant);
 }
 
@@ -558,9 +562,11 @@ static void reapply_on_reply(void *userdata, const struct spec_reply *reply)
 	reapply_next(tenants, false);
 }
 
+/* One that goes gets no limits any more: they would make its cgroup anew. */
 static bool tenant_is_applied(const struct tenant *tenant)
 {
-	return tenant->applied;
+	return tenant->applied && tenant->row.status != TENANT_DELETING &&
+	       tenant->row.status != TENANT_DELETED;
 }
 
 static void reapply_next(struct tenants *tenants, bool from_start)

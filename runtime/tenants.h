@@ -29,7 +29,7 @@ struct tenant {
 	/* Its tier with its overrides, as of this policy; NULL if it has none, or not yet. */
 	struct policy_tier *own;
 	uint64_t own_generation; /* counts policies */
-	size_t executions_n; /* launched and not ended, as far as executions.c knows */
+	size_t executions_n;     /* launched and not ended, as far as executions.c knows */
 };
 
 /* @tenant is NULL on failure, and @err says why. */
@@ -102,7 +102,7 @@ int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_r
                  struct tn_error *err);
 
 /* The tenant has been deleted: its name is free. */
-void tenants_bury(struct tenants *tenants, const struct tenant *tenant);
+void tenants_bury(struct tenants *tenants, struct tenant *tenant);
 
 /* All living tenants of one status, each found in the cache then: 1 and the next after *after
  * (its name, "" at the beginning), or 0. */

@@ -339,8 +339,14 @@ Test(lifecycle, holds_a_tenant_to_limits_of_its_own_over_those_of_its_tier)
 	                 "'rootfs' is nothing that a tenant can") != NULL,
 	          "%s", rig_text(refused, "message"));
 	json_decref(refused);
-	answer = rig_ask(&rig, link, "io.tenantd.UpdateTenant",
-	                 overrides_call("limits.memory_max", NULL), NULL);
+	/* Though nothing has been launched for it since. */
+	rig_call(&rig, link, "io.tenantd.UpdateTenant",
+	         overrides_call("limits.memory_max", NULL), NULL);
+	rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+	cr_expect_eq(apply.apply.limits.memory_max_bytes, 128 << 20);
+	rig_reply(&rig, &apply, TN_OK);
+	expect_answer(&rig, link, "active");
+	answer = rig_ask(&rig, link, "io.tenantd.GetTenant", tenant_call(), NULL);
 	cr_expect_eq(json_object_size(
 			     json_object_get(json_object_get(answer, "tenant"), "overrides")),
 	             1u);
@@ -539,6 +545,8 @@ Test(lifecycle, deletes_what_neither_runs_nor_stores_and_frees_its_name)
 	expect_tenant(&rig, link, "deleted", "free");
 	cr_expect_eq(cpu_time(&rig, link, "acme"), 777, "the last reading");
 	cr_expect_eq(listed(&rig, link, json_object()), 0u);
+	json_decref(rig_ask(&rig, link, "io.tenantd.ReloadPolicy", json_object(), NULL));
+	cr_expect(rig_silent(&rig), "a reload makes nothing of it anew");
 	expect_refused(&rig, link, "io.tenantd.ResumeTenant",
 	               "tenant 'acme' is deleted; it cannot become active");
 

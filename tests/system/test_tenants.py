@@ -137,7 +137,7 @@ def test_limits_of_its_own_hold_over_its_tiers_and_are_named_as_such(host):
     assert tenant.show()["overrides"] == {"limits.runtime_max": "1s", "limits.tasks_max": "32"}
     ended = tenant.run(["sleep", "60"])
     assert ended.status == 124
-    assert ended.err == b"tenant-run: timeout: runtime_max 1s (override)\n", ended.err
+    assert ended.err == b"tenant-run: timed out after runtime_max 1s (override)\n", ended.err
     assert refused(host, "update", tenant.name, "--set", "limits.tasks_max=lots")[0] == 2
     tenant.update("--unset", "limits.tasks_max", "--unset", "limits.runtime_max")
     assert tenant.read("pids.max") == "64" and tenant.show()["overrides"] == {}
