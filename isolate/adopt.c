@@ -68,17 +68,6 @@ static void mounts_adopt(struct execution *e)
 	                 keeper_hold(e->all->keeper.source.fd, &e->node.id, &kept, &err) == 0;
 }
 
-/* The kernel is right about what is frozen: we may have ended between its word and ours. */
-static void clocks_adopt(struct execution *e)
-{
-	const int64_t now = clock_usec(CLOCK_BOOTTIME);
-
-	if (cg_frozen(e->tenant->cgroup_fd))
-		execution_suspend(e, now);
-	else
-		execution_resume(e, now);
-}
-
 static void adopt_running(struct execution *e)
 {
 	char name[ID_TEXT_BYTES];
@@ -91,7 +80,10 @@ static void adopt_running(struct execution *e)
 	e->status_fd = record_status_open(e->all->dir_fd, &e->node.id);
 	e->all->running_n++;
 	pid_fd = e->leaf_fd < 0 ? FD_NONE : running_pid_fd(e);
-	clocks_adopt(e);
+	/* The kernel is right about what is frozen: we may have ended between its word and
+	 * ours.
+	 */
+	execution_freeze(e, cg_frozen(e->tenant->cgroup_fd), clock_usec(CLOCK_BOOTTIME));
 	if (execution_watch(e, pid_fd, &err) < 0 && pid_fd >= 0) {
 		log_event(LOG_ERR, "cannot watch an adopted execution",
 		          LF_STR("execution", name), LF_STR("error", err.msg), LF_END);

@@ -20,9 +20,9 @@ int execution_watch(struct execution *execution, int pid_fd, struct tn_error *er
  * once. 0, or -1 and errno. */
 int execution_timer_arm(struct execution *execution, int64_t boot_usec);
 
-/* Stop the clocks at @boot_usec, or let them go on. The record is not written. */
-void execution_suspend(struct execution *execution, int64_t boot_usec);
-void execution_resume(struct execution *execution, int64_t boot_usec);
+/* Stop the clocks at @boot_usec, or let them go on, and note it in the record; nothing if they
+ * do so already. */
+void execution_freeze(struct execution *execution, bool frozen, int64_t boot_usec);
 
 /* Since its start, without what it was suspended. */
 int64_t execution_wall_usec(const struct execution *execution, int64_t boot_usec);

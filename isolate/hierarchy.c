@@ -308,12 +308,13 @@ static int core_write(int node_fd, const struct hierarchy *hierarchy,
 	return 0;
 }
 
-static int node_open(const struct hierarchy *hierarchy, const char *name, struct tn_error *err)
+int hierarchy_tenant_open(const struct hierarchy *hierarchy, const char *name,
+                          struct tn_error *err)
 {
 	int fd = openat(hierarchy->root_fd, name,
 	                O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-	return fd < 0 ? err_errno(err, "open") : fd;
+	return fd < 0 ? err_errno(err, "open cgroup '%s'", name) : fd;
 }
 
 static int node_apply(const struct hierarchy *hierarchy, const char *name, bool create,
@@ -328,7 +329,7 @@ static int node_apply(const struct hierarchy *hierarchy, const char *name, bool 
 		r = err_errno(err, "mkdir");
 	if (r < 0)
 		return r;
-	node_fd = node_open(hierarchy, name, err);
+	node_fd = hierarchy_tenant_open(hierarchy, name, err);
 	return node_fd < 0 ? node_fd : core_write(node_fd, hierarchy, limits, err);
 }
 
@@ -412,7 +413,7 @@ static int node_create(const struct hierarchy *hierarchy, const char *name,
 	int r = node_apply(hierarchy, name, true, limits, err);
 
 	if (r == 0) {
-		node_fd = node_open(hierarchy, name, err);
+		node_fd = hierarchy_tenant_open(hierarchy, name, err);
 		r = node_fd < 0 ? node_fd : values_check(hierarchy, node_fd, limits, err);
 	}
 	if (r < 0)
@@ -423,7 +424,7 @@ static int node_create(const struct hierarchy *hierarchy, const char *name,
 static int node_change(const struct hierarchy *hierarchy, const char *name,
                        const struct spec_tenant_limits *limits, struct tn_error *err)
 {
-	cleanup_fd int node_fd = node_open(hierarchy, name, err);
+	cleanup_fd int node_fd = hierarchy_tenant_open(hierarchy, name, err);
 	struct values before;
 	int r = node_fd < 0 ? node_fd : values_read(hierarchy, node_fd, &before, err);
 

@@ -40,6 +40,10 @@ void hierarchy_close(struct hierarchy *hierarchy);
 int hierarchy_tenant_apply(const struct hierarchy *hierarchy, const char *name,
                            const struct spec_tenant_limits *limits, struct tn_error *err);
 
+/* O_PATH of the node @name, owned by the caller. */
+int hierarchy_tenant_open(const struct hierarchy *hierarchy, const char *name,
+                          struct tn_error *err);
+
 /* Remove the empty node @name; no error if there is none. */
 int hierarchy_tenant_remove(const struct hierarchy *hierarchy, const char *name,
                             struct tn_error *err);

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -157,7 +158,9 @@ static void run(const struct remover *remover, const struct id *tenant, pid_t pa
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	(void)prctl(PR_SET_NAME, REMOVER_NAME, 0, 0, 0);
 	(void)setpriority(PRIO_PROCESS, 0, REMOVER_NICE);
-	if (getppid() != parent)
+	/* Or we would keep, for as long as this takes, what others are done with: namespaces,
+	 * terminals, cgroups. */
+	if (getppid() != parent || close_range(STDERR_FILENO + 1, ~0u, 0) < 0)
 		_exit(1);
 	if (discarded_remove(remover->storage_root, tenant, &err) == 0)
 		_exit(0);

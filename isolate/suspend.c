@@ -24,26 +24,34 @@ static int64_t later(int64_t boot_usec, int64_t by_usec)
 	return sum;
 }
 
-void execution_suspend(struct execution *e, int64_t boot_usec)
+static void suspend(struct execution *e, int64_t boot_usec)
 {
-	if (e->record.suspended_boot_usec != 0)
-		return;
 	e->record.suspended_boot_usec = boot_usec;
 	if (e->wake_boot_usec != 0)
 		(void)execution_timer_arm(e, e->wake_boot_usec);
 }
 
-void execution_resume(struct execution *e, int64_t boot_usec)
+static void resume(struct execution *e, int64_t boot_usec)
 {
 	const int64_t stood = boot_usec - e->record.suspended_boot_usec;
 
-	if (e->record.suspended_boot_usec == 0)
-		return;
 	e->record.suspended_boot_usec = 0;
 	e->record.suspended_usec += stood;
 	e->record.deadline_boot_usec = later(e->record.deadline_boot_usec, stood);
 	if (e->wake_boot_usec != 0)
 		(void)execution_timer_arm(e, later(e->wake_boot_usec, stood));
+}
+
+void execution_freeze(struct execution *e, bool frozen, int64_t boot_usec)
+{
+	struct tn_error err = { 0 };
+
+	if (frozen == (e->record.suspended_boot_usec != 0))
+		return;
+	(frozen ? suspend : resume)(e, boot_usec);
+	if (record_write(e->all->dir_fd, &e->record, &err) < 0)
+		log_event(LOG_ERR, "cannot note how long an execution is suspended",
+		          LF_STR("error", err.msg), LF_END);
 }
 
 int64_t execution_wall_usec(const struct execution *e, int64_t boot_usec)
@@ -66,18 +74,10 @@ static void change_one(void *member, void *context)
 {
 	const struct change *change = context;
 	struct execution *e = member;
-	struct tn_error err = { 0 };
 
 	/* What has ended has its timer for something else. */
-	if (e->leaf_fd < 0 || e->ended || !id_equal(&e->record.tenant, change->tenant))
-		return;
-	if (change->frozen)
-		execution_suspend(e, change->boot_usec);
-	else
-		execution_resume(e, change->boot_usec);
-	if (record_write(e->all->dir_fd, &e->record, &err) < 0)
-		log_event(LOG_ERR, "cannot note how long an execution is suspended",
-		          LF_STR("error", err.msg), LF_END);
+	if (e->leaf_fd >= 0 && !e->ended && id_equal(&e->record.tenant, change->tenant))
+		execution_freeze(e, change->frozen, change->boot_usec);
 }
 
 int executions_freeze(struct executions *executions, const struct id *tenant, bool frozen,

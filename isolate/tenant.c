@@ -103,14 +103,6 @@ static int filter_load(int fd, const struct floors *floors, struct tenant *tenan
 	return 0;
 }
 
-static int node_open(const struct hierarchy *hierarchy, const char *name, struct tn_error *err)
-{
-	int fd = openat(hierarchy->root_fd, name,
-	                O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-	return fd < 0 ? err_errno(err, "open cgroup '%s'", name) : fd;
-}
-
 static void slot_describe(const struct tenants *tenants, const struct tenant *tenant,
                           struct spec_slot *ret)
 {
@@ -139,7 +131,8 @@ static int tenant_bring(struct tenants *tenants, struct tenant *tenant,
 		r = hierarchy_tenant_apply(tenants->hierarchy, tenant->name, &apply->limits,
 		                           err);
 	if (r == 0 && tenant->cgroup_fd < 0) {
-		tenant->cgroup_fd = node_open(tenants->hierarchy, tenant->name, err);
+		tenant->cgroup_fd = hierarchy_tenant_open(tenants->hierarchy, tenant->name,
+		                                          err);
 		r = tenant->cgroup_fd < 0 ? tenant->cgroup_fd : 0;
 	}
 	if (r == 0)
@@ -306,7 +299,7 @@ int tenants_adopt(struct tenants *tenants, const struct id *id, struct tenant **
 	tenant = tenant_new(id, slots_name(tenants->slots, slot), slot, tenants->bounds);
 	if (tenant == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "tenant");
-	tenant->cgroup_fd = node_open(tenants->hierarchy, tenant->name, err);
+	tenant->cgroup_fd = hierarchy_tenant_open(tenants->hierarchy, tenant->name, err);
 	if (tenant->cgroup_fd < 0) {
 		int r = tenant->cgroup_fd;
 

@@ -20,7 +20,11 @@ struct lifecycle {
 	struct lifecycle_config config;
 	int root_fd;
 	struct change *changes;
+	char recovered[NAME_BYTES_MAX]; /* up to this name */
 };
+
+/* 0, or TN_STATE if no tenant may go from its status to @status at once. */
+int change_check(const struct tenant *tenant, enum tenant_status status, struct tn_error *err);
 
 /* TN_STATE if another change of the tenant is under way. */
 int change_new(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,

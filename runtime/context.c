@@ -42,7 +42,7 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 	if (r == 0)
 		r = tenants_recover(context->tenants, &err);
 	if (r == 0)
-		r = lifecycle_recover(context->lifecycle, &err);
+		lifecycle_recover(context->lifecycle);
 	if (r == 0)
 		r = server_new(&context->server, context, fd_take(&context->listen_fd), &err);
 	if (r < 0) {

@@ -44,6 +44,15 @@ static int everything_end(const struct change *change, struct tn_error *err)
 	return r < 0 ? r : supervisor_send(config->link, &kills, err);
 }
 
+/* There is no way back: what is to be done is to do it again. */
+static void delete_fail(struct change *change, int r, struct tn_error *err)
+{
+	(void)err_wrap(err, r,
+	               "tenant '%s' is not deleted yet and launches nothing; delete it again",
+	               change->tenant->row.name);
+	change_end(change, err);
+}
+
 static void delete_on_done(void *userdata, const struct spec_reply *reply)
 {
 	struct change *change = userdata;
@@ -61,9 +70,12 @@ static void delete_on_done(void *userdata, const struct spec_reply *reply)
 	}
 	if (r == 0)
 		r = change_status(lifecycle, tenant, TENANT_DELETED, &err);
-	if (r == 0)
-		tenants_bury(lifecycle->config.tenants, tenant);
-	change_end(change, r < 0 ? &err : NULL);
+	if (r < 0) {
+		delete_fail(change, r, &err);
+		return;
+	}
+	tenants_bury(lifecycle->config.tenants, tenant);
+	change_end(change, NULL);
 }
 
 /* Once nothing runs: book what was used, and have the rest taken away. */
@@ -89,16 +101,14 @@ static void delete_look(struct change *change)
 			loop_arm(change->timer, DELETE_LOOK_USEC);
 			return;
 		}
-		r = err_refuse(
-			&err, TN_STATE,
-			"tenant '%s' is being deleted, but %zu of its executions have not "
-			"ended within 30 s; delete it again",
-			tenant->row.name, tenant->executions_n);
+		r = err_refuse(&err, TN_STATE,
+		               "%zu of its executions have not ended within 30 s",
+		               tenant->executions_n);
 	}
 	if (r == 0)
 		r = delete_finish(change, &err);
 	if (r < 0)
-		change_end(change, &err);
+		delete_fail(change, r, &err);
 }
 
 static void delete_begin(struct change *change)
@@ -139,9 +149,10 @@ static int delete_check(struct change *change, struct tn_error *err)
 
 	if (tenant->executions_n > 0)
 		return err_refuse(err, TN_STATE,
-		                  "tenant '%s' is not deleted without --force: %zu executions "
-		                  "are running",
-		                  tenant->row.name, tenant->executions_n);
+		                  "tenant '%s' is not deleted without --force: %zu "
+		                  "execution%s running",
+		                  tenant->row.name, tenant->executions_n,
+		                  tenant->executions_n == 1 ? " is" : "s are");
 	return supervisor_ask(change->lifecycle->config.link, &asks, delete_on_checked, change,
 	                      err);
 }
@@ -151,7 +162,7 @@ int lifecycle_delete(struct lifecycle *lifecycle, struct tenant *tenant, bool fo
 {
 	const bool again = tenant->row.status == TENANT_DELETING;
 	struct change *change = NULL;
-	int r = again ? 0 : lifecycle_check(tenant, TENANT_DELETING, err);
+	int r = again ? 0 : change_check(tenant, TENANT_DELETING, err);
 
 	if (r == 0)
 		r = change_new(lifecycle, tenant, done, userdata, &change, err);

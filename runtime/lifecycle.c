@@ -26,8 +26,7 @@ static const bool transitions[TENANT_STATUSES_N][TENANT_STATUSES_N] = {
 	[TENANT_DELETING] = { [TENANT_DELETED] = true },
 };
 
-int lifecycle_check(const struct tenant *tenant, enum tenant_status status,
-                    struct tn_error *err)
+int change_check(const struct tenant *tenant, enum tenant_status status, struct tn_error *err)
 {
 	const struct tenant_row *row = &tenant->row;
 
@@ -216,7 +215,7 @@ int lifecycle_suspend(struct lifecycle *lifecycle, struct tenant *tenant, tenant
                       void *userdata, struct tn_error *err)
 {
 	struct change *change = NULL;
-	int r = lifecycle_check(tenant, TENANT_SUSPENDED, err);
+	int r = change_check(tenant, TENANT_SUSPENDED, err);
 
 	if (r == 0)
 		r = change_new(lifecycle, tenant, done, userdata, &change, err);
@@ -258,7 +257,7 @@ int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant, tenants
                      void *userdata, struct tn_error *err)
 {
 	struct change *change = NULL;
-	int r = lifecycle_check(tenant, TENANT_ACTIVE, err);
+	int r = change_check(tenant, TENANT_ACTIVE, err);
 
 	if (r == 0)
 		r = change_new(lifecycle, tenant, done, userdata, &change, err);
@@ -270,45 +269,73 @@ int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant, tenants
 	return r;
 }
 
-static void on_recovered(void *userdata, struct tenant *tenant, const struct tn_error *err)
+static void recover_next(struct lifecycle *lifecycle);
+
+static void recover_log(const struct tenant *tenant, const struct tn_error *err)
 {
-	(void)userdata;
-	if (tenant != NULL)
-		log_event(LOG_NOTICE, "the deletion of a tenant was gone on with",
-		          LF_STR("tenant", tenant->row.name), LF_END);
-	else
+	log_event(LOG_ERR, "a tenant is not what the store takes it for; do it again",
+	          LF_STR("tenant", tenant->row.name),
+	          LF_STR("status", tenant_status_name(tenant->row.status)),
+	          LF_STR("error", err->msg), LF_END);
+}
+
+static void on_frozen_again(void *userdata, const struct spec_reply *reply)
+{
+	on_told(NULL, reply);
+	if (reply != NULL)
+		recover_next(userdata);
+}
+
+/* One that could not be deleted is, like any other, for an admin to delete again. */
+static void on_deleted_again(void *userdata, struct tenant *tenant, const struct tn_error *err)
+{
+	if (tenant == NULL)
 		log_event(LOG_ERR, "the deletion of a tenant could not be gone on with",
 		          LF_STR("error", err->msg), LF_END);
+	if (tenant != NULL || err->code != TN_UNREACHABLE)
+		recover_next(userdata);
 }
 
-static int deletions_recover(struct lifecycle *lifecycle, struct tn_error *err)
+/* 1 if an answer will lead to the next. */
+static int recover_one(struct lifecycle *lifecycle, struct tenant *tenant)
 {
-	char after[NAME_BYTES_MAX] = "";
+	struct tn_error err = { 0 };
+	int r;
+
+	/* Somebody has asked for something since, which says it all anew. */
+	if (tenant->changing)
+		return 0;
+	if (tenant->row.status == TENANT_SUSPENDED)
+		r = freeze_send(lifecycle, tenant, true, on_frozen_again, lifecycle, &err);
+	else
+		r = lifecycle_delete(lifecycle, tenant, true, on_deleted_again, lifecycle,
+		                     &err);
+	if (r < 0)
+		recover_log(tenant, &err);
+	return r == 0;
+}
+
+/* One after the other, however many there are: tenantd owes only so many answers at a time. */
+static void recover_next(struct lifecycle *lifecycle)
+{
+	const unsigned int statuses = 1u << TENANT_SUSPENDED | 1u << TENANT_DELETING;
+	struct tn_error err = { 0 };
 	struct tenant *tenant = NULL;
 	int r;
 
-	while ((r = tenants_next_of(lifecycle->config.tenants, TENANT_DELETING, after, &tenant,
-	                            err)) == 1) {
-		r = lifecycle_delete(lifecycle, tenant, true, on_recovered, NULL, err);
-		if (r < 0)
-			break;
-	}
-	return r;
+	while ((r = tenants_next_of(lifecycle->config.tenants, statuses, lifecycle->recovered,
+	                            &tenant, &err)) == 1)
+		if (recover_one(lifecycle, tenant) == 1)
+			return;
+	if (r < 0)
+		log_event(LOG_ERR, "suspended tenants could not be looked for",
+		          LF_STR("error", err.msg), LF_END);
 }
 
-int lifecycle_recover(struct lifecycle *lifecycle, struct tn_error *err)
+void lifecycle_recover(struct lifecycle *lifecycle)
 {
-	char after[NAME_BYTES_MAX] = "";
-	struct tenant *tenant = NULL;
-	int r;
-
-	while ((r = tenants_next_of(lifecycle->config.tenants, TENANT_SUSPENDED, after, &tenant,
-	                            err)) == 1) {
-		r = freeze_send(lifecycle, tenant, true, on_told, NULL, err);
-		if (r < 0)
-			break;
-	}
-	return r < 0 ? r : deletions_recover(lifecycle, err);
+	lifecycle->recovered[0] = '\0';
+	recover_next(lifecycle);
 }
 
 /* What an update is about, over what the row holds now. */
@@ -347,8 +374,6 @@ static void update_on_limits(void *userdata, const struct spec_reply *reply)
 
 	if (r == 0)
 		r = update_save(change, &err);
-	if (r == 0)
-		tenant->applied = true;
 	if (reply != NULL && (r < 0 || tenants_reapplying(tenants))) {
 		tenant->applied = false;
 		(void)tenants_apply(tenants, tenant, &lost);
@@ -389,6 +414,9 @@ static int update_begin(struct change *change, struct tn_error *err)
 		r = tenants_send_limits(config->tenants, tenant, tier, update_on_limits, change,
 		                        err);
 		free(own);
+		/* A launch meanwhile must not send those of the row after them. */
+		if (r == 0)
+			tenant->applied = true;
 		return r;
 	}
 	free(own);

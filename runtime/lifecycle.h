@@ -45,9 +45,12 @@ struct lifecycle *lifecycle_free(struct lifecycle *lifecycle);
 /* The cgroup tree's root, borrowed: where is seen what the kernel has frozen. */
 void lifecycle_set_root(struct lifecycle *lifecycle, int root_fd);
 
-/* Freeze what the store takes for suspended, and go on deleting what it takes for that. Once,
- * before anything is asked of us. */
-int lifecycle_recover(struct lifecycle *lifecycle, struct tn_error *err);
+/*
+ * Freeze what the store takes for suspended, and go on deleting what it takes for that: begins
+ * with it, and goes on by itself. Once, before anything is asked of us. What fails is logged,
+ * and keeps nobody else from being served.
+ */
+void lifecycle_recover(struct lifecycle *lifecycle);
 
 /*
  * Each calls @done once it is true, or why not; that may be before it returns, and is not at
@@ -74,9 +77,5 @@ int lifecycle_update(struct lifecycle *lifecycle, struct tenant *tenant,
  */
 int lifecycle_delete(struct lifecycle *lifecycle, struct tenant *tenant, bool force,
                      tenants_done_fn *done, void *userdata, struct tn_error *err);
-
-/* 0, or TN_STATE if no tenant may go from its status to @status at once. */
-int lifecycle_check(const struct tenant *tenant, enum tenant_status status,
-                    struct tn_error *err);
 
 #endif

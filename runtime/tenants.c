@@ -471,8 +471,8 @@ void tenants_bury(struct tenants *tenants, struct tenant *tenant)
 	tenant_cache_forget_name(&tenants->cache, tenant);
 }
 
-int tenants_next_of(struct tenants *tenants, enum tenant_status status,
-                    char after[NAME_BYTES_MAX], struct tenant **ret, struct tn_error *err)
+int tenants_next_of(struct tenants *tenants, unsigned int statuses, char after[NAME_BYTES_MAX],
+                    struct tenant **ret, struct tn_error *err)
 {
 	struct store *store = tenants->config.store;
 
@@ -484,7 +484,7 @@ int tenants_next_of(struct tenants *tenants, enum tenant_status status,
 		if (r <= 0)
 			return r;
 		(void)snprintf(after, NAME_BYTES_MAX, "%s", row.name);
-		r = row.status == status;
+		r = (statuses & 1u << row.status) != 0;
 		tenant_row_done(&row);
 		if (r == 0)
 			continue;

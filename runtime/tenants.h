@@ -104,10 +104,10 @@ int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_r
 /* The tenant has been deleted: its name is free. */
 void tenants_bury(struct tenants *tenants, struct tenant *tenant);
 
-/* All living tenants of one status, each found in the cache then: 1 and the next after *after
- * (its name, "" at the beginning), or 0. */
-int tenants_next_of(struct tenants *tenants, enum tenant_status status,
-                    char after[NAME_BYTES_MAX], struct tenant **ret, struct tn_error *err);
+/* The living tenants of these @statuses, bits by their numbers, each found in the cache then:
+ * 1 and the next after *after (its name, "" at the beginning), or 0. */
+int tenants_next_of(struct tenants *tenants, unsigned int statuses, char after[NAME_BYTES_MAX],
+                    struct tenant **ret, struct tn_error *err);
 
 /* Every applied tenant is being brought to another policy. */
 bool tenants_reapplying(const struct tenants *tenants);

@@ -60,6 +60,14 @@ int cmd_policy_reload(struct ctl *ctl, struct tn_error *err)
 	return 0;
 }
 
+/* "…/NAME.d/FILE": it changes a tier, and only with that it can be said whether it is right. */
+static bool is_dropin(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL && slash - path > 2 && strncmp(slash - 2, ".d", 2) == 0;
+}
+
 static int check_file(const char *path, struct tn_error *err)
 {
 	cleanup_free char *text = malloc(TIER_FILE_BYTES_MAX);
@@ -69,6 +77,12 @@ static int check_file(const char *path, struct tn_error *err)
 
 	if (fd < 0)
 		return err_set(err, TN_NOT_FOUND, errno, "open %s: %s", path, strerror(errno));
+	if (is_dropin(path))
+		return err_refuse(
+			err, TN_INVALID,
+			"%s changes a tier and is checked with it; check the directory "
+			"that holds tiers/",
+			path);
 	if (text == NULL || tier == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "no memory for %s", path);
 	n = io_read_all(fd, text, TIER_FILE_BYTES_MAX);

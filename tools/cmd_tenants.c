@@ -150,15 +150,18 @@ int cmd_create(struct ctl *ctl, struct tn_error *err)
 	return 0;
 }
 
-/* "suspended acme (5f0c…), version 4" */
-static void print_done(const struct ctl *ctl, const char *what, struct tn_tenant *tenant)
+/* How a change went: "suspended acme (5f0c…), version 4". */
+static int change_end(const struct ctl *ctl, int r, const char *what, struct tn_tenant *tenant)
 {
+	if (r < 0)
+		return r;
 	if (ctl->json)
 		output_json(stdout, tn_tenant_fields(), tenant);
 	else
 		(void)printf("%s %s (%s), version %lld\n", what, tenant->name, tenant->id,
 		             (long long)tenant->version);
 	tn_tenant_done(tenant);
+	return 0;
 }
 
 int cmd_update(struct ctl *ctl, struct tn_error *err)
@@ -179,9 +182,7 @@ int cmd_update(struct ctl *ctl, struct tn_error *err)
 	struct tn_tenant tenant = { 0 };
 	int r = tn_tenant_update(ctl->client, ctl->operands[0], &change, &tenant, err);
 
-	if (r == 0)
-		print_done(ctl, "updated", &tenant);
-	return r;
+	return change_end(ctl, r, "updated", &tenant);
 }
 
 int cmd_suspend(struct ctl *ctl, struct tn_error *err)
@@ -189,9 +190,7 @@ int cmd_suspend(struct ctl *ctl, struct tn_error *err)
 	struct tn_tenant tenant = { 0 };
 	int r = tn_tenant_suspend(ctl->client, ctl->operands[0], &tenant, err);
 
-	if (r == 0)
-		print_done(ctl, "suspended", &tenant);
-	return r;
+	return change_end(ctl, r, "suspended", &tenant);
 }
 
 int cmd_resume(struct ctl *ctl, struct tn_error *err)
@@ -199,9 +198,7 @@ int cmd_resume(struct ctl *ctl, struct tn_error *err)
 	struct tn_tenant tenant = { 0 };
 	int r = tn_tenant_resume(ctl->client, ctl->operands[0], &tenant, err);
 
-	if (r == 0)
-		print_done(ctl, "resumed", &tenant);
-	return r;
+	return change_end(ctl, r, "resumed", &tenant);
 }
 
 int cmd_delete(struct ctl *ctl, struct tn_error *err)
@@ -209,9 +206,7 @@ int cmd_delete(struct ctl *ctl, struct tn_error *err)
 	struct tn_tenant tenant = { 0 };
 	int r = tn_tenant_delete(ctl->client, ctl->operands[0], ctl->force, &tenant, err);
 
-	if (r == 0)
-		print_done(ctl, "deleted", &tenant);
-	return r;
+	return change_end(ctl, r, "deleted", &tenant);
 }
 
 int cmd_show(struct ctl *ctl, struct tn_error *err)

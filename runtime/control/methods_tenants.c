@@ -117,24 +117,26 @@ static int handle_get(struct call *call, struct tn_error *err)
 	return 0;
 }
 
-static int handle_suspend(struct call *call, struct tn_error *err)
+typedef int change_fn(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
+                      void *userdata, struct tn_error *err);
+
+static int handle_change(struct call *call, change_fn *change, struct tn_error *err)
 {
 	const struct get_arguments *arguments = call->arguments;
 	struct tenant *tenant;
 	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
 
-	return r < 0 ? r
-	             : lifecycle_suspend(call->context->lifecycle, tenant, on_done, call, err);
+	return r < 0 ? r : change(call->context->lifecycle, tenant, on_done, call, err);
+}
+
+static int handle_suspend(struct call *call, struct tn_error *err)
+{
+	return handle_change(call, lifecycle_suspend, err);
 }
 
 static int handle_resume(struct call *call, struct tn_error *err)
 {
-	const struct get_arguments *arguments = call->arguments;
-	struct tenant *tenant;
-	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
-
-	return r < 0 ? r
-	             : lifecycle_resume(call->context->lifecycle, tenant, on_done, call, err);
+	return handle_change(call, lifecycle_resume, err);
 }
 
 struct delete_arguments {

@@ -231,6 +231,14 @@ int hierarchy_tenant_apply(const struct hierarchy *hierarchy, const char *name,
 	return 0;
 }
 
+int hierarchy_tenant_open(const struct hierarchy *hierarchy, const char *name,
+                          struct tn_error *err)
+{
+	int fd = openat(hierarchy->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_errno(err, "open") : fd;
+}
+
 int hierarchy_tenant_remove(const struct hierarchy *hierarchy, const char *name,
                             struct tn_error *err)
 {

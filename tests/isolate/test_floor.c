@@ -50,14 +50,13 @@ static struct sock_fprog joined(bool host_files, uint32_t policy)
 	return (struct sock_fprog){ .len = (unsigned short)n, .filter = code };
 }
 
-/* The part of classic BPF that the kernel lets a seccomp filter have and this one uses. */
-static uint32_t run_before(const struct seccomp_data *data, bool host_files, uint32_t policy)
+/* The part of classic BPF that the kernel lets a seccomp filter have and ours use. */
+static uint32_t answer_of(const struct sock_fprog *program, const struct seccomp_data *data)
 {
-	const struct sock_fprog program = joined(host_files, policy);
 	uint32_t a = 0;
 
-	for (size_t pc = 0; pc < program.len; pc++) {
-		const struct sock_filter *insn = &program.filter[pc];
+	for (size_t pc = 0; pc < program->len; pc++) {
+		const struct sock_filter *insn = &program->filter[pc];
 		bool yes = false;
 
 		switch (insn->code) {
@@ -67,6 +66,9 @@ static uint32_t run_before(const struct seccomp_data *data, bool host_files, uin
 			continue;
 		case BPF_RET | BPF_K:
 			return insn->k;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= insn->k;
+			continue;
 		case BPF_JMP | BPF_JA:
 			pc += insn->k;
 			continue;
@@ -75,6 +77,9 @@ static uint32_t run_before(const struct seccomp_data *data, bool host_files, uin
 			break;
 		case BPF_JMP | BPF_JGE | BPF_K:
 			yes = a >= insn->k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			yes = a > insn->k;
 			break;
 		case BPF_JMP | BPF_JSET | BPF_K:
 			yes = (a & insn->k) != 0;
@@ -86,6 +91,13 @@ static uint32_t run_before(const struct seccomp_data *data, bool host_files, uin
 	}
 	cr_assert_fail("the program has no end");
 	return KILL;
+}
+
+static uint32_t run_before(const struct seccomp_data *data, bool host_files, uint32_t policy)
+{
+	const struct sock_fprog program = joined(host_files, policy);
+
+	return answer_of(&program, data);
 }
 
 static uint32_t run_of(const struct seccomp_data *data, bool host_files)
@@ -319,43 +331,6 @@ Test(floor, gives_to_the_policy_what_it_lets_through_and_nothing_else)
 }
 
 /* A policy as long as it may be, each part of it reached. */
-/* What both of them say one after the other, as two filters would. */
-static uint32_t answer_of(const struct sock_fprog *program, const struct seccomp_data *data)
-{
-	uint32_t a = 0;
-
-	for (size_t pc = 0; pc < program->len; pc++) {
-		const struct sock_filter *insn = &program->filter[pc];
-		bool yes = false;
-
-		if (insn->code == (BPF_RET | BPF_K))
-			return insn->k;
-		if (insn->code == (BPF_LD | BPF_W | BPF_ABS)) {
-			memcpy(&a, (const char *)data + insn->k, sizeof(a));
-			continue;
-		}
-		if (insn->code == (BPF_ALU | BPF_AND | BPF_K)) {
-			a &= insn->k;
-			continue;
-		}
-		if (insn->code == (BPF_JMP | BPF_JA)) {
-			pc += insn->k;
-			continue;
-		}
-		if (BPF_OP(insn->code) == BPF_JEQ)
-			yes = a == insn->k;
-		else if (BPF_OP(insn->code) == BPF_JGE)
-			yes = a >= insn->k;
-		else if (BPF_OP(insn->code) == BPF_JGT)
-			yes = a > insn->k;
-		else
-			yes = (a & insn->k) != 0;
-		pc += yes ? insn->jt : insn->jf;
-	}
-	cr_assert_fail("the program has no end");
-	return KILL;
-}
-
 /* Behind its head or not, it decides what it decides alone. */
 Test(floor, asks_a_policy_with_a_search_of_its_own_what_it_would_say_alone)
 {

@@ -178,6 +178,77 @@ Test(lifecycle, freezes_again_what_the_store_takes_for_suspended)
 	rig_done(&rig);
 }
 
+static void suspended_put(struct rig *rig, const char *name)
+{
+	const struct store_ops *ops = rig->context->store->ops;
+	struct tenant_row row = { 0 };
+	struct tn_error err = { 0 };
+
+	rig_tenant(rig, name);
+	cr_assert_eq(ops->tenant_by_name(rig->context->store, name, &row, &err), 1);
+	row.status = TENANT_SUSPENDED;
+	cr_assert_eq(ops->tenant_update(rig->context->store, &row, &err), 0, "%s", err.msg);
+	tenant_row_done(&row);
+}
+
+/* More than tenantd may owe answers at a time; and one that it refuses stops nobody. */
+Test(lifecycle, freezes_as_many_as_there_are_and_serves_meanwhile)
+{
+	struct rig rig = { 0 };
+	static union rig_message apply, freeze;
+	struct varlink *link;
+	char name[16];
+	const int tenants = SUPERVISOR_REPLIES_MAX / 2 + 20;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	for (int i = 0; i < tenants; i++) {
+		(void)snprintf(name, sizeof(name), "t%04d", i);
+		suspended_put(&rig, name);
+	}
+	rig_restart(&rig);
+	rig_hello(&rig, SPEC_CONTROLLER_CPU);
+	link = rig_connect(&rig);
+	expect_tenant(&rig, link, "active", "free");
+	for (int i = 0; i < tenants; i++) {
+		rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+		(void)snprintf(name, sizeof(name), "t%04d", i);
+		cr_assert_str_eq(apply.apply.name, name);
+		rig_take(&rig, SPEC_TENANT_FREEZE, &freeze);
+		cr_expect(rig_silent(&rig));
+		rig_reply(&rig, &apply, TN_OK);
+		rig_reply(&rig, &freeze, i == 7 ? TN_SYSTEM : TN_OK);
+	}
+	cr_expect(rig_silent(&rig));
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+/* What it has been sent last is what holds. */
+Test(lifecycle, sends_no_limits_of_before_behind_those_of_a_change)
+{
+	struct rig rig = { 0 };
+	static union rig_message apply, launch;
+	struct varlink *link, *other;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	rig_restart(&rig);
+	rig_hello(&rig, SPEC_CONTROLLER_CPU);
+	link = rig_connect(&rig);
+	other = rig_connect(&rig);
+	rig_call(&rig, link, "io.tenantd.UpdateTenant",
+	         json_pack("{s:s, s:s}", "tenant", "acme", "tier", "large"), NULL);
+	rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+	rig_run(&rig, other, "acme", NULL);
+	rig_take(&rig, SPEC_LAUNCH, &launch);
+	rig_reply(&rig, &apply, TN_OK);
+	expect_answer(&rig, link, "active");
+	(void)varlink_free(other);
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
 Test(lifecycle, changes_what_is_said_and_nothing_else)
 {
 	struct rig rig = { 0 };
@@ -584,7 +655,7 @@ Test(lifecycle, deletes_nothing_that_runs_or_is_stored_unless_it_is_forced_to)
 	                      "io.tenantd.InvalidState");
 	cr_expect_str_eq(
 		rig_text(refused, "message"),
-		"tenant 'acme' is not deleted without --force: 1 executions are running");
+		"tenant 'acme' is not deleted without --force: 1 execution is running");
 	json_decref(refused);
 	cr_expect(rig_silent(&rig));
 

@@ -249,7 +249,7 @@ def test_what_runs_or_is_stored_is_deleted_by_force_alone(host):
     assert running.id
     assert refused(host, "delete", tenant.name) == (
         1, f"tenantctl: tenant '{tenant.name}' is not deleted without --force: "
-           "1 executions are running\n")
+           "1 execution is running\n")
     host.ctl("kill", running.id)
     running.wait()
     assert refused(host, "delete", tenant.name) == (
