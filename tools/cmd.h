@@ -44,6 +44,8 @@ cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_doctor;
 /* Add KEY=VALUE to the metadata, or the overrides, of @target, a struct ctl. */
 int cmd_add_metadata(void *target, const char *argument, struct tn_error *err);
 int cmd_add_override(void *target, const char *argument, struct tn_error *err);
+/* The same of metadata that a tenant must have: KEY alone is any value. */
+int cmd_want_metadata(void *target, const char *argument, struct tn_error *err);
 /* Have KEY taken out of them. */
 int cmd_drop_metadata(void *target, const char *argument, struct tn_error *err);
 int cmd_drop_override(void *target, const char *argument, struct tn_error *err);

@@ -58,6 +58,17 @@ int cmd_add_metadata(void *target, const char *argument, struct tn_error *err)
 	return pair_add(&ctl->metadata, argument, err);
 }
 
+int cmd_want_metadata(void *target, const char *argument, struct tn_error *err)
+{
+	struct ctl *ctl = target;
+	size_t key_n = strcspn(argument, "=");
+
+	if (key_n == 0)
+		return err_refuse(err, TN_INVALID, "'%s' is neither KEY=VALUE nor KEY",
+		                  argument);
+	return pair_put(&ctl->metadata, argument, key_n, err);
+}
+
 int cmd_drop_metadata(void *target, const char *argument, struct tn_error *err)
 {
 	struct ctl *ctl = target;
@@ -253,7 +264,10 @@ int cmd_list(struct ctl *ctl, struct tn_error *err)
 		                                       { "TIER", false },
 		                                       { "CREATED", false },
 		                                       { "DISPLAY NAME", false } };
-	const struct tn_tenant_filter filter = { .status = ctl->status, .tier = ctl->tier };
+	const struct tn_tenant_filter filter = { .status = ctl->status,
+		                                 .tier = ctl->tier,
+		                                 .metadata = ctl->metadata.items,
+		                                 .metadata_n = ctl->metadata.n };
 	struct jout out = { .file = stdout };
 	struct table table;
 	int r;

@@ -97,6 +97,8 @@ static const struct option_row list_rows[] = {
 	{ 0, "status", "STATUS", "only those: active, suspended, ...", OPTION_TEXT, AT(status),
 	  NULL, NULL },
 	{ 0, "tier", "TIER", "only those of the tier", OPTION_TEXT, AT(tier), NULL, NULL },
+	{ 0, "meta", "KEY[=VALUE]", "only those with that; may be repeated", OPTION_CALL, 0,
+	  NULL, cmd_want_metadata },
 	COMMON,
 };
 static const struct option_row ps_rows[] = {

@@ -228,16 +228,19 @@ static int on_tenant_of_list(struct call *call, json_t *parameters, struct tn_er
 int tn_tenant_list_start(struct tn_client *client, const struct tn_tenant_filter *filter,
                          tn_tenant_fn *each, void *userdata, struct tn_error *err)
 {
+	static const struct tn_tenant_filter all = { 0 };
 	const struct call call = {
 		.on_reply = on_tenant_of_list,
 		.each_tenant = each,
 		.userdata = userdata,
 	};
 
+	if (filter == NULL)
+		filter = &all;
 	return client_start(client, "ListTenants",
-	                    json_pack("{s:s?, s:s?}", "status",
-	                              filter != NULL ? filter->status : NULL, "tier",
-	                              filter != NULL ? filter->tier : NULL),
+	                    json_pack("{s:s?, s:s?, s:o}", "status", filter->status, "tier",
+	                              filter->tier, "metadata",
+	                              pack_pairs(filter->metadata, filter->metadata_n)),
 	                    CONNECTION_MORE, &call, err);
 }
 

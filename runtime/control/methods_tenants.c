@@ -166,10 +166,11 @@ static int handle_delete(struct call *call, struct tn_error *err)
 	                                on_done, call, err);
 }
 
-/* Both may be NULL, which every tenant matches. */
+/* Each may be NULL, which every tenant matches. */
 struct list_arguments {
 	const char *status;
 	const char *tier;
+	json_t *metadata;
 };
 
 static const struct param list_params[] = {
@@ -179,12 +180,33 @@ static const struct param list_params[] = {
 	{ .name = "tier",
 	  .kind = PARAM_STRING,
 	  .offset = offsetof(struct list_arguments, tier) },
+	{ .name = "metadata",
+	  .kind = PARAM_JSON,
+	  .json = JSON_OBJECT,
+	  .offset = offsetof(struct list_arguments, metadata) },
 	{ .name = NULL },
 };
 
 struct list {
 	char after[NAME_BYTES_MAX];
 };
+
+static bool has_metadata(const struct tenant_row *row, json_t *wanted)
+{
+	json_t *metadata = json_loads(row->metadata, 0, NULL);
+	const char *key;
+	json_t *value;
+	bool all = metadata != NULL;
+
+	json_object_foreach(wanted, key, value)
+	{
+		const json_t *has = json_object_get(metadata, key);
+
+		all = all && has != NULL && (json_is_null(value) || json_equal(has, value));
+	}
+	json_decref(metadata);
+	return all;
+}
 
 static bool list_wants(const struct call *call, const struct tenant_row *row)
 {
@@ -193,7 +215,9 @@ static bool list_wants(const struct call *call, const struct tenant_row *row)
 	if (arguments->status != NULL &&
 	    strcmp(arguments->status, tenant_status_name(row->status)) != 0)
 		return false;
-	return arguments->tier == NULL || strcmp(arguments->tier, row->tier) == 0;
+	if (arguments->tier != NULL && strcmp(arguments->tier, row->tier) != 0)
+		return false;
+	return arguments->metadata == NULL || has_metadata(row, arguments->metadata);
 }
 
 static int list_next(struct call *call, json_t **ret, struct tn_error *err)
@@ -219,6 +243,20 @@ static int list_next(struct call *call, json_t **ret, struct tn_error *err)
 	}
 }
 
+static int metadata_wanted_check(json_t *wanted, struct tn_error *err)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(wanted, key, value)
+	{
+		if (!json_is_string(value) && !json_is_null(value))
+			return err_refuse(err, TN_INVALID,
+			                  "metadata '%.64s': expected a string or null", key);
+	}
+	return 0;
+}
+
 static int handle_list(struct call *call, struct tn_error *err)
 {
 	const struct list_arguments *arguments = call->arguments;
@@ -229,6 +267,8 @@ static int handle_list(struct call *call, struct tn_error *err)
 			"'%.64s' is no status; expected creating, active, suspended or "
 			"deleting",
 			arguments->status);
+	if (metadata_wanted_check(arguments->metadata, err) < 0)
+		return -err->sys_errno;
 	call->state = calloc(1, sizeof(struct list));
 	call->free_state = free;
 	if (call->state == NULL)

@@ -546,6 +546,36 @@ Test(lifecycle, lists_those_of_a_status_and_a_tier)
 	rig_done(&rig);
 }
 
+Test(lifecycle, lists_those_that_metadata_tells_apart)
+{
+	struct rig rig = { 0 };
+	struct varlink *link;
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	rig_tenant(&rig, "globex");
+	link = rig_connect(&rig);
+	json_decref(rig_ask(&rig, link, "io.tenantd.UpdateTenant",
+	                    json_pack("{s:s, s:{s:s, s:s}}", "tenant", "acme", "metadata", "a",
+	                              "1", "b", ""),
+	                    NULL));
+	json_decref(rig_ask(
+		&rig, link, "io.tenantd.UpdateTenant",
+		json_pack("{s:s, s:{s:s}}", "tenant", "globex", "metadata", "a", "2"), NULL));
+	cr_expect_eq(listed(&rig, link, json_pack("{s:{}}", "metadata")), 2u);
+	cr_expect_eq(listed(&rig, link, json_pack("{s:{s:n}}", "metadata", "a")), 2u);
+	cr_expect_eq(listed(&rig, link, json_pack("{s:{s:s}}", "metadata", "a", "2")), 1u);
+	cr_expect_eq(listed(&rig, link, json_pack("{s:{s:s}}", "metadata", "a", "")), 0u);
+	cr_expect_eq(listed(&rig, link, json_pack("{s:{s:s}}", "metadata", "b", "")), 1u);
+	cr_expect_eq(listed(&rig, link, json_pack("{s:{s:s, s:n}}", "metadata", "a", "2", "b")),
+	             0u);
+	json_decref(rig_refused(&rig, link, "io.tenantd.ListTenants",
+	                        json_pack("{s:{s:i}}", "metadata", "a", 1), "more",
+	                        "io.tenantd.Invalid"));
+	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
 static json_t *delete_call(bool force)
 {
 	return json_pack("{s:s, s:b}", "tenant", "acme", "force", force);

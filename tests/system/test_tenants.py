@@ -233,6 +233,25 @@ def test_a_list_can_be_of_one_status_or_one_tier(host):
     host.ctl("resume", tenants[1].name)
 
 
+def test_a_list_can_be_of_what_metadata_says(host):
+    tier = host.tier()
+    plain, trial, paid = (host.tenant(tier) for _ in range(3))
+    host.ctl("update", trial.name, "--meta", "plan=trial", "--meta", "region=eu=west")
+    host.ctl("update", paid.name, "--meta", "plan=paid")
+
+    def names(*options):
+        return {one["name"] for one in host.ctl_json("list", "--tier", tier, *options)}
+
+    assert names() == {plain.name, trial.name, paid.name}
+    assert names("--meta", "plan=trial") == {trial.name}
+    assert names("--meta", "plan") == {trial.name, paid.name}
+    assert names("--meta", "plan", "--meta", "region=eu=west") == {trial.name}
+    assert names("--meta", "plan=paid", "--meta", "region") == set()
+    assert names("--meta", "plan=") == set()
+    status, words = refused(host, "list", "--meta", "=trial")
+    assert status == 2 and "'=trial' is neither KEY=VALUE nor KEY" in words
+
+
 def gone(tenant):
     return not tenant.cgroup.exists() and not tenant.storage.exists()
 
