@@ -10,7 +10,8 @@
 
 #include "options.h"
 
-#define CMD_PAIRS_MAX 64
+#define CMD_PAIRS_MAX    64
+#define CMD_OPERANDS_MAX 4096
 
 struct ctl {
 	struct tn_client *client; /* NULL for what needs no daemon */
@@ -19,6 +20,7 @@ struct ctl {
 
 	const char *socket;
 	bool json, help, version;
+	int failed_status; /* of the command if it fails; 0: as the error has it */
 	const char *display_name, *tier, *status;
 	const char *time_zone, *currency, *customer_id;
 	int64_t billing_day; /* 0: not said */
@@ -38,7 +40,7 @@ struct ctl {
 typedef int cmd_fn(struct ctl *ctl, struct tn_error *err);
 
 cmd_fn cmd_create, cmd_update, cmd_suspend, cmd_resume, cmd_delete, cmd_list, cmd_show;
-cmd_fn cmd_ps, cmd_kill, cmd_usage;
+cmd_fn cmd_ps, cmd_wait, cmd_kill, cmd_usage;
 cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_doctor;
 
 /* Add KEY=VALUE to the metadata, or the overrides, of @target, a struct ctl. */

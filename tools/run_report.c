@@ -2,7 +2,6 @@
 #include "run_report.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,11 +9,8 @@
 #include <base/err.h>
 #include <base/fd.h>
 
+#include "exit_status.h"
 #include "output.h"
-
-#define EXIT_TIMEOUT 124
-#define EXIT_RUNTIME 125
-#define EXIT_SIGNAL  128
 
 /* The unfinished file, with the rights that a file made here would have. */
 static int open_beside(struct run_report *report, struct tn_error *err)
@@ -172,27 +168,6 @@ struct tn_execution run_record_unknown(const char *tenant, const char *id)
 			       sizeof(int64_t));
 	record.exit_code = EXIT_RUNTIME;
 	return record;
-}
-
-/* Where neither an exit code nor a signal is known. */
-static const int status_of_reason[] = {
-	[TN_REASON_EXITED] = EXIT_RUNTIME,          [TN_REASON_SIGNALED] = EXIT_RUNTIME,
-	[TN_REASON_OOM] = EXIT_SIGNAL + SIGKILL,    [TN_REASON_TIMEOUT] = EXIT_TIMEOUT,
-	[TN_REASON_SECCOMP] = EXIT_SIGNAL + SIGSYS, [TN_REASON_QUOTA] = EXIT_SIGNAL + SIGKILL,
-	[TN_REASON_KILLED] = EXIT_SIGNAL + SIGKILL, [TN_REASON_RUNTIME] = EXIT_RUNTIME,
-	[TN_REASON_UNKNOWN] = EXIT_RUNTIME,
-};
-
-int run_exit_status(const struct tn_execution *execution)
-{
-	if (execution->reason == TN_REASON_TIMEOUT)
-		return EXIT_TIMEOUT;
-	if (execution->exit_code != TN_ABSENT)
-		return (int)(execution->exit_code & 0xff);
-	if (execution->signal != TN_ABSENT)
-		return EXIT_SIGNAL + (int)(execution->signal & 0x7f);
-	return execution->reason == TN_REASON_NONE ? EXIT_RUNTIME
-	                                           : status_of_reason[execution->reason];
 }
 
 static int print_plan_json(const struct tn_plan *plan, const struct run_options *options,

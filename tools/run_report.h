@@ -44,9 +44,6 @@ void run_record_put(struct jout *out, const char *key, const struct tn_execution
 /* The record of a run of which nothing but this is known. Borrows all it points to. */
 struct tn_execution run_record_unknown(const char *tenant, const char *id);
 
-/* The exit status of tenant-run for an execution that has ended. */
-int run_exit_status(const struct tn_execution *execution);
-
 /* With what is added on the command line. */
 int run_print_plan(const struct tn_plan *plan, const struct run_options *options, FILE *file);
 

@@ -24,6 +24,7 @@
 #include <base/err.h>
 #include <base/fd.h>
 
+#include "exit_status.h"
 #include "guard.h"
 #include "output.h"
 #include "relay.h"
@@ -31,9 +32,6 @@
 #include "run_report.h"
 #include "run_status.h"
 #include "signals.h"
-
-#define EXIT_RUNTIME 125
-#define EXIT_SIGNAL  128
 
 /* Before the workload exists, these are for us. */
 static const int ending[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
@@ -348,7 +346,7 @@ static int conclude(const struct running *running, struct run_report *report,
 	if (!running->options->quiet && execution->reason != TN_REASON_EXITED)
 		say_why(running, execution);
 	r = run_report_finish(report, execution, NULL, err);
-	return r < 0 ? r : run_exit_status(execution);
+	return r < 0 ? r : exit_status(execution);
 }
 
 /* The same of one that failed, as *err says; @id is NULL if it never started. */

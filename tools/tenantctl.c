@@ -11,6 +11,7 @@
 #include <base/num.h>
 
 #include "cmd.h"
+#include "exit_status.h"
 #include "output.h"
 #include "when.h"
 
@@ -134,31 +135,37 @@ static const struct command {
 	size_t rows_n;
 	int operands_min, operands_max;
 	bool offline; /* needs no daemon */
+	int failed;   /* its exit status if it fails; 0: as the error has it */
 	cmd_fn *run;
 } commands[] = {
-	{ "create", NULL, "NAME", "make a tenant", ROWS(create_rows), 1, 1, false, cmd_create },
+	{ "create", NULL, "NAME", "make a tenant", ROWS(create_rows), 1, 1, false, 0,
+	  cmd_create },
 	{ "update", NULL, "TENANT", "change it: name, tier, metadata, settings",
-	  ROWS(update_rows), 1, 1, false, cmd_update },
+	  ROWS(update_rows), 1, 1, false, 0, cmd_update },
 	{ "suspend", NULL, "TENANT", "stop what runs for it where it is", ROWS(common_rows), 1,
-	  1, false, cmd_suspend },
-	{ "resume", NULL, "TENANT", "let that go on", ROWS(common_rows), 1, 1, false,
+	  1, false, 0, cmd_suspend },
+	{ "resume", NULL, "TENANT", "let that go on", ROWS(common_rows), 1, 1, false, 0,
 	  cmd_resume },
-	{ "delete", NULL, "TENANT", "take it away", ROWS(delete_rows), 1, 1, false,
+	{ "delete", NULL, "TENANT", "take it away", ROWS(delete_rows), 1, 1, false, 0,
 	  cmd_delete },
-	{ "list", NULL, "", "all tenants, or some", ROWS(list_rows), 0, 0, false, cmd_list },
-	{ "show", NULL, "TENANT", "one tenant", ROWS(common_rows), 1, 1, false, cmd_show },
-	{ "ps", NULL, "[TENANT]", "what runs, or has run", ROWS(ps_rows), 0, 1, false, cmd_ps },
+	{ "list", NULL, "", "all tenants, or some", ROWS(list_rows), 0, 0, false, 0, cmd_list },
+	{ "show", NULL, "TENANT", "one tenant", ROWS(common_rows), 1, 1, false, 0, cmd_show },
+	{ "ps", NULL, "[TENANT]", "what runs, or has run", ROWS(ps_rows), 0, 1, false, 0,
+	  cmd_ps },
+	{ "wait", NULL, "ID...", "until they have ended; with the last one's exit status",
+	  ROWS(common_rows), 1, CMD_OPERANDS_MAX, false, EXIT_RUNTIME, cmd_wait },
 	{ "kill", NULL, "ID | --all TENANT", "end executions and all they started",
-	  ROWS(kill_rows), 0, 1, false, cmd_kill },
-	{ "usage", NULL, "TENANT", "what a tenant used", ROWS(usage_rows), 1, 1, false,
+	  ROWS(kill_rows), 0, 1, false, 0, cmd_kill },
+	{ "usage", NULL, "TENANT", "what a tenant used", ROWS(usage_rows), 1, 1, false, 0,
 	  cmd_usage },
 	{ "policy", "check", "[FILE|DIR]", "check policy files; needs no daemon",
-	  ROWS(offline_rows), 0, 1, true, cmd_policy_check },
+	  ROWS(offline_rows), 0, 1, true, 0, cmd_policy_check },
 	{ "policy", "reload", "", "have the policy files read again", ROWS(common_rows), 0, 0,
-	  false, cmd_policy_reload },
-	{ "status", NULL, "", "how the daemon is", ROWS(common_rows), 0, 0, false, cmd_status },
+	  false, 0, cmd_policy_reload },
+	{ "status", NULL, "", "how the daemon is", ROWS(common_rows), 0, 0, false, 0,
+	  cmd_status },
 	{ "doctor", NULL, "", "what this host can and cannot enforce, and why",
-	  ROWS(doctor_rows), 0, 0, true, cmd_doctor },
+	  ROWS(doctor_rows), 0, 0, true, 0, cmd_doctor },
 };
 
 static const char *second_of(const struct command *command)
@@ -210,6 +217,7 @@ static const struct command *find(int argc, char **argv, int *ret_words)
 
 static int run(const struct command *command, struct ctl *ctl, struct tn_error *err)
 {
+	ctl->failed_status = command->failed;
 	if (ctl->operands_n < command->operands_min || ctl->operands_n > command->operands_max)
 		return err_refuse(err, TN_INVALID, "usage: tenantctl %s%s%s %s", command->name,
 		                  command->second != NULL ? " " : "", second_of(command),
@@ -270,7 +278,7 @@ int main(int argc, char **argv)
 	if (r < 0) {
 		(void)fflush(stdout);
 		output_error("tenantctl", ctl.json, &err);
-		r = tn_error_exit_status(err.code);
+		r = ctl.failed_status != 0 ? ctl.failed_status : tn_error_exit_status(err.code);
 	}
 	tn_client_free(ctl.client);
 	cmd_pairs_done(&ctl.metadata);

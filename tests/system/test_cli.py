@@ -13,11 +13,17 @@ import pytest
 
 from product import LIMIT_KEYS, RECORD_KEYS, TIERS, TREE, Host, wait_for
 
-COMMANDS = (["create"], ["list"], ["show"], ["ps"], ["kill"], ["usage"], ["policy", "check"],
-            ["policy", "reload"], ["status"], ["doctor"])
+COMMANDS = (["create"], ["update"], ["suspend"], ["resume"], ["delete"], ["list"], ["show"],
+            ["ps"], ["wait"], ["kill"], ["usage"], ["policy", "check"], ["policy", "reload"],
+            ["status"], ["doctor"])
 OPTIONS = {
     "create": ("--display-name", "--tier", "--meta", "--json", "--socket"),
-    "list": ("--json", "--socket"),
+    "update": ("--tier", "--no-meta", "--unset", "--if-version", "--json", "--socket"),
+    "suspend": ("--json", "--socket"),
+    "resume": ("--json", "--socket"),
+    "delete": ("--force", "--json", "--socket"),
+    "list": ("--status", "--tier", "--meta", "--json", "--socket"),
+    "wait": ("--json", "--socket"),
     "show": ("--json", "--socket"),
     "ps": ("--all", "--json", "--socket"),
     "kill": ("--all", "--json", "--socket"),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """libtenant's tn_wait(): for the end of what another has started."""
 
+import json
 import os
 import signal
 import subprocess
@@ -74,3 +75,40 @@ def test_it_is_told_when_the_daemon_goes_and_may_ask_the_next(program, host):
     host.ctl("kill", running.id)
     assert process.communicate(timeout=60) == ("killed 137\n", "")
     wait_for(lambda: not tenant.leaves(), "its end")
+
+
+def ctl_wait(host, *arguments):
+    done = host.ctl("wait", *arguments, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_the_command_ends_with_the_exit_status_of_the_last(host):
+    tenant = host.tenant()
+    running = tenant.start(["sh", "-c", "read line; exit 5"], stdin=subprocess.PIPE)
+    killed = tenant.start(["sleep", "60"])
+    waiting = subprocess.Popen(["tenantctl", "wait", killed.id, running.id],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    host.ctl("kill", killed.id)
+    # Told as it comes to it, not at the end of all.
+    assert waiting.stdout.readline().split() == [killed.id, "killed"]
+    running.stdin.write(b"\n")
+    running.stdin.flush()
+    words, trouble = waiting.communicate(timeout=60)
+    assert (words.split(), trouble, waiting.returncode) == ([running.id, "exit", "5"], "", 5)
+    killed.wait()
+    running.wait()
+    status, words, _ = ctl_wait(host, "--json", running.id, killed.id)
+    assert status == 137
+    assert [(one["id"], one["reason"]) for one in json.loads(words)] == [
+        (running.id, "exited"), (killed.id, "killed")]
+
+
+def test_the_command_tells_its_own_failure_from_the_executions(host):
+    absent = "11111111-1111-4111-8111-111111111111"
+    assert ctl_wait(host, absent) == (
+        125, "", f"tenantctl: there is no execution {absent}\n")
+    for operands in ([], ["acme"]):
+        status, words, trouble = ctl_wait(host, *operands)
+        assert (status, words) == (125, "") and trouble.startswith("tenantctl: ")
+    status, _, trouble = ctl_wait(host, "--socket", "/absent", absent)
+    assert status == 125 and "/absent" in trouble

@@ -8,6 +8,7 @@
 
 #include <base/err.h>
 #include <base/io.h>
+#include <tools/exit_status.h>
 #include <tools/run_report.h>
 
 static char directory[] = "/tmp/test-report-XXXXXX";
@@ -194,6 +195,6 @@ Test(report, exit_status_is_the_commands_own_if_it_has_one)
 			                             .exit_code = cases[i].exit_code,
 			                             .signal = cases[i].signal };
 
-		cr_expect_eq(run_exit_status(&record), cases[i].status, "case %zu", i);
+		cr_expect_eq(exit_status(&record), cases[i].status, "case %zu", i);
 	}
 }
