@@ -32,6 +32,8 @@ struct ctl {
 	} metadata, overrides;
 	bool all, force;
 	const char *all_of; /* a tenant */
+	int64_t signal;     /* 0: not said */
+	int64_t grace_usec; /* TN_ABSENT: not said */
 	int64_t since, until;
 	const char *config; /* directory of the policy */
 };

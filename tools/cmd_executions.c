@@ -66,29 +66,6 @@ int cmd_ps(struct ctl *ctl, struct tn_error *err)
 	return r;
 }
 
-int cmd_kill(struct ctl *ctl, struct tn_error *err)
-{
-	const char *id = ctl->operands_n > 0 ? ctl->operands[0] : NULL;
-	struct jout out = { .file = stdout };
-	int64_t killed;
-	int r;
-
-	if ((id == NULL) == (ctl->all_of == NULL))
-		return err_refuse(err, TN_INVALID, "either an execution's ID or --all TENANT");
-	r = tn_kill(ctl->client, id, ctl->all_of, &killed, err);
-	if (r < 0)
-		return r;
-	if (ctl->json) {
-		jout_begin(&out, NULL, '{');
-		jout_int(&out, "killed", killed);
-		jout_end(&out, '}');
-		(void)putchar('\n');
-	} else {
-		(void)printf("killed %lld\n", (long long)killed);
-	}
-	return 0;
-}
-
 /*
  * As JSON the executions are the last member of one object, whose others come first on
  * the socket too: nothing is held back.

@@ -9,10 +9,12 @@
 #include <base/err.h>
 #include <base/fd.h>
 #include <base/num.h>
+#include <policy/units.h>
 
 #include "cmd.h"
 #include "exit_status.h"
 #include "output.h"
+#include "signal_name.h"
 #include "when.h"
 
 #define AT(member) offsetof(struct ctl, member)
@@ -109,6 +111,10 @@ static const struct option_row ps_rows[] = {
 static const struct option_row kill_rows[] = {
 	{ 'a', "all", "TENANT", "all that run for a tenant", OPTION_TEXT, AT(all_of), NULL,
 	  NULL },
+	{ 's', "signal", "SIGNAL", "send this instead: TERM, HUP, 10, ...", OPTION_NUMBER,
+	  AT(signal), signal_name_parse, NULL },
+	{ 0, "grace", "DURATION", "TERM or that signal first, and then wait for so long",
+	  OPTION_NUMBER, AT(grace_usec), units_duration_parse, NULL },
 	COMMON,
 };
 static const struct option_row usage_rows[] = {
@@ -269,7 +275,7 @@ static int act(int argc, char **argv, struct ctl *ctl, struct tn_error *err)
 
 int main(int argc, char **argv)
 {
-	struct ctl ctl = { .since = TN_ABSENT, .until = TN_ABSENT };
+	struct ctl ctl = { .since = TN_ABSENT, .until = TN_ABSENT, .grace_usec = TN_ABSENT };
 	struct tn_error err = { 0 };
 	int r = act(argc, argv, &ctl, &err);
 

@@ -358,6 +358,32 @@ int tn_kill(struct tn_client *client, const char *id, const char *tenant, int64_
 	return client_finish(client, tn_kill_start(client, id, tenant, ret_killed, err), err);
 }
 
+static int on_nothing(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	(void)call;
+	(void)parameters;
+	(void)err;
+	return 0;
+}
+
+int tn_signal_start(struct tn_client *client, const char *id, int signal, struct tn_error *err)
+{
+	const struct call call = { .on_reply = on_nothing };
+	int r = id != NULL ? check_id(id, err)
+	                   : err_refuse(err, TN_INVALID, "no execution to signal");
+
+	if (r < 0)
+		return r;
+	return client_start(client, "Signal",
+	                    json_pack("{s:s, s:i}", "id", id, "signal", signal), CONNECTION_ONE,
+	                    &call, err);
+}
+
+int tn_signal(struct tn_client *client, const char *id, int signal, struct tn_error *err)
+{
+	return client_finish(client, tn_signal_start(client, id, signal, err), err);
+}
+
 static int on_waited(struct call *call, json_t *parameters, struct tn_error *err)
 {
 	json_t *json = member(parameters, "execution");

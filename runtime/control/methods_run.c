@@ -621,6 +621,11 @@ static int handle_signal(struct call *call, struct tn_error *err)
 
 	if (r == 0 && arguments->signal == 0)
 		r = err_refuse(err, TN_INVALID, "0 is no signal");
+	if (r == 0 && (arguments->signal == SIGKILL || arguments->signal == SIGSTOP))
+		r = err_refuse(err, TN_INVALID,
+		               "signal %d is not passed on: Kill ends an execution, "
+		               "SuspendTenant stops it",
+		               (int)arguments->signal);
 	if (r == 0)
 		r = executions_signal(call->context->executions, &id, (int)arguments->signal,
 		                      err);

@@ -389,6 +389,15 @@ Test(client, describes_its_records_by_the_names_of_the_socket)
 	cr_expect_eq(tn_error_exit_status(TN_UNREACHABLE), 69);
 }
 
+Test(client, sends_a_signal_to_what_runs)
+{
+	cr_expect_eq(tn_signal(client, FAKE_EXECUTION_ID, SIGHUP, &err), 0, "%s", err.msg);
+	cr_expect_eq(tn_signal(client, "11111111-1111-4111-8111-111111111111", SIGHUP, &err),
+	             -ENOENT);
+	cr_expect_eq(tn_signal(client, "acme", SIGHUP, &err), -EINVAL);
+	cr_expect_eq(tn_signal(client, NULL, SIGHUP, &err), -EINVAL);
+}
+
 Test(client, waits_for_an_end_longer_than_for_an_answer)
 {
 	struct tn_execution execution = { 0 };

@@ -255,6 +255,14 @@ static void kill_execution(const struct call *call)
 		      false);
 }
 
+static void signal_execution(const struct call *call)
+{
+	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) == 0)
+		reply(call, json_object(), false);
+	else
+		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
+}
+
 static void wait_execution(const struct call *call)
 {
 	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) != 0) {
@@ -522,6 +530,7 @@ static const struct {
 } methods[] = {
 	{ "io.tenantd.Run", run },
 	{ "io.tenantd.Kill", kill_execution },
+	{ "io.tenantd.Signal", signal_execution },
 	{ "io.tenantd.Wait", wait_execution },
 	{ "io.tenantd.CreateTenant", create_tenant },
 	{ "io.tenantd.UpdateTenant", change_tenant },

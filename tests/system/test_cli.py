@@ -26,7 +26,7 @@ OPTIONS = {
     "wait": ("--json", "--socket"),
     "show": ("--json", "--socket"),
     "ps": ("--all", "--json", "--socket"),
-    "kill": ("--all", "--json", "--socket"),
+    "kill": ("--all", "--signal", "--grace", "--json", "--socket"),
     "usage": ("--since", "--until", "--json", "--socket"),
     "policy check": ("--json",),
     "policy reload": ("--json", "--socket"),
