@@ -170,7 +170,8 @@ int cmd_kill(struct ctl *ctl, struct tn_error *err)
 	if (ctl->json) {
 		jout_begin(&out, NULL, '{');
 		jout_int(&out, "killed", killed);
-		jout_int(&out, "signalled", signalled);
+		if (!at_once)
+			jout_int(&out, "signalled", signalled);
 		jout_end(&out, '}');
 		(void)putchar('\n');
 		return 0;
