@@ -55,7 +55,7 @@ static int targets_find(const struct ctl *ctl, struct targets *targets, struct t
 {
 	int r = 0;
 
-	if (ctl->operands_n > 0)
+	if (ctl->all_of == NULL)
 		(void)target_add(targets, ctl->operands[0]);
 	else
 		r = tn_execution_list(ctl->client, ctl->all_of, false, on_running, targets,
