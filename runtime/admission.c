@@ -33,6 +33,7 @@ struct admission {
 	size_t n;
 	size_t max;
 	uint64_t turns;
+	bool closed;
 };
 
 static void admission_on_timer(void *userdata, uint32_t events);
@@ -165,6 +166,11 @@ static int refuse_crowd(const struct admission *admission, struct tenant *tenant
 	                  executions_max(admission, tenant), n, tenant->row.name, admission->n);
 }
 
+static int refuse_closed(struct tn_error *err)
+{
+	return err_refuse(err, TN_STATE, "the node is drained: it launches nothing");
+}
+
 static void arm(struct admission *admission, int64_t deadline)
 {
 	int64_t left = deadline - clock_usec(CLOCK_MONOTONIC);
@@ -245,6 +251,8 @@ int admission_enter(struct admission *admission, struct admission_request *reque
 {
 	bool others = admission_count(admission, request->tenant) > 0;
 
+	if (admission->closed)
+		return refuse_closed(err);
 	request->turn = ++admission->turns;
 	if (request->wait_usec_max <= 0 && others)
 		return refuse_crowd(admission, request->tenant, err);
@@ -258,6 +266,8 @@ int admission_refused(struct admission *admission, struct admission_request *req
 {
 	if (request->wait_usec_max <= 0)
 		return -EDQUOT;
+	if (admission->closed)
+		return refuse_closed(err);
 	if (request->since != 0 && clock_usec(CLOCK_MONOTONIC) >= deadline_of(request))
 		return refuse_late(admission, request, err);
 	return wait_in_queue(admission, request, true, err);
@@ -281,7 +291,7 @@ static void pump(struct admission *admission, struct tenant *tenant)
 {
 	for (size_t i = 0; i < ADMISSION_TENANT_MAX; i++) {
 		struct queue *queue = queue_find(admission, tenant);
-		bool active = tenant->row.status == TENANT_ACTIVE;
+		bool active = tenant->row.status == TENANT_ACTIVE && !admission->closed;
 		struct admission_request *request;
 		struct tn_error err = { 0 };
 
@@ -290,7 +300,8 @@ static void pump(struct admission *admission, struct tenant *tenant)
 		request = queue->first;
 		queue_remove(admission, queue, request);
 		queue_free_if_empty(admission, queue);
-		if (request->client->launch(request, &err) < 0)
+		if ((admission->closed ? refuse_closed(&err)
+		                       : request->client->launch(request, &err)) < 0)
 			request->client->ended(request, &err);
 	}
 }
@@ -316,6 +327,13 @@ void admission_reconsider(struct admission *admission, struct tenant *tenant)
 			tenants[n++] = queue->tenant;
 	for (size_t i = 0; i < n; i++)
 		admission_on_left(admission, tenants[i], true);
+}
+
+void admission_close(struct admission *admission, bool closed)
+{
+	admission->closed = closed;
+	if (closed)
+		admission_reconsider(admission, NULL);
 }
 
 /* One whose time is up, or NULL and the next deadline. */

@@ -69,6 +69,9 @@ void admission_on_left(struct admission *admission, struct tenant *tenant, bool 
  * wait any more. With NULL all tenants'. */
 void admission_reconsider(struct admission *admission, struct tenant *tenant);
 
+/* Closed, it launches nothing: who waits and who comes is refused. */
+void admission_close(struct admission *admission, bool closed);
+
 /* How many wait for @tenant, or all if it is NULL. */
 size_t admission_count(const struct admission *admission, const struct tenant *tenant);
 

@@ -106,6 +106,7 @@ static void context_on_left(void *userdata, struct tenant *tenant, bool room)
 	struct context *context = userdata;
 
 	admission_on_left(context->admission, tenant, room);
+	drain_on_left(context->drain);
 }
 
 static int context_on_settle(void *userdata, const struct tenant *tenant, struct tn_error *err)
@@ -165,6 +166,7 @@ static void context_on_orphans(void *userdata, uint32_t events)
 	if (r < 0)
 		log_event(LOG_ERR, "lost executions could not be recorded",
 		          LF_STR("error", err.msg), LF_END);
+	drain_on_left(context->drain);
 }
 
 static int context_load(struct context *context, const struct context_config *config,
@@ -210,6 +212,11 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		                  err);
 	if (r == 0)
 		r = admission_new(&context->admission, context->loop, context->tenants, err);
+	if (r == 0)
+		r = drain_new(&context->drain,
+		              &(struct drain_config){ context->store, context->journal,
+		                                      context->executions, context->admission },
+		              err);
 	if (r == 0)
 		r = loop_timer(context->loop,
 		               (struct loop_handler){ context_on_orphans, context },
@@ -261,6 +268,7 @@ struct context *context_free(struct context *context)
 		(void)context->store->ops->sync(context->store, &err);
 	context->server = server_free(context->server);
 	/* Those who waited went with their connections. */
+	context->drain = drain_free(context->drain);
 	context->admission = admission_free(context->admission);
 	context->link = supervisor_link_free(context->link);
 	context->lifecycle = lifecycle_free(context->lifecycle);

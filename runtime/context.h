@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "admission.h"
+#include "drain.h"
 #include "executions.h"
 #include "lifecycle.h"
 #include "usage.h"
@@ -49,6 +50,7 @@ struct context {
 	struct executions *executions;
 	struct lifecycle *lifecycle;
 	struct admission *admission;
+	struct drain *drain;
 	struct usage_source usage;
 	struct server *server; /* NULL until tenantd has greeted */
 	struct loop_source *orphans_timer;

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
+#include <base/clock.h>
 #include <base/fd.h>
 #include <base/log.h>
 
@@ -22,7 +24,17 @@ struct journal {
 	size_t pending_size;
 	bool failing;
 	struct tn_error why;
+	/* CLOCK_MONOTONIC of the first that waits to be booked, to be synced, and for the end
+	 * of the sync under way; 0: none. */
+	int64_t unbooked_since;
+	int64_t unsynced_since;
+	int64_t syncing_since;
 };
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
 
 static int id_compare(const void *a, const void *b)
 {
@@ -117,6 +129,8 @@ int journal_commit(struct journal *journal, const struct ledger_sample *sample,
 		if (journal->pending[i].state == RECORD_EXITED)
 			journal->handlers->settled(journal->userdata, &journal->pending[i]);
 	journal->pending_n = 0;
+	journal->unsynced_since = earlier(journal->unsynced_since, journal->unbooked_since);
+	journal->unbooked_since = 0;
 	/* A reading that was asked for is made durable in time like any other. */
 	loop_arm(journal->timer, JOURNAL_WINDOW_USEC);
 	return 0;
@@ -133,6 +147,10 @@ static void journal_sync(struct journal *journal)
 	}
 	r = journal->store->ops->sync_begin(journal->store, &err);
 	journal->syncing = r == 0;
+	if (r >= 0) {
+		journal->syncing_since = r == 0 ? journal->unsynced_since : 0;
+		journal->unsynced_since = 0;
+	}
 	if (r != 0)
 		journal_note(journal, r < 0 ? r : 0, &err);
 }
@@ -145,6 +163,10 @@ static void journal_on_synced(void *userdata, uint32_t events)
 
 	(void)events;
 	journal->syncing = false;
+	if (r < 0)
+		journal->unsynced_since = earlier(journal->unsynced_since,
+		                                  journal->syncing_since);
+	journal->syncing_since = 0;
 	journal_note(journal, r, &err);
 	if (journal->sync_again) {
 		journal->sync_again = false;
@@ -199,8 +221,18 @@ int journal_add(struct journal *journal, const struct record *record, struct tn_
 	if (r < 0)
 		return r;
 	journal->pending[journal->pending_n++] = *record;
+	if (journal->unbooked_since == 0)
+		journal->unbooked_since = clock_usec(CLOCK_MONOTONIC);
 	loop_arm(journal->timer, JOURNAL_WINDOW_USEC);
 	return 0;
+}
+
+int64_t journal_lag_usec(const struct journal *journal)
+{
+	int64_t since = earlier(earlier(journal->unbooked_since, journal->unsynced_since),
+	                        journal->syncing_since);
+
+	return since == 0 ? 0 : clock_usec(CLOCK_MONOTONIC) - since;
 }
 
 bool journal_failing(const struct journal *journal, const char **ret_why)

@@ -42,6 +42,9 @@ int journal_add(struct journal *journal, const struct record *record, struct tn_
 int journal_commit(struct journal *journal, const struct ledger_sample *sample,
                    struct tn_error *err);
 
+/* Of what was added and is not durable yet, how long the first has waited; 0: nothing is. */
+int64_t journal_lag_usec(const struct journal *journal);
+
 /* Whether the last attempt to book or to sync failed, and why. */
 bool journal_failing(const struct journal *journal, const char **ret_why);
 

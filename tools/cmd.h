@@ -30,7 +30,7 @@ struct ctl {
 		char *texts[CMD_PAIRS_MAX]; /* owned; what the pairs point into */
 		size_t n;
 	} metadata, overrides;
-	bool all, force;
+	bool all, force, wait;
 	const char *all_of; /* a tenant */
 	int64_t signal;     /* 0: not said */
 	int64_t grace_usec; /* TN_ABSENT: not said */
@@ -43,7 +43,7 @@ typedef int cmd_fn(struct ctl *ctl, struct tn_error *err);
 
 cmd_fn cmd_create, cmd_update, cmd_suspend, cmd_resume, cmd_delete, cmd_list, cmd_show;
 cmd_fn cmd_ps, cmd_wait, cmd_kill, cmd_usage;
-cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_doctor;
+cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_drain, cmd_undrain, cmd_doctor;
 
 /* Add KEY=VALUE to the metadata, or the overrides, of @target, a struct ctl. */
 int cmd_add_metadata(void *target, const char *argument, struct tn_error *err);

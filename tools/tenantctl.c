@@ -125,6 +125,10 @@ static const struct option_row usage_rows[] = {
 	  NULL },
 	COMMON,
 };
+static const struct option_row drain_rows[] = {
+	{ 'w', "wait", NULL, "until nothing runs any more", OPTION_FLAG, AT(wait), NULL, NULL },
+	COMMON,
+};
 static const struct option_row doctor_rows[] = {
 	{ 0, "config", "DIR", "policy files and bounds.conf; " CONFIG_DIR " unless told",
 	  OPTION_TEXT, AT(config), NULL, NULL },
@@ -170,6 +174,9 @@ static const struct command {
 	  false, 0, cmd_policy_reload },
 	{ "status", NULL, "", "how the daemon is", ROWS(common_rows), 0, 0, false, 0,
 	  cmd_status },
+	{ "drain", NULL, "", "launch nothing more on this node", ROWS(drain_rows), 0, 0, false,
+	  0, cmd_drain },
+	{ "undrain", NULL, "", "launch again", ROWS(common_rows), 0, 0, false, 0, cmd_undrain },
 	{ "doctor", NULL, "", "what this host can and cannot enforce, and why",
 	  ROWS(doctor_rows), 0, 0, true, 0, cmd_doctor },
 };

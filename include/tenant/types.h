@@ -198,6 +198,9 @@ struct tn_status {
 	int64_t executions; /**< running */
 	int64_t store_bytes;
 	struct tn_texts unenforced;
+	int64_t drained_at; /**< or TN_ABSENT: it launches */
+	/** How long the first of what is not on the disk yet has waited for it. */
+	int64_t commit_lag_usec;
 };
 
 /** Which quota refused, beside TN_QUOTA. */

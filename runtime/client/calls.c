@@ -323,15 +323,21 @@ int tn_usage(struct tn_client *client, const struct tn_usage_query *query, struc
 	return client_finish(client, tn_usage_start(client, query, ret, err), err);
 }
 
-static int on_killed(struct call *call, json_t *parameters, struct tn_error *err)
+static int on_number(const struct call *call, json_t *parameters, const char *name,
+                     struct tn_error *err)
 {
-	const json_t *killed = json_object_get(parameters, "killed");
+	const json_t *number = json_object_get(parameters, name);
 	int64_t *ret = call->ret;
 
-	if (!json_is_integer(killed) || json_integer_value(killed) < 0)
-		return no_member("killed", err);
-	*ret = json_integer_value(killed);
+	if (!json_is_integer(number) || json_integer_value(number) < 0)
+		return no_member(name, err);
+	*ret = json_integer_value(number);
 	return 0;
+}
+
+static int on_killed(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	return on_number(call, parameters, "killed", err);
 }
 
 /* NOLINTBEGIN(readability-non-const-parameter): on_killed writes *ret_killed */
@@ -424,6 +430,41 @@ int tn_policy_reload_start(struct tn_client *client, struct tn_policy *ret,
 int tn_policy_reload(struct tn_client *client, struct tn_policy *ret, struct tn_error *err)
 {
 	return client_finish(client, tn_policy_reload_start(client, ret, err), err);
+}
+
+static int on_drained(struct call *call, json_t *parameters, struct tn_error *err)
+{
+	return on_number(call, parameters, "running", err);
+}
+
+/* NOLINTBEGIN(readability-non-const-parameter): on_drained writes *ret_running */
+int tn_drain_start(struct tn_client *client, bool wait, int64_t *ret_running,
+                   struct tn_error *err)
+/* NOLINTEND(readability-non-const-parameter) */
+{
+	const struct call call = { .on_reply = on_drained,
+		                   .ret = ret_running,
+		                   .patient = wait };
+
+	return client_start(client, "Drain", json_pack("{s:b}", "wait", wait), CONNECTION_ONE,
+	                    &call, err);
+}
+
+int tn_drain(struct tn_client *client, bool wait, int64_t *ret_running, struct tn_error *err)
+{
+	return client_finish(client, tn_drain_start(client, wait, ret_running, err), err);
+}
+
+int tn_undrain_start(struct tn_client *client, struct tn_error *err)
+{
+	const struct call call = { .on_reply = on_nothing };
+
+	return client_start(client, "Undrain", json_object(), CONNECTION_ONE, &call, err);
+}
+
+int tn_undrain(struct tn_client *client, struct tn_error *err)
+{
+	return client_finish(client, tn_undrain_start(client, err), err);
 }
 
 int tn_status_get_start(struct tn_client *client, struct tn_status *ret, struct tn_error *err)

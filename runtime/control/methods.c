@@ -19,8 +19,8 @@ static const struct {
 const struct method *methods_find(const char *name)
 {
 	static const struct method *const tables[] = {
-		methods_run,   methods_wait,  methods_tenants,
-		methods_usage, methods_admin, methods_service,
+		methods_run,   methods_wait,  methods_tenants, methods_usage,
+		methods_admin, methods_drain, methods_service,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)

@@ -11,6 +11,7 @@ extern const struct method methods_tenants[];
 extern const struct method methods_usage[];
 extern const struct method methods_wait[];
 extern const struct method methods_admin[];
+extern const struct method methods_drain[];
 
 /* By full name; NULL if there is none. */
 const struct method *methods_find(const char *name);

@@ -89,7 +89,13 @@ static const char schema_3[] =
 	"ALTER TABLE tenants ADD COLUMN overrides TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX tenants_overridden ON tenants (name) WHERE overrides <> '';";
 
-static const char *const migrations[] = { schema_1, schema_2, schema_3 };
+static const char schema_4[] = "CREATE TABLE node ("
+			       "  one INTEGER PRIMARY KEY CHECK (one = 1),"
+			       "  drained_at INTEGER, drained_by INTEGER"
+			       ") STRICT;"
+			       "INSERT INTO node (one) VALUES (1);";
+
+static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4 };
 
 static int sqlite_sync(struct store *store, struct tn_error *err)
 {
@@ -166,6 +172,8 @@ static const struct store_ops sqlite_ops = {
 	.execution_by_id = sqlite_execution_by_id,
 	.execution_next = sqlite_execution_next,
 	.totals = sqlite_totals,
+	.node_get = sqlite_node_get,
+	.node_set = sqlite_node_set,
 	.figures = sqlite_figures,
 	.close = sqlite_close,
 };
@@ -192,6 +200,8 @@ int store_sqlite_open(const char *dir, struct store **ret, struct tn_error *err)
 		r = sqlite_executions_prepare(sqlite, err);
 	if (r == 0)
 		r = sqlite_ledger_prepare(sqlite, err);
+	if (r == 0)
+		r = sqlite_node_prepare(sqlite, err);
 	if (r < 0) {
 		sqlite_close(&sqlite->store);
 		return r;

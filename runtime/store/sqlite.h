@@ -17,6 +17,7 @@ struct sqlite {
 	struct db_statement *tenants[SQLITE_STATEMENTS_MAX];
 	struct db_statement *executions[SQLITE_STATEMENTS_MAX];
 	struct db_statement *ledger[SQLITE_STATEMENTS_MAX];
+	struct db_statement *node[SQLITE_STATEMENTS_MAX];
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)
@@ -51,6 +52,10 @@ int sqlite_execution_by_id(struct store *store, const struct id *id, struct reco
                            struct tn_error *err);
 int sqlite_execution_next(struct store *store, const struct store_selection *selection,
                           struct store_place *place, struct record *ret, struct tn_error *err);
+
+int sqlite_node_prepare(struct sqlite *sqlite, struct tn_error *err);
+int sqlite_node_get(struct store *store, struct store_node *ret, struct tn_error *err);
+int sqlite_node_set(struct store *store, const struct store_node *node, struct tn_error *err);
 
 int sqlite_ledger_prepare(struct sqlite *sqlite, struct tn_error *err);
 int sqlite_book(struct store *store, const struct store_batch *batch, struct tn_error *err);

@@ -94,6 +94,11 @@ struct store_totals {
 	int64_t meters[LEDGER_METERS_N]; /* LEDGER_ABSENT: never seen */
 };
 
+struct store_node {
+	int64_t drained_at; /* LEDGER_ABSENT: it launches */
+	int64_t drained_by; /* uid of who wanted it so, or otherwise again */
+};
+
 struct store_figures {
 	int64_t tenants; /* living */
 	int64_t bytes;   /* on disk */
@@ -152,6 +157,11 @@ struct store_ops {
 	 * booked at or after @since and before @until. */
 	int (*totals)(struct store *store, const struct id *tenant, int64_t since,
 	              int64_t until, struct store_totals *ret, struct tn_error *err);
+	/* Of the node itself; to set it is durable. */
+	int (*node_get)(struct store *store, struct store_node *ret, struct tn_error *err);
+	int (*node_set)(struct store *store, const struct store_node *node,
+	                struct tn_error *err);
+
 	int (*figures)(struct store *store, struct store_figures *ret, struct tn_error *err);
 
 	/* Accepts NULL. */

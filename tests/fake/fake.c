@@ -285,12 +285,25 @@ static void reload_policy(const struct call *call)
 static void get_status(const struct call *call)
 {
 	reply(call,
-	      json_pack("{s:s, s:I, s:s, s:[s], s:s, s:i, s:i, s:i, s:[s]}", "version", "0.1.0",
-	                "uptime_usec", (json_int_t)3723000000, "health", "degraded", "degraded",
-	                "the store is read-only", "policy_hash", "abcdef0123456789", "tenants",
-	                2, "executions", 1, "store_bytes", 40960, "unenforced",
-	                "io_write_bandwidth_max: no io controller"),
+	      json_pack("{s:s, s:I, s:s, s:[s], s:s, s:i, s:i, s:i, s:[s], s:n, s:i}",
+	                "version", "0.1.0", "uptime_usec", (json_int_t)3723000000, "health",
+	                "degraded", "degraded", "the store is read-only", "policy_hash",
+	                "abcdef0123456789", "tenants", 2, "executions", 1, "store_bytes", 40960,
+	                "unenforced", "io_write_bandwidth_max: no io controller", "drained_at",
+	                "commit_lag_usec", 12000),
 	      false);
+}
+
+static void drain(const struct call *call)
+{
+	bool wait = json_is_true(json_object_get(call->parameters, "wait"));
+
+	reply(call, json_pack("{s:i}", "running", wait ? 0 : 3), false);
+}
+
+static void undrain(const struct call *call)
+{
+	reply(call, json_object(), false);
 }
 
 struct workload {
@@ -531,6 +544,8 @@ static const struct {
 	{ "io.tenantd.Run", run },
 	{ "io.tenantd.Kill", kill_execution },
 	{ "io.tenantd.Signal", signal_execution },
+	{ "io.tenantd.Drain", drain },
+	{ "io.tenantd.Undrain", undrain },
 	{ "io.tenantd.Wait", wait_execution },
 	{ "io.tenantd.CreateTenant", create_tenant },
 	{ "io.tenantd.UpdateTenant", change_tenant },

@@ -389,13 +389,25 @@ static int check_i386(const void *argument)
 	return r > 0;
 }
 
+/* A kernel that lacks this ABI ends who uses it by itself, before any filter is asked. */
+static int i386_ends_by(void)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		_exit(check_i386(NULL) != 1);
+	cr_assert(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : SIGSYS;
+}
+
 Test(policy_filter, kills_whoever_uses_another_abi)
 {
 	int x32 = run(check_x32, NULL), i386 = run(check_i386, NULL);
 
 	cr_expect(WIFSIGNALED(x32) && WTERMSIG(x32) == SIGSYS, "x32: status %#x",
 	          (unsigned int)x32);
-	cr_expect(WIFSIGNALED(i386) && WTERMSIG(i386) == SIGSYS, "i386: status %#x",
+	cr_expect(WIFSIGNALED(i386) && WTERMSIG(i386) == i386_ends_by(), "i386: status %#x",
 	          (unsigned int)i386);
 }
 #endif

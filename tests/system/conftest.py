@@ -12,12 +12,36 @@ from product import Host
 
 MUST_RUN = os.environ.get("TN_MUST_RUN") == "1"
 LONG = os.environ.get("TN_LONG") == "1"
+# "alone", "1/2", "2/2", or empty for all: what this guest runs of the tests.
+PART = os.environ.get("TN_PART", "")
 
 _counted = {}
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures time, so that nothing else may run beside")
+
+
+def share_of(items, part):
+    """What `part` names of the tests; the parts are disjoint and together they are all."""
+    if part == "":
+        return items
+    alone = [item for item in items if item.get_closest_marker("alone")]
+    if part == "alone":
+        return alone
+    number, parts = map(int, part.split("/"))
+    return [item for item in items if item not in alone][number - 1::parts]
+
+
+def pytest_collection_modifyitems(config, items):
+    chosen = share_of(items, PART)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
 def pytest_report_header():
-    return [f"counts: {'full' if LONG else 'shortened; TN_LONG=1 takes all'}",
+    return [f"part: {PART or 'all'}",
+            f"counts: {'full' if LONG else 'shortened; TN_LONG=1 takes all'}",
             f"seed: {chance.SEED}; TN_SEED={chance.SEED} repeats what is random"]
 
 

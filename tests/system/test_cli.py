@@ -15,7 +15,7 @@ from product import LIMIT_KEYS, RECORD_KEYS, TIERS, TREE, Host, wait_for
 
 COMMANDS = (["create"], ["update"], ["suspend"], ["resume"], ["delete"], ["list"], ["show"],
             ["ps"], ["wait"], ["kill"], ["usage"], ["policy", "check"], ["policy", "reload"],
-            ["status"], ["doctor"])
+            ["status"], ["drain"], ["undrain"], ["doctor"])
 OPTIONS = {
     "create": ("--display-name", "--tier", "--meta", "--json", "--socket"),
     "update": ("--tier", "--no-meta", "--unset", "--if-version", "--json", "--socket"),
@@ -31,6 +31,8 @@ OPTIONS = {
     "policy check": ("--json",),
     "policy reload": ("--json", "--socket"),
     "status": ("--json", "--socket"),
+    "drain": ("--wait", "--json", "--socket"),
+    "undrain": ("--json", "--socket"),
     "doctor": ("--config", "--json"),
 }
 RUN_OPTIONS = ("--env", "--env-file", "--interactive", "--tty", "--workdir", "--user", "--memory",
@@ -42,7 +44,7 @@ TENANT_KEYS = {"id", "name", "display_name", "status", "tier", "metadata", "over
                "storage_path"}
 SETTING_KEYS = {"billing_anchor_day", "time_zone", "currency", "customer_id"}
 STATUS_KEYS = {"version", "uptime_usec", "health", "degraded", "policy_hash", "tenants",
-               "executions", "store_bytes", "unenforced"}
+               "executions", "store_bytes", "unenforced", "drained_at", "commit_lag_usec"}
 USAGE_KEYS = {"tenant", "since", "until", "meters", "unattributed_usec", "executions"}
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 WINDOW_SECONDS = (10, 5)  # full, short
 
 

@@ -9,7 +9,11 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from product import TREE, wait_for
+
+pytestmark = pytest.mark.alone
 
 PENDING = 20
 # Of these so many are begun at a time, as isolate/execution.h has it; the others wait.

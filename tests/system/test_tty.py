@@ -327,6 +327,7 @@ def test_nothing_can_be_pushed_into_the_terminal(tenant):
         assert shown.out.startswith(b"refused 1"), (request, shown.out)
 
 
+@pytest.mark.alone
 def test_a_throttled_tenant_with_terminals_holds_nobody_up(host):
     slow, other = host.tenant(host.tier(cpu_quota="1%")), host.tenant()
     started = time.monotonic()
