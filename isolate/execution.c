@@ -295,6 +295,7 @@ void execution_tell_started(struct execution *e, bool executed, int terminal,
 		.execution = e->record.execution,
 		.started_unix_usec = e->record.started_unix_usec,
 		.not_executed = !executed,
+		.attached = e->record.attached,
 	};
 
 	memcpy(started.policy_hash, e->record.policy_hash, sizeof(started.policy_hash));

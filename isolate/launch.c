@@ -87,6 +87,7 @@ static void record_begin(struct execution *e, const struct spec_launch *launch)
 	record->tenant = launch->tenant;
 	memcpy(record->policy_hash, launch->policy_hash, sizeof(record->policy_hash));
 	record->no_init = (launch->flags & SPEC_LAUNCH_NO_INIT) != 0;
+	record->attached = (launch->flags & SPEC_LAUNCH_ATTACHED) != 0;
 	record->started_unix_usec = clock_usec(CLOCK_REALTIME);
 	record->started_boot_usec = now;
 	record->kill_after_usec = launch->limits.kill_after_usec;

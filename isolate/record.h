@@ -32,10 +32,10 @@ struct record {
 	int64_t cpu_time_usec_max;
 	int64_t tenant_throttled_usec; /* of the node, at the start */
 	int64_t child_cpu_nsec;        /* spent before the workload's exec by its process */
-	int32_t pid;      /* of tenant-init, in the host's pid namespace; 0: none yet */
-	uint32_t started; /* the workload has been executed */
-	uint32_t no_init; /* pid is the workload's own, and there is no status file's record */
-	uint32_t pad;
+	int32_t pid;       /* of tenant-init, in the host's pid namespace; 0: none yet */
+	uint32_t started;  /* the workload has been executed */
+	uint32_t no_init;  /* pid is the workload's own, and there is no status file's record */
+	uint32_t attached; /* SPEC_LAUNCH_ATTACHED */
 	struct spec_exited exited;
 };
 

@@ -190,11 +190,13 @@ enum spec_launch_flag {
 	SPEC_LAUNCH_TTY = 1 << 3,       /* a terminal of the sandbox's own instead of stdio */
 	SPEC_LAUNCH_READ_ONLY = 1 << 1, /* /data and /cache cannot be written to */
 	SPEC_LAUNCH_NO_INIT = 1 << 2,   /* the workload is pid 1 */
+	SPEC_LAUNCH_ATTACHED = 1 << 4,  /* for a caller; kept for the controller's successor */
 };
 
 /* All of them: a launch with any other bit is refused. */
 #define SPEC_LAUNCH_FLAGS                                                                      \
-	(SPEC_LAUNCH_OOM_GROUP | SPEC_LAUNCH_READ_ONLY | SPEC_LAUNCH_NO_INIT | SPEC_LAUNCH_TTY)
+	(SPEC_LAUNCH_OOM_GROUP | SPEC_LAUNCH_READ_ONLY | SPEC_LAUNCH_NO_INIT |                 \
+	 SPEC_LAUNCH_TTY | SPEC_LAUNCH_ATTACHED)
 
 struct spec_bind {
 	char target[SPEC_PATH_BYTES_MAX]; /* absolute, inside the sandbox */
@@ -276,7 +278,7 @@ struct spec_started {
 	uint8_t policy_hash[SPEC_HASH_BYTES];
 	int64_t started_unix_usec;
 	uint32_t not_executed; /* the workload's exec failed; SPEC_EXITED follows */
-	uint32_t pad;
+	uint32_t attached;     /* launched with SPEC_LAUNCH_ATTACHED */
 	struct tn_error error; /* not TN_OK: nothing was started, nothing is left */
 };
 

@@ -166,6 +166,8 @@ static void context_on_orphans(void *userdata, uint32_t events)
 	if (r < 0)
 		log_event(LOG_ERR, "lost executions could not be recorded",
 		          LF_STR("error", err.msg), LF_END);
+	context->settled = true;
+	executions_end_orphans(context->executions);
 	drain_on_left(context->drain);
 }
 

@@ -54,6 +54,7 @@ struct context {
 	struct usage_source usage;
 	struct server *server; /* NULL until tenantd has greeted */
 	struct loop_source *orphans_timer;
+	bool settled;                   /* tenantd has told of all that ran before us */
 	tenants_reapplied_fn *reloaded; /* of the reload that is under way */
 	void *reloaded_userdata;
 };

@@ -18,6 +18,7 @@ struct execution {
 	struct plan plan;
 	bool planned;                          /* launched by us, so that plan is known */
 	bool executed;                         /* record has begun */
+	bool attached;                         /* launched for a caller, whose end is its end */
 	const struct execution_client *client; /* NULL: nobody waits */
 	void *userdata;
 };
@@ -95,7 +96,8 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
 	launch->execution = identity_new();
 	launch->limits = request->plan->execution;
 	memcpy(launch->policy_hash, request->policy_hash, sizeof(launch->policy_hash));
-	launch->flags = request->plan->flags | (request->tty ? SPEC_LAUNCH_TTY : 0);
+	launch->flags = request->plan->flags | SPEC_LAUNCH_ATTACHED |
+	                (request->tty ? SPEC_LAUNCH_TTY : 0);
 	launch->tty_rows = request->tty_rows;
 	launch->tty_cols = request->tty_cols;
 	launch->uid = request->plan->uid;
@@ -136,6 +138,7 @@ int executions_launch(struct executions *executions, const struct execution_requ
 	assert(execution != NULL);
 	execution->plan = *request->plan;
 	execution->planned = true;
+	execution->attached = true;
 	execution->client = client;
 	execution->userdata = userdata;
 	out.fds = request->fds;
@@ -289,7 +292,7 @@ void executions_unawait(struct executions *executions, const struct execution_wa
 
 /* Whoever is told may have others wait, so that each search begins anew. */
 static void tell_waiters(struct executions *executions, const struct id *id,
-                         const struct record *record)
+                         const struct record *record, const char *why)
 {
 	struct execution_waiter *waiter;
 
@@ -300,13 +303,53 @@ static void tell_waiters(struct executions *executions, const struct id *id,
 		if (waiter == NULL)
 			return;
 		executions_unawait(executions, waiter);
-		waiter->ended(waiter->userdata, record);
+		waiter->ended(waiter->userdata, record, why);
 	} while (true);
 }
 
 void executions_on_lost(struct executions *executions, const struct record *record)
 {
-	tell_waiters(executions, &record->id, record);
+	tell_waiters(executions, &record->id, record, "");
+}
+
+static bool is_owned(const struct executions *executions, const struct id *id)
+{
+	const struct execution_waiter *waiter = executions->waiters;
+
+	while (waiter != NULL && !(waiter->owns && id_equal(&waiter->id, id)))
+		waiter = waiter->next;
+	return waiter != NULL;
+}
+
+bool executions_is_orphan(struct executions *executions, const struct id *id)
+{
+	const struct execution *execution = execution_find(executions, id);
+
+	return execution != NULL && execution->attached && execution->client == NULL;
+}
+
+static void end_if_orphan(void *member, void *context)
+{
+	struct execution *execution = member;
+	struct executions *executions = context;
+	const struct id *id = &execution->record.id;
+
+	if (executions_is_orphan(executions, id) && !is_owned(executions, id))
+		executions_detach(executions, id);
+}
+
+void executions_end_orphans(struct executions *executions)
+{
+	struct execution_waiter *waiter;
+
+	id_table_each(&executions->table, end_if_orphan, executions);
+	do {
+		waiter = executions->waiters;
+		while (waiter != NULL && executions_runs(executions, &waiter->id))
+			waiter = waiter->next;
+		if (waiter != NULL)
+			tell_waiters(executions, &waiter->id, NULL, "");
+	} while (waiter != NULL);
 }
 
 bool executions_lack_room(const struct tn_error *refusal)
@@ -326,7 +369,7 @@ static void execution_refused(struct executions *executions, struct execution *e
 	execution_drop(executions, execution);
 	if (client != NULL)
 		client->refused(userdata, why);
-	tell_waiters(executions, &id, NULL);
+	tell_waiters(executions, &id, NULL, "");
 	executions->config.left(executions->config.userdata, tenant,
 	                        !executions_lack_room(why));
 }
@@ -386,8 +429,10 @@ void executions_on_started(struct executions *executions, const struct spec_star
 		execution_refused(executions, execution, &started->error);
 		return;
 	}
-	if (!execution->planned)
+	if (!execution->planned) {
+		execution->attached = started->attached != 0;
 		execution_adopted(executions, execution);
+	}
 	if (started->not_executed != 0)
 		return;
 	record = &execution->record;
@@ -423,7 +468,7 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	execution_keep(executions, &record);
 	if (client != NULL)
 		client->exited(userdata, &record, why);
-	tell_waiters(executions, &record.id, &record);
+	tell_waiters(executions, &record.id, &record, why);
 	executions->config.left(executions->config.userdata, tenant, true);
 }
 

@@ -29,8 +29,11 @@ struct execution_client {
 /* Who waits for an end without having launched; embedded by it, with id and the next two. */
 struct execution_waiter {
 	struct id id;
-	/* Called once. @record is NULL if it was not launched after all. */
-	void (*ended)(void *userdata, const struct record *record);
+	/* In its caller's place: without such a one, what was launched for a caller ends. */
+	bool owns;
+	/* Called once. @record is NULL if it was not launched after all, and @why, why it
+	 * ended, unless that is in the record alone. */
+	void (*ended)(void *userdata, const struct record *record, const char *why);
 	void *userdata;
 	struct execution_waiter *next;
 };
@@ -100,6 +103,12 @@ int executions_snapshot(struct executions *executions, const struct id *tenant,
 /* Have @waiter (borrowed) told when the execution ends, or no more. */
 void executions_await(struct executions *executions, struct execution_waiter *waiter);
 void executions_unawait(struct executions *executions, const struct execution_waiter *waiter);
+/* Whether its caller could be replaced: it was launched for one, who is not here. */
+bool executions_is_orphan(struct executions *executions, const struct id *id);
+/* tenantd has told all that it knows. What was launched for a caller who has not come back
+ * is killed, and who waits for what nobody knows is told so. */
+void executions_end_orphans(struct executions *executions);
+
 /* It does not run, which nobody knew: @record is how it is booked. */
 void executions_on_lost(struct executions *executions, const struct record *record);
 

@@ -13,7 +13,8 @@
  * and the standard streams, in a second process (guard.h).
  *
  * Until the workload has been executed, a signal that would have ended it ends the
- * attempt. When this process dies, its connection goes with it, and so does the run.
+ * attempt. When this process dies, its connection goes with it, and so does the run; when
+ * tenantd dies, the run goes on, and is taken up again when tenantd is back.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -174,6 +175,10 @@ static int take_events(struct running *running, struct tn_error *err)
 	while ((r = tn_run_process(running->run, err)) > TN_RUN_NOTHING && r != TN_RUN_EXITED) {
 		if (r == TN_RUN_QUEUED)
 			say_queued(running);
+		if (r >= TN_RUN_LOST && running->options->verbose)
+			(void)fprintf(stderr, "tenant-run: tenantd %s\n",
+			              r == TN_RUN_LOST ? "went away; waiting for it"
+			                               : "is back");
 		if (r == TN_RUN_STARTED)
 			r = on_started(running, err);
 		if (r < 0)

@@ -2,9 +2,11 @@
 /**
  * Run a command as a tenant.
  *
- * A run has a connection to itself while it lasts. It ends with that: whoever frees a run, or
- * dies, ends the execution and everything it started. The conventions are those of client.h;
- * separate runs are independent of each other and of the client.
+ * A run has a connection to itself while it lasts. Whoever frees a run, or dies, ends the
+ * execution and everything it started. When it is the daemon that goes away, as for an upgrade,
+ * the command runs on: the run waits up to a minute until the daemon is back, and goes on. The
+ * conventions are those of client.h; separate runs are independent of each other and of the
+ * client.
  *
  * The whole of it as one call, with what the command wrote kept in memory:
  *
@@ -130,10 +132,12 @@ TN_API void tn_run_spec_init(struct tn_run_spec *spec);
 struct tn_run;
 
 enum tn_run_event {
-	TN_RUN_NOTHING, /**< nothing new */
-	TN_RUN_QUEUED,  /**< it waits for others to end; see tn_run_waiting_before() */
-	TN_RUN_STARTED, /**< the command has been executed; tn_run_id() is known */
-	TN_RUN_EXITED,  /**< it has ended; tn_run_execution() holds the record */
+	TN_RUN_NOTHING,  /**< nothing new */
+	TN_RUN_QUEUED,   /**< it waits for others to end; see tn_run_waiting_before() */
+	TN_RUN_STARTED,  /**< the command has been executed; tn_run_id() is known */
+	TN_RUN_EXITED,   /**< it has ended; tn_run_execution() holds the record */
+	TN_RUN_LOST,     /**< the daemon went away; the command runs on, and it is waited for */
+	TN_RUN_REJOINED, /**< it is back, and all is as before */
 };
 
 /**
@@ -159,14 +163,18 @@ TN_API int tn_run_start(const struct tn_client *client, const struct tn_run_spec
 /** Ends the execution if it still runs. Accepts NULL. Always returns NULL. */
 TN_API struct tn_run *tn_run_free(struct tn_run *run);
 
-/** Borrowed; the same until the run is freed. Poll it for tn_run_events(). */
+/**
+ * Borrowed; poll it for tn_run_events(). It is another while the daemon is away and from then
+ * on, so ask for both before each wait.
+ */
 TN_API int tn_run_fd(const struct tn_run *run);
 TN_API short tn_run_events(const struct tn_run *run);
 
 /**
  * Read and write what can be. Returns one enum tn_run_event, or a negative errno: the
- * run was refused, or the daemon went away. Call again until it returns
- * TN_RUN_NOTHING; after TN_RUN_EXITED it returns nothing else, and all output is here.
+ * run was refused, or the daemon went away before it was started or for good. Call again until
+ * it returns TN_RUN_NOTHING; after TN_RUN_EXITED it returns nothing else, and all output is
+ * here.
  */
 TN_API int tn_run_process(struct tn_run *run, struct tn_error *err);
 
@@ -174,8 +182,8 @@ TN_API int tn_run_process(struct tn_run *run, struct tn_error *err);
 TN_API int tn_run_wait(struct tn_run *run, struct tn_error *err);
 
 /**
- * Send @signal to the workload's process group. Before TN_RUN_STARTED a few signals
- * are kept until then. -EAGAIN if those are too many.
+ * Send @signal to the workload's process group. Before TN_RUN_STARTED, and while the daemon is
+ * away, a few signals are kept until then. -EAGAIN if those are too many.
  */
 TN_API int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err);
 

@@ -73,6 +73,11 @@ static bool still_connected(struct varlink *link)
 	return quiet;
 }
 
+const char *client_path(const struct tn_client *client)
+{
+	return client->path;
+}
+
 int client_connect(const struct tn_client *client, struct varlink **ret, struct home **ret_home,
                    struct tn_error *err)
 {

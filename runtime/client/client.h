@@ -57,6 +57,9 @@ struct home;
 int client_connect(const struct tn_client *client, struct varlink **ret, struct home **ret_home,
                    struct tn_error *err);
 
+/* The path of the socket that @client is connected to; borrowed. */
+const char *client_path(const struct tn_client *client);
+
 /* Leave the idle @link (consumed): kept if there is none. */
 void home_put(struct home *home, struct varlink *link);
 

@@ -17,6 +17,7 @@
 #include "args.h"
 #include "client.h"
 #include "record.h"
+#include "rejoin.h"
 #include "streams.h"
 
 #define SIGNALS_KEPT_MAX 16
@@ -26,6 +27,7 @@ static_assert(TN_RUN_BINDS_MAX + 4 == VARLINK_FDS_MAX, "stdio, arguments and bin
 enum run_state {
 	RUN_ASKED,
 	RUN_STARTED,
+	RUN_LOST, /* it runs, and the daemon is away: link is NULL */
 	RUN_EXITED,
 	RUN_FAILED,
 };
@@ -45,7 +47,8 @@ struct tn_run {
 	const char *explanation;
 	char unenforced[UNENFORCED_BYTES_MAX];
 	struct tn_execution execution;
-	int signals[SIGNALS_KEPT_MAX]; /* for when it has started */
+	struct rejoin rejoin;
+	int signals[SIGNALS_KEPT_MAX]; /* for when it has started, or the daemon is back */
 	size_t signals_n;
 	bool tty;
 	int tty_fd; /* the master, until it has been handed over */
@@ -209,6 +212,8 @@ static int ask(struct tn_run *run, const struct tn_client *client,
 /* What to poll for may be something else now. */
 static int watch(const struct tn_run *run, struct tn_error *err)
 {
+	if (run->state == RUN_LOST)
+		return streams_watch(&run->streams, run->rejoin.timer_fd, POLLIN, err);
 	return streams_watch(&run->streams, varlink_fd(run->link), varlink_events(run->link),
 	                     err);
 }
@@ -232,7 +237,11 @@ int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
 	run->tty = spec->tty;
 	run->tty_fd = FD_NONE;
 	run->waiting_before = TN_ABSENT;
+	run->rejoin = (struct rejoin)REJOIN_INIT;
+	run->rejoin.path = strdup(client_path(client));
 	r = streams_open(&run->streams, spec, err);
+	if (r == 0 && run->rejoin.path == NULL)
+		r = err_set(err, TN_SYSTEM, ENOMEM, "allocate a run");
 	if (r == 0)
 		r = ask(run, client, spec, err);
 	if (r == 0)
@@ -258,6 +267,7 @@ struct tn_run *tn_run_free(struct tn_run *run)
 	else
 		varlink_free(run->link);
 	(void)home_free(run->home);
+	rejoin_done(&run->rejoin);
 	streams_done(&run->streams);
 	free(run);
 	return NULL;
@@ -288,12 +298,14 @@ static bool captures(const struct tn_run *run)
 
 int tn_run_fd(const struct tn_run *run)
 {
-	return captures(run) ? run->streams.epoll_fd : varlink_fd(run->link);
+	if (captures(run))
+		return run->streams.epoll_fd;
+	return run->state == RUN_LOST ? run->rejoin.timer_fd : varlink_fd(run->link);
 }
 
 short tn_run_events(const struct tn_run *run)
 {
-	if (captures(run))
+	if (captures(run) || run->state == RUN_LOST)
 		return POLLIN;
 	return varlink_events(run->link);
 }
@@ -331,6 +343,16 @@ static void read_unenforced(struct tn_run *run, const json_t *names)
 	}
 }
 
+static int send_kept_signals(struct tn_run *run, struct tn_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->signals_n; i++)
+		r = send_signal(run, run->signals[i], err);
+	run->signals_n = 0;
+	return r;
+}
+
 static int on_queued(struct tn_run *run, const json_t *parameters, struct tn_error *err)
 {
 	const json_t *before = json_object_get(parameters, "waiting_before");
@@ -347,7 +369,7 @@ static int on_started(struct tn_run *run, const json_t *parameters, struct tn_er
 {
 	const char *id = json_string_value(json_object_get(parameters, "id"));
 	struct id ignored;
-	int r = 0;
+	int r;
 
 	if (run->state != RUN_ASKED || id == NULL || id_parse(id, &ignored) < 0)
 		return err_refuse(err, TN_PROTOCOL, "the daemon's reply does not name the run");
@@ -358,8 +380,7 @@ static int on_started(struct tn_run *run, const json_t *parameters, struct tn_er
 	memcpy(run->id, id, sizeof(run->id)); /* as long as every UUID */
 	read_unenforced(run, json_object_get(parameters, "unenforced"));
 	run->state = RUN_STARTED;
-	for (size_t i = 0; r == 0 && i < run->signals_n; i++)
-		r = send_signal(run, run->signals[i], err);
+	r = send_kept_signals(run, err);
 	return r < 0 ? r : TN_RUN_STARTED;
 }
 
@@ -406,6 +427,40 @@ static int reply(struct tn_run *run, json_t **ret_parameters, bool *ret_continue
 	return r;
 }
 
+static bool is_gone(int r)
+{
+	return r == -EPIPE || r == -ECONNRESET;
+}
+
+/* The daemon has gone. Only what has been started can be asked for again. */
+static int on_gone(struct tn_run *run, struct tn_error *err)
+{
+	int r;
+
+	if (run->state != RUN_STARTED)
+		return err_set(err, TN_UNREACHABLE, EPIPE,
+		               "tenantd went away before the run had ended");
+	r = rejoin_begin(&run->rejoin, err);
+	if (r < 0)
+		return r;
+	run->link = varlink_free(run->link);
+	run->state = RUN_LOST;
+	return TN_RUN_LOST;
+}
+
+static int rejoin(struct tn_run *run, struct tn_error *err)
+{
+	int r = rejoin_try(&run->rejoin, run->id, &run->link, err);
+
+	if (r <= 0)
+		return r;
+	run->state = RUN_STARTED;
+	/* The order may have been lost. */
+	run->too_much = false;
+	r = send_kept_signals(run, err);
+	return r < 0 && !is_gone(r) ? r : TN_RUN_REJOINED;
+}
+
 static int next_event(struct tn_run *run, struct tn_error *err)
 {
 	json_t *parameters;
@@ -414,11 +469,8 @@ static int next_event(struct tn_run *run, struct tn_error *err)
 
 	if (r == 0) {
 		r = varlink_process(run->link, err);
-		if (r < 0 && r != -EPIPE)
-			return r;
-		if (r == -EPIPE)
-			return err_set(err, TN_UNREACHABLE, EPIPE,
-			               "tenantd went away before the run had ended");
+		if (r < 0)
+			return is_gone(r) ? on_gone(run, err) : r;
 		r = reply(run, &parameters, &continues, err);
 	}
 	if (r <= 0)
@@ -438,11 +490,11 @@ int tn_run_process(struct tn_run *run, struct tn_error *err)
 		return err_refuse(err, TN_STATE, "the run has failed");
 	r = streams_read(&run->streams, err);
 	if (r == 0)
-		r = next_event(run, err);
+		r = run->state == RUN_LOST ? rejoin(run, err) : next_event(run, err);
 	if (r >= 0 && run->state != RUN_EXITED) {
 		int also = kill_for_output(run, err);
 
-		if (also == 0)
+		if (also == 0 || is_gone(also))
 			also = watch(run, err);
 		r = also < 0 ? also : r;
 	}
@@ -472,13 +524,13 @@ int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err)
 	if (run->state == RUN_STARTED) {
 		int r = send_signal(run, signal, err);
 
-		return r < 0 ? r : watch(run, err);
+		if (!is_gone(r))
+			return r < 0 ? r : watch(run, err);
 	}
-	if (run->state != RUN_ASKED)
+	if (run->state == RUN_EXITED || run->state == RUN_FAILED)
 		return err_set(err, TN_STATE, ESRCH, "the run has ended");
 	if (run->signals_n == SIGNALS_KEPT_MAX)
-		return err_set(err, TN_STATE, EAGAIN,
-		               "too many signals before the run started");
+		return err_set(err, TN_STATE, EAGAIN, "too many signals that have to wait");
 	run->signals[run->signals_n++] = signal;
 	return 0;
 }

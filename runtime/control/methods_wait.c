@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Wait: for the end of an execution that anybody has started. One that the store takes for
+ * Wait: for the end of an execution that anybody has started. Rejoin: the same in the place of
+ * a Run whose connection went with the daemon before this one. One that the store takes for
  * running and tenantd has not told of yet, as after a restart, is waited for as well: either
  * tenantd tells how it ended, or it counts as lost.
  */
@@ -31,12 +32,13 @@ static const struct param wait_params[] = {
 	{ .name = NULL },
 };
 
-static void wait_on_ended(void *userdata, const struct record *record)
+static void wait_on_ended(void *userdata, const struct record *record, const char *why)
 {
 	struct call *call = userdata;
 	const struct wait_arguments *arguments = call->arguments;
 	struct tn_error err = { 0 };
 
+	(void)why;
 	if (record != NULL) {
 		wait_reply(call, record);
 		return;
@@ -67,37 +69,117 @@ static int wait_look(struct context *context, const char *text, const struct id 
 	return r < 0 ? r : ret->state == RECORD_EXITED;
 }
 
+static int id_require(const char *text, struct id *ret, struct tn_error *err)
+{
+	if (id_parse(text, ret) < 0)
+		return err_refuse(err, TN_INVALID, "'%.64s' is no execution's id", text);
+	return 0;
+}
+
+/* Takes over @waiter, which is zeroed but for what the kinds of waiting differ in. */
+static int wait_begin(struct call *call, const struct id *id, struct execution_waiter waiter,
+                      void (*abandoned)(struct call *call), struct tn_error *err)
+{
+	struct execution_waiter *kept = calloc(1, sizeof(*kept));
+
+	if (kept == NULL)
+		return err_errno(err, "wait for an execution");
+	*kept = waiter;
+	kept->id = *id;
+	kept->userdata = call;
+	call->state = kept;
+	call->free_state = free;
+	call->abandoned = abandoned;
+	executions_await(call->context->executions, kept);
+	return 0;
+}
+
 static int handle_wait(struct call *call, struct tn_error *err)
 {
 	const struct wait_arguments *arguments = call->arguments;
-	struct execution_waiter *waiter;
 	struct record record;
 	struct id id;
-	int r;
+	int r = id_require(arguments->id, &id, err);
 
-	if (id_parse(arguments->id, &id) < 0)
-		return err_refuse(err, TN_INVALID, "'%.64s' is no execution's id",
-		                  arguments->id);
-	r = wait_look(call->context, arguments->id, &id, &record, err);
+	if (r == 0)
+		r = wait_look(call->context, arguments->id, &id, &record, err);
 	if (r < 0)
 		return r;
 	if (r == 1) {
 		wait_reply(call, &record);
 		return 0;
 	}
-	waiter = calloc(1, sizeof(*waiter));
-	if (waiter == NULL)
-		return err_errno(err, "wait for an execution");
-	*waiter =
-		(struct execution_waiter){ .id = id, .ended = wait_on_ended, .userdata = call };
-	call->state = waiter;
-	call->free_state = free;
-	call->abandoned = wait_abandoned;
-	executions_await(call->context->executions, waiter);
-	return 0;
+	return wait_begin(call, &id, (struct execution_waiter){ .ended = wait_on_ended },
+	                  wait_abandoned, err);
+}
+
+/* As the last reply of a Run. */
+static void rejoin_reply(struct call *call, const struct record *record, const char *why)
+{
+	char id[ID_TEXT_BYTES];
+
+	id_format(&record->id, id);
+	call_reply(call,
+	           json_pack("{s:s, s:s, s:o, s:o}", "event", "exited", "id", id, "execution",
+	                     encode_record(record), "explanation", encode_text(why)));
+}
+
+static void rejoin_on_ended(void *userdata, const struct record *record, const char *why)
+{
+	struct call *call = userdata;
+
+	if (record == NULL)
+		wait_on_ended(userdata, NULL, why);
+	else
+		rejoin_reply(call, record, why);
+}
+
+/* Whoever had it has gone for good. */
+static void rejoin_abandoned(struct call *call)
+{
+	const struct execution_waiter *waiter = call->state;
+
+	executions_unawait(call->context->executions, waiter);
+	executions_detach(call->context->executions, &waiter->id);
+}
+
+/* As wait_look(); 0 also for what tenantd may still tell of. */
+static int rejoin_look(struct context *context, const char *text, const struct id *id,
+                       struct record *ret, struct tn_error *err)
+{
+	int r = wait_look(context, text, id, ret, err);
+
+	if (r < 0 && err->code == TN_NOT_FOUND && !context->settled)
+		return 0;
+	if (r == 0 && executions_runs(context->executions, id) &&
+	    !executions_is_orphan(context->executions, id))
+		return err_refuse(err, TN_STATE, "execution %s has not lost its caller", text);
+	return r;
+}
+
+static int handle_rejoin(struct call *call, struct tn_error *err)
+{
+	const struct wait_arguments *arguments = call->arguments;
+	struct record record = { 0 };
+	struct id id;
+	int r = id_require(arguments->id, &id, err);
+
+	if (r == 0)
+		r = rejoin_look(call->context, arguments->id, &id, &record, err);
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		rejoin_reply(call, &record, "");
+		return 0;
+	}
+	call_set_executing(call, true);
+	return wait_begin(call, &id,
+	                  (struct execution_waiter){ .owns = true, .ended = rejoin_on_ended },
+	                  rejoin_abandoned, err);
 }
 
 const struct method methods_wait[] = {
 	{ "io.tenantd.Wait", handle_wait, 0, wait_params, sizeof(struct wait_arguments) },
+	{ "io.tenantd.Rejoin", handle_rejoin, 0, wait_params, sizeof(struct wait_arguments) },
 	{ .name = NULL },
 };

@@ -122,6 +122,78 @@ Test(run, does_not_trip_over_a_daemon_that_was_restarted)
 	tn_run_free(run);
 }
 
+static int event_of(struct tn_run *run)
+{
+	int r;
+
+	while ((r = tn_run_process(run, &err)) == TN_RUN_NOTHING) {
+		struct pollfd pollfd = { .fd = tn_run_fd(run), .events = tn_run_events(run) };
+
+		cr_assert_eq(poll(&pollfd, 1, 10000), 1);
+	}
+	return r;
+}
+
+/* The daemon that was there before is asked no more, and the new one knows the end. */
+static void expect_rejoined(struct tn_run *run)
+{
+	cr_assert_eq(event_of(run), TN_RUN_STARTED, "%s", err.msg);
+	daemon_stop();
+	cr_assert_eq(event_of(run), TN_RUN_LOST, "%s", err.msg);
+	cr_expect_eq(tn_run_signal(run, SIGUSR1, &err), 0, "kept until it is back");
+	cr_expect_eq(tn_run_process(run, &err), TN_RUN_NOTHING);
+	daemon_start();
+	cr_assert_eq(event_of(run), TN_RUN_REJOINED, "%s", err.msg);
+	cr_assert_eq(event_of(run), TN_RUN_EXITED, "%s", err.msg);
+	cr_expect_eq(tn_run_execution(run)->exit_code, 3);
+	cr_expect_str_eq(tn_run_id(run), FAKE_EXECUTION_ID);
+}
+
+Test(run, goes_on_when_the_daemon_is_back)
+{
+	int before = fds_open();
+	struct tn_run *run = start("acme", COMMAND("sleep", "60"), NULL);
+
+	expect_rejoined(run);
+	tn_run_free(run);
+	cr_expect_eq(fds_open(), before);
+}
+
+Test(run, goes_on_with_what_is_captured_when_the_daemon_is_back)
+{
+	struct tn_run_capture capture = { .stdout_bytes_max = 100 };
+	struct tn_run_spec spec = TN_RUN_SPEC_INIT;
+	struct tn_run *run = NULL;
+
+	spec.tenant = "acme";
+	spec.argv = COMMAND("sh", "-c", "echo before; exec sleep 60");
+	spec.capture = &capture;
+	cr_assert_eq(tn_run_start(client, &spec, &run, &err), 0, "%s", err.msg);
+	while (tn_run_stdout(run)->n < 7 || tn_run_id(run) == NULL) {
+		struct pollfd pollfd = { .fd = tn_run_fd(run), .events = tn_run_events(run) };
+
+		cr_assert_eq(poll(&pollfd, 1, 10000), 1);
+		cr_assert_geq(tn_run_process(run, &err), 0, "%s", err.msg);
+	}
+	daemon_stop();
+	cr_assert_eq(event_of(run), TN_RUN_LOST, "%s", err.msg);
+	daemon_start();
+	cr_assert_eq(tn_run_wait(run, &err), 0, "%s", err.msg);
+	cr_expect_eq(tn_run_execution(run)->exit_code, 3);
+	cr_expect_str_eq(tn_run_stdout(run)->bytes, "before\n");
+	tn_run_free(run);
+}
+
+/* What had not begun may never have; nobody can say. */
+Test(run, fails_when_the_daemon_goes_before_it_has_started)
+{
+	struct tn_run *run = start("gone", COMMAND("true"), NULL);
+
+	cr_expect_eq(tn_run_wait(run, &err), -EPIPE);
+	cr_expect_eq(err.code, TN_UNREACHABLE);
+	tn_run_free(run);
+}
+
 Test(run, says_which_limits_the_host_does_not_hold)
 {
 	struct tn_run *held = start("acme", COMMAND("true"), NULL);

@@ -480,6 +480,15 @@ static void wait_for(const struct call *call, pid_t pid, const char *tenant)
 	send_exit(call, tenant, status, reason);
 }
 
+/* The end of a run that was lost with the daemon before this one. */
+static void rejoin(const struct call *call)
+{
+	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) == 0)
+		send_exit(call, "acme", W_EXITCODE(3, 0), "exited");
+	else
+		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
+}
+
 static void run(const struct call *call)
 {
 	const char *tenant = text_of(call, "tenant");
@@ -545,6 +554,7 @@ static const struct {
 	{ "io.tenantd.Kill", kill_execution },
 	{ "io.tenantd.Signal", signal_execution },
 	{ "io.tenantd.Drain", drain },
+	{ "io.tenantd.Rejoin", rejoin },
 	{ "io.tenantd.Undrain", undrain },
 	{ "io.tenantd.Wait", wait_execution },
 	{ "io.tenantd.CreateTenant", create_tenant },

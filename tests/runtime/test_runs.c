@@ -313,8 +313,8 @@ Test(runs, hands_every_option_to_tenantd)
 	rig_take(&rig, SPEC_LAUNCH, &message);
 	cr_expect_eq(launch->uid, 65534);
 	cr_expect_eq(launch->gid, 5);
-	cr_expect_eq(launch->flags,
-	             SPEC_LAUNCH_OOM_GROUP | SPEC_LAUNCH_READ_ONLY | SPEC_LAUNCH_NO_INIT);
+	cr_expect_eq(launch->flags, SPEC_LAUNCH_ATTACHED | SPEC_LAUNCH_OOM_GROUP |
+	                                    SPEC_LAUNCH_READ_ONLY | SPEC_LAUNCH_NO_INIT);
 	cr_assert_eq(launch->tmpfs_n, 2);
 	cr_expect_str_eq(launch->tmpfs[0].target, "/mnt/a");
 	cr_expect_eq(launch->tmpfs[0].bytes_max, 1 << 20);
@@ -329,7 +329,7 @@ Test(runs, hands_every_option_to_tenantd)
 	rig_take(&rig, SPEC_LAUNCH, &message);
 	cr_expect_eq(launch->uid, 1000);
 	cr_expect_eq(launch->gid, 1000);
-	cr_expect_eq(launch->flags, SPEC_LAUNCH_OOM_GROUP);
+	cr_expect_eq(launch->flags, SPEC_LAUNCH_ATTACHED | SPEC_LAUNCH_OOM_GROUP);
 	cr_expect_eq(launch->tmpfs_n, 0);
 	cr_expect_eq(launch->limits.cpu_time_usec_max, SPEC_UNLIMITED);
 	(void)varlink_free(link);

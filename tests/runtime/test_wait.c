@@ -148,6 +148,125 @@ Test(wait, tells_that_it_was_not_launched_after_all)
 	tear_down();
 }
 
+static struct varlink *rejoin(const char *wanted)
+{
+	struct varlink *link = rig_connect(&rig);
+
+	rig_call(&rig, link, "io.tenantd.Rejoin", json_pack("{s:s}", "id", wanted), NULL);
+	return link;
+}
+
+/* The controller that launched it is no more, and tenantd tells the next one of it. */
+static void lose_the_caller(bool attached)
+{
+	struct spec_started started = { .tenant = launch.launch.tenant,
+		                        .execution = launch.launch.execution,
+		                        .started_unix_usec = 1700000000000000,
+		                        .attached = attached };
+	union rig_message apply;
+
+	rig_window(&rig);
+	rig_restart(&rig);
+	rig_hello(&rig, SPEC_CONTROLLER_CPU);
+	rig_send(&rig, SPEC_STARTED, 0, &started.head, sizeof(started));
+	rig_turn(&rig);
+	rig_take(&rig, SPEC_TENANT_APPLY, &apply);
+	rig_reply(&rig, &apply, TN_OK);
+}
+
+static void expect_refused(struct varlink *link, const char *error)
+{
+	json_t *answer = rig_answer(&rig, link);
+
+	cr_expect_str_eq(rig_text(answer, "error"), error);
+	json_decref(answer);
+	(void)varlink_free(link);
+}
+
+static void expect_killed(void)
+{
+	static union rig_message kill;
+
+	rig_take(&rig, SPEC_KILL, &kill);
+	cr_expect(id_equal(&kill.kill.execution, &launch.launch.execution));
+	cr_expect_eq(kill.kill.why, SPEC_KILL_CLIENT_GONE);
+}
+
+Test(wait, a_run_is_rejoined_after_a_restart, .init = set_up, .fini = tear_down)
+{
+	struct varlink *link;
+	json_t *answer;
+	const json_t *parameters;
+
+	lose_the_caller(true);
+	link = rejoin(id);
+	cr_expect_not(answered(link));
+	/* It has somebody again. */
+	executions_end_orphans(rig.context->executions);
+	cr_expect(rig_silent(&rig));
+	exit_with(4);
+	answer = rig_answer(&rig, link);
+	parameters = json_object_get(answer, "parameters");
+	cr_expect_str_eq(rig_text(parameters, "event"), "exited");
+	cr_expect_str_eq(rig_text(parameters, "id"), id);
+	cr_expect_eq(rig_number(json_object_get(parameters, "execution"), "exit_code"), 4);
+	cr_expect(json_is_null(json_object_get(parameters, "explanation")));
+	json_decref(answer);
+	(void)varlink_free(link);
+	/* And once more, from the store. */
+	link = rejoin(id);
+	answer = rig_answer(&rig, link);
+	cr_expect_eq(
+		rig_number(json_object_get(json_object_get(answer, "parameters"), "execution"),
+	                   "exit_code"),
+		4);
+	json_decref(answer);
+	(void)varlink_free(link);
+}
+
+Test(wait, a_run_that_was_rejoined_ends_with_its_caller, .init = set_up, .fini = tear_down)
+{
+	struct varlink *link;
+
+	lose_the_caller(true);
+	link = rejoin(id);
+	cr_expect_not(answered(link));
+	(void)varlink_free(link);
+	rig_turn(&rig);
+	expect_killed();
+}
+
+Test(wait, a_run_that_nobody_rejoins_is_killed, .init = set_up, .fini = tear_down)
+{
+	lose_the_caller(true);
+	cr_expect(rig_silent(&rig));
+	executions_end_orphans(rig.context->executions);
+	expect_killed();
+}
+
+Test(wait, only_what_has_lost_its_caller_is_rejoined, .init = set_up, .fini = tear_down)
+{
+	expect_refused(rejoin(id), "io.tenantd.InvalidState");
+	lose_the_caller(false);
+	expect_refused(rejoin(id), "io.tenantd.InvalidState");
+	executions_end_orphans(rig.context->executions);
+	cr_expect(rig_silent(&rig));
+	expect_refused(rejoin("acme"), "io.tenantd.Invalid");
+}
+
+/* A restart may have come before the store knew of it. */
+Test(wait, what_tenantd_may_still_tell_of_is_waited_for, .init = set_up, .fini = tear_down)
+{
+	static const char unknown[] = "11111111-1111-4111-8111-111111111111";
+	struct varlink *link = rejoin(unknown);
+
+	cr_expect_not(answered(link));
+	rig.context->settled = true;
+	executions_end_orphans(rig.context->executions);
+	expect_refused(link, "io.tenantd.NotFound");
+	expect_refused(rejoin(unknown), "io.tenantd.NotFound");
+}
+
 Test(wait, kill_overtakes_a_run_on_its_own_connection, .init = set_up, .fini = tear_down)
 {
 	static union rig_message kill;

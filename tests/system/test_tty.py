@@ -168,20 +168,21 @@ def test_modes_are_restored_after_the_death_of_the_process_that_watches(tenant):
 
 
 @pytest.mark.parametrize("daemon", ["controller_pid", "supervisor_pid"])
-def test_modes_are_restored_when_a_daemon_goes_away(host, daemon):
+def test_a_terminal_goes_on_when_a_daemon_goes_away(host, daemon):
     tenant, find = host.tenant(), getattr(host, daemon)
-    with session(tenant, ["sh", "-c", "echo ready; sleep 1000"]) as run:
+    with session(tenant, ["sh", "-c", "echo ready; read x; echo got $x; exit 6"]) as run:
         run.expect(b"ready\r\n")
         assert run.raw()
         old = find()
         os.kill(old, signal.SIGKILL)
-        status, text = run.wait()
-        assert (status, run.restored()) == (125, True)
-        assert b"tenantd went away" in text
+        # What is typed does not go through either of them.
+        run.type(b"word\r")
+        run.expect(b"got word\r\n")
+        status, _ = run.wait()
+        assert (status, run.restored()) == (6, True)
     wait_for(lambda: find() not in (0, old) and
              host.ctl("status", check=False).returncode == 0, "another one")
-    # Its terminal has gone with tenant-run, which no one has to tell it.
-    wait_for(lambda: not tenant.leaves(), "the end of the execution")
+    assert ended(tenant)["exit_code"] == 6
 
 
 def test_keys_interrupt_and_quit_what_runs_inside(tenant):
