@@ -183,7 +183,8 @@ TN_API int tn_run_wait(struct tn_run *run, struct tn_error *err);
 
 /**
  * Send @signal to the workload's process group. Before TN_RUN_STARTED, and while the daemon is
- * away, a few signals are kept until then. -EAGAIN if those are too many.
+ * away, a few signals are kept until then; one that was sent in the second before it went
+ * away may arrive twice. -EAGAIN if those are too many.
  */
 TN_API int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err);
 

@@ -11,7 +11,7 @@
 
 #define TRY_EVERY_NSEC 50000000
 
-int rejoin_begin(struct rejoin *rejoin, struct tn_error *err)
+int rejoin_again(struct rejoin *rejoin, struct tn_error *err)
 {
 	const struct itimerspec times = { .it_value.tv_nsec = 1,
 		                          .it_interval.tv_nsec = TRY_EVERY_NSEC };
@@ -19,9 +19,14 @@ int rejoin_begin(struct rejoin *rejoin, struct tn_error *err)
 	rejoin->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (rejoin->timer_fd < 0 || timerfd_settime(rejoin->timer_fd, 0, &times, NULL) < 0)
 		return err_errno(err, "wait for tenantd to come back: %s", strerror(errno));
+	return 0;
+}
+
+int rejoin_begin(struct rejoin *rejoin, struct tn_error *err)
+{
 	rejoin->deadline = clock_usec(CLOCK_MONOTONIC) +
 	                   (int64_t)REJOIN_SEC_MAX * CLOCK_USEC_PER_SEC;
-	return 0;
+	return rejoin_again(rejoin, err);
 }
 
 /* A daemon that is on its way down may still take a connection, and drop it. */
@@ -33,7 +38,7 @@ static int ask(const struct rejoin *rejoin, const char *id, struct varlink **ret
 
 	if (r < 0)
 		return r;
-	r = connection_call(link, "Rejoin", json_pack("{s:s}", "id", id), CONNECTION_ONE, err);
+	r = connection_call(link, "Rejoin", json_pack("{s:s}", "id", id), CONNECTION_MORE, err);
 	if (r < 0) {
 		varlink_free(link);
 		return r;

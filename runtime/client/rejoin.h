@@ -25,6 +25,8 @@ struct rejoin {
 
 /* The connection is lost. */
 int rejoin_begin(struct rejoin *rejoin, struct tn_error *err);
+/* So is the one that rejoin_try() gave, without an answer: the time goes on. */
+int rejoin_again(struct rejoin *rejoin, struct tn_error *err);
 /* 1: *ret is a connection on which Rejoin of @id has been asked; 0: later; or -errno. */
 int rejoin_try(struct rejoin *rejoin, const char *id, struct varlink **ret,
                struct tn_error *err);

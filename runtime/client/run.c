@@ -9,8 +9,10 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <base/clock.h>
 #include <base/fd.h>
 #include <base/id.h>
 
@@ -21,13 +23,16 @@
 #include "streams.h"
 
 #define SIGNALS_KEPT_MAX 16
+/* Until then a daemon that lives has passed a signal on. */
+#define SIGNAL_PASSED_USEC 1000000
 
 static_assert(TN_RUN_BINDS_MAX + 4 == VARLINK_FDS_MAX, "stdio, arguments and binds fit");
 
 enum run_state {
 	RUN_ASKED,
 	RUN_STARTED,
-	RUN_LOST, /* it runs, and the daemon is away: link is NULL */
+	RUN_LOST,      /* it runs, and the daemon is away: link is NULL */
+	RUN_REJOINING, /* it has been asked whether it is back */
 	RUN_EXITED,
 	RUN_FAILED,
 };
@@ -48,7 +53,12 @@ struct tn_run {
 	char unenforced[UNENFORCED_BYTES_MAX];
 	struct tn_execution execution;
 	struct rejoin rejoin;
-	int signals[SIGNALS_KEPT_MAX]; /* for when it has started, or the daemon is back */
+	/* For when it has started or the daemon is back; and the last that were sent, which a
+	 * daemon that went away then may not have passed on. */
+	struct kept_signal {
+		int signal;
+		int64_t sent_at; /* CLOCK_MONOTONIC */
+	} signals[SIGNALS_KEPT_MAX];
 	size_t signals_n;
 	bool tty;
 	int tty_fd; /* the master, until it has been handed over */
@@ -347,9 +357,10 @@ static int send_kept_signals(struct tn_run *run, struct tn_error *err)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < run->signals_n; i++)
-		r = send_signal(run, run->signals[i], err);
-	run->signals_n = 0;
+	for (size_t i = 0; r == 0 && i < run->signals_n; i++) {
+		run->signals[i].sent_at = clock_usec(CLOCK_MONOTONIC);
+		r = send_signal(run, run->signals[i].signal, err);
+	}
 	return r;
 }
 
@@ -384,6 +395,19 @@ static int on_started(struct tn_run *run, const json_t *parameters, struct tn_er
 	return r < 0 ? r : TN_RUN_STARTED;
 }
 
+static int on_rejoined(struct tn_run *run, struct tn_error *err)
+{
+	int r;
+
+	if (run->state != RUN_REJOINING)
+		return err_refuse(err, TN_PROTOCOL, "the daemon takes up what was not lost");
+	run->state = RUN_STARTED;
+	/* The order may have been lost. */
+	run->too_much = false;
+	r = send_kept_signals(run, err);
+	return r < 0 ? r : TN_RUN_REJOINED;
+}
+
 /* It may be the first reply too: a command that could not be executed never started. */
 static int on_exited(struct tn_run *run, json_t *parameters, struct tn_error *err)
 {
@@ -410,6 +434,8 @@ static int on_event(struct tn_run *run, json_t *parameters, bool continues,
 		return on_queued(run, parameters, err);
 	if (event != NULL && continues && strcmp(event, "started") == 0)
 		return on_started(run, parameters, err);
+	if (event != NULL && continues && strcmp(event, "rejoined") == 0)
+		return on_rejoined(run, err);
 	if (event != NULL && !continues && strcmp(event, "exited") == 0)
 		return on_exited(run, parameters, err);
 	return err_refuse(err, TN_PROTOCOL, "the daemon's reply is no event of a run");
@@ -427,38 +453,45 @@ static int reply(struct tn_run *run, json_t **ret_parameters, bool *ret_continue
 	return r;
 }
 
-static bool is_gone(int r)
+/* In their order: the first was sent first. */
+static void forget_passed_signals(struct tn_run *run)
 {
-	return r == -EPIPE || r == -ECONNRESET;
+	const int64_t since = clock_usec(CLOCK_MONOTONIC) - SIGNAL_PASSED_USEC;
+	size_t passed = 0;
+
+	if (run->state != RUN_STARTED || varlink_output_bytes(run->link) > 0)
+		return;
+	while (passed < run->signals_n && run->signals[passed].sent_at < since)
+		passed++;
+	run->signals_n -= passed;
+	memmove(run->signals, run->signals + passed, run->signals_n * sizeof(run->signals[0]));
 }
 
 /* The daemon has gone. Only what has been started can be asked for again. */
 static int on_gone(struct tn_run *run, struct tn_error *err)
 {
+	const bool again = run->state == RUN_REJOINING;
 	int r;
 
-	if (run->state != RUN_STARTED)
+	if (run->state != RUN_STARTED && !again)
 		return err_set(err, TN_UNREACHABLE, EPIPE,
 		               "tenantd went away before the run had ended");
-	r = rejoin_begin(&run->rejoin, err);
+	r = again ? rejoin_again(&run->rejoin, err) : rejoin_begin(&run->rejoin, err);
 	if (r < 0)
 		return r;
+	forget_passed_signals(run);
 	run->link = varlink_free(run->link);
 	run->state = RUN_LOST;
-	return TN_RUN_LOST;
+	return again ? TN_RUN_NOTHING : TN_RUN_LOST;
 }
 
 static int rejoin(struct tn_run *run, struct tn_error *err)
 {
 	int r = rejoin_try(&run->rejoin, run->id, &run->link, err);
 
-	if (r <= 0)
-		return r;
-	run->state = RUN_STARTED;
-	/* The order may have been lost. */
-	run->too_much = false;
-	r = send_kept_signals(run, err);
-	return r < 0 && !is_gone(r) ? r : TN_RUN_REJOINED;
+	if (r > 0)
+		run->state = RUN_REJOINING;
+	return r < 0 ? r : TN_RUN_NOTHING;
 }
 
 static int next_event(struct tn_run *run, struct tn_error *err)
@@ -470,7 +503,7 @@ static int next_event(struct tn_run *run, struct tn_error *err)
 	if (r == 0) {
 		r = varlink_process(run->link, err);
 		if (r < 0)
-			return is_gone(r) ? on_gone(run, err) : r;
+			return r == -EPIPE ? on_gone(run, err) : r;
 		r = reply(run, &parameters, &continues, err);
 	}
 	if (r <= 0)
@@ -494,7 +527,7 @@ int tn_run_process(struct tn_run *run, struct tn_error *err)
 	if (r >= 0 && run->state != RUN_EXITED) {
 		int also = kill_for_output(run, err);
 
-		if (also == 0 || is_gone(also))
+		if (also == 0)
 			also = watch(run, err);
 		r = also < 0 ? also : r;
 	}
@@ -521,18 +554,21 @@ int tn_run_wait(struct tn_run *run, struct tn_error *err)
 
 int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err)
 {
-	if (run->state == RUN_STARTED) {
-		int r = send_signal(run, signal, err);
+	bool kept;
+	int r = 0;
 
-		if (!is_gone(r))
-			return r < 0 ? r : watch(run, err);
-	}
 	if (run->state == RUN_EXITED || run->state == RUN_FAILED)
 		return err_set(err, TN_STATE, ESRCH, "the run has ended");
-	if (run->signals_n == SIGNALS_KEPT_MAX)
-		return err_set(err, TN_STATE, EAGAIN, "too many signals that have to wait");
-	run->signals[run->signals_n++] = signal;
-	return 0;
+	forget_passed_signals(run);
+	kept = run->signals_n < SIGNALS_KEPT_MAX;
+	if (kept)
+		run->signals[run->signals_n++] =
+			(struct kept_signal){ signal, clock_usec(CLOCK_MONOTONIC) };
+	if (run->state == RUN_STARTED)
+		r = send_signal(run, signal, err);
+	else if (!kept)
+		r = err_set(err, TN_STATE, EAGAIN, "too many signals that have to wait");
+	return r < 0 ? r : watch(run, err);
 }
 
 const char *tn_run_id(const struct tn_run *run)

@@ -172,14 +172,20 @@ static int handle_rejoin(struct call *call, struct tn_error *err)
 		rejoin_reply(call, &record, "");
 		return 0;
 	}
+	r = wait_begin(call, &id,
+	               (struct execution_waiter){ .owns = true, .ended = rejoin_on_ended },
+	               rejoin_abandoned, err);
+	if (r < 0)
+		return r;
 	call_set_executing(call, true);
-	return wait_begin(call, &id,
-	                  (struct execution_waiter){ .owns = true, .ended = rejoin_on_ended },
-	                  rejoin_abandoned, err);
+	call_reply_more(call,
+	                json_pack("{s:s, s:s}", "event", "rejoined", "id", arguments->id));
+	return 0;
 }
 
 const struct method methods_wait[] = {
 	{ "io.tenantd.Wait", handle_wait, 0, wait_params, sizeof(struct wait_arguments) },
-	{ "io.tenantd.Rejoin", handle_rejoin, 0, wait_params, sizeof(struct wait_arguments) },
+	{ "io.tenantd.Rejoin", handle_rejoin, METHOD_STREAMS, wait_params,
+	  sizeof(struct wait_arguments) },
 	{ .name = NULL },
 };

@@ -483,9 +483,10 @@ static void wait_for(const struct call *call, pid_t pid, const char *tenant)
 /* The end of a run that was lost with the daemon before this one. */
 static void rejoin(const struct call *call)
 {
-	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) == 0)
+	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) == 0) {
+		reply(call, json_pack("{s:s}", "event", "rejoined"), true);
 		send_exit(call, "acme", W_EXITCODE(3, 0), "exited");
-	else
+	} else
 		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
 }
 

@@ -152,7 +152,19 @@ static struct varlink *rejoin(const char *wanted)
 {
 	struct varlink *link = rig_connect(&rig);
 
-	rig_call(&rig, link, "io.tenantd.Rejoin", json_pack("{s:s}", "id", wanted), NULL);
+	rig_call(&rig, link, "io.tenantd.Rejoin", json_pack("{s:s}", "id", wanted), "more");
+	return link;
+}
+
+/* One that has not ended is taken up first. */
+static struct varlink *rejoin_running(const char *wanted)
+{
+	struct varlink *link = rejoin(wanted);
+	json_t *answer = rig_answer(&rig, link);
+
+	cr_expect_str_eq(rig_text(json_object_get(answer, "parameters"), "event"), "rejoined");
+	cr_expect(json_is_true(json_object_get(answer, "continues")));
+	json_decref(answer);
 	return link;
 }
 
@@ -199,7 +211,7 @@ Test(wait, a_run_is_rejoined_after_a_restart, .init = set_up, .fini = tear_down)
 	const json_t *parameters;
 
 	lose_the_caller(true);
-	link = rejoin(id);
+	link = rejoin_running(id);
 	cr_expect_not(answered(link));
 	/* It has somebody again. */
 	executions_end_orphans(rig.context->executions);
@@ -229,7 +241,7 @@ Test(wait, a_run_that_was_rejoined_ends_with_its_caller, .init = set_up, .fini =
 	struct varlink *link;
 
 	lose_the_caller(true);
-	link = rejoin(id);
+	link = rejoin_running(id);
 	cr_expect_not(answered(link));
 	(void)varlink_free(link);
 	rig_turn(&rig);
@@ -258,7 +270,7 @@ Test(wait, only_what_has_lost_its_caller_is_rejoined, .init = set_up, .fini = te
 Test(wait, what_tenantd_may_still_tell_of_is_waited_for, .init = set_up, .fini = tear_down)
 {
 	static const char unknown[] = "11111111-1111-4111-8111-111111111111";
-	struct varlink *link = rejoin(unknown);
+	struct varlink *link = rejoin_running(unknown);
 
 	cr_expect_not(answered(link));
 	rig.context->settled = true;

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Either daemon is killed, again and again, while tenants work: nothing is lost."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import chance
+from product import Host, wait_for
+
+TENANTS = 20
+LONG_LIVED = 5
+STALL_MSEC = 500
+CONTROL_SECONDS = 15
+# What a caller is told whose run had not begun when the daemon went: it may have run or not.
+UNKNOWN = (b"went away before", b"no daemon listens", b"does not answer")
+
+
+class Worker(threading.Thread):
+    """A customer who starts short jobs, one after the other, and looks at how they end."""
+
+    def __init__(self, tenant, rng):
+        super().__init__(daemon=True)
+        self.tenant, self.rng = tenant, rng
+        self.over = threading.Event()
+        self.known, self.unknown, self.wrong = [], 0, []
+
+    def once(self):
+        code = self.rng.randrange(1, 100)
+        seconds = self.rng.choice((0, 0, 0.1, 2))
+        result = self.tenant.run(["sh", "-c", f"sleep {seconds}; exit {code}"], timeout=180)
+        if result.status == code:
+            self.known.append(result.record)
+        elif result.status == 125 and any(text in result.err for text in UNKNOWN):
+            self.unknown += 1
+        else:
+            self.wrong.append((code, result))
+
+    def run(self):
+        while not self.over.wait(self.rng.uniform(0.2, 3)):
+            self.once()
+
+
+class Beats:
+    """Long executions that notice when they are held up."""
+
+    def __init__(self, host, tenants):
+        self.running = [tenant.start([host.probe("beat")]) for tenant in tenants]
+        for running in self.running:
+            running.wait_out(b"up")
+        self.pids = [running.read("cgroup.procs") for running in self.running]
+
+    def end(self):
+        """The longest time in ms between two looks at the clock."""
+        assert [running.read("cgroup.procs") for running in self.running] == self.pids
+        for running in self.running:
+            running.send_signal(signal.SIGTERM)
+        results = [running.wait(120) for running in self.running]
+        assert [result.status for result in results] == [5] * len(results)
+        return max(int(re.search(rb"longest (\d+)", result.out).group(1)) for result in results)
+
+
+def launch(tenant, rng):
+    return ["tenant-run", "-q", tenant.name, "--", "sh", "-c", f"exit {rng.randrange(100)}"]
+
+
+def update(tenant, rng):
+    return ["tenantctl", "update", tenant.name, "--display-name", f"Name {rng.randrange(1000)}"]
+
+
+def shoot(host, who, rng):
+    """Kills `who` at some moment of a launch with its settlement, or of a change with its
+    commit. Gives back whether that was under way."""
+    work = rng.choice((launch, launch, update))(rng.choice(who.tenants), rng)
+    with subprocess.Popen(work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        time.sleep(rng.uniform(0, 0.15))
+        pids = [find() for find in who.targets(rng)]
+        inside = process.poll() is None
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        process.wait(180)
+    wait_for(lambda: host.supervisor_pid() not in (0, *pids) and
+             host.controller_pid() not in (0, *pids) and
+             Host.ctl("status", check=False).returncode == 0, "the daemons to serve", 60)
+    return inside
+
+
+class Killer:
+    def __init__(self, host, tenants):
+        self.tenants = tenants
+        self._aims = ([host.controller_pid], [host.supervisor_pid],
+                      [host.controller_pid, host.supervisor_pid])
+
+    def targets(self, rng):
+        return rng.choice(self._aims)
+
+
+def assert_whole(worker):
+    """Each job that was seen to end is booked once, and the bill is the kernel's."""
+    tenant = worker.tenant
+    assert worker.wrong == []
+    wait_for(lambda: tenant.leaves() == [], "the last jobs", 60)
+    rows = wait_for(lambda: all(row["state"] == "exited" for row in (found := tenant.ps())) and
+                    found, "their records")
+    booked = {row["id"]: row for row in rows}
+    assert len(booked) == len(rows)
+    for record in worker.known:
+        assert booked[record["id"]] == record
+    usage = tenant.usage()
+    meters = usage["meters"]
+    assert meters["executions"] == len(rows)
+    assert meters["cpu_time"] == tenant.stat("cpu.stat", "usage_usec")
+    assert (sum(row["cpu_usec"] or 0 for row in rows) + usage["unattributed_usec"] ==
+            meters["cpu_time"])
+
+
+def test_kills_at_random_moments_lose_nothing(host, full):
+    rng = chance.source("kills")
+    tier = host.tier(cpu_quota="max", executions_max=16)
+    tenants = [host.tenant(tier) for _ in range(TENANTS)]
+    workers = [Worker(tenant, chance.source(tenant.name)) for tenant in tenants]
+    killer = Killer(host, tenants)
+    for worker in workers:
+        worker.start()
+    control = Beats(host, tenants[:LONG_LIVED])
+    time.sleep(CONTROL_SECONDS)
+    undisturbed = control.end()
+    beats = Beats(host, tenants[:LONG_LIVED])
+    kills = full(200, 12)
+    inside = sum(shoot(host, killer, rng) for _ in range(kills))
+    disturbed = beats.end()
+    for worker in workers:
+        worker.over.set()
+    for worker in workers:
+        worker.join(240)
+        assert not worker.is_alive()
+    print(f"{kills} kills, {inside} inside a launch, settlement, update or commit; "
+          f"{sum(len(worker.known) for worker in workers)} jobs ended as they should, "
+          f"{sum(worker.unknown for worker in workers)} whose callers cannot know; "
+          f"longest stall {undisturbed} ms without kills, {disturbed} ms with them")
+    assert 2 * inside >= kills
+    assert disturbed <= max(STALL_MSEC, 2 * undisturbed)
+    for worker in workers:
+        assert_whole(worker)
