@@ -1,19 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "notify.h"
 
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <base/fd.h>
 #include <base/num.h>
 
-void notify(const char *state)
+#define LISTEN_FDS_FIRST 3 /* as sd_listen_fds(3) has it */
+#define LISTEN_FDS_MAX   16
+
+/* With a copy of @kept_fd, unless that is FD_NONE. */
+static void send_state(const char *state, int kept_fd)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	const char *path = getenv("NOTIFY_SOCKET");
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { { 0 } };
+	struct iovec text = { (void *)(uintptr_t)state, strlen(state) };
+	struct msghdr message = { .msg_name = &address, .msg_iov = &text, .msg_iovlen = 1 };
 	cleanup_fd int fd = FD_NONE;
 	size_t n;
 
@@ -25,12 +38,64 @@ void notify(const char *state)
 	memcpy(address.sun_path, path, n);
 	if (path[0] == '@')
 		address.sun_path[0] = '\0';
-
+	message.msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+	if (kept_fd >= 0) {
+		control.head = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+			                         .cmsg_level = SOL_SOCKET,
+			                         .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(&control.head), &kept_fd, sizeof(kept_fd));
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+	}
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
-	             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	(void)sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+void notify(const char *state)
+{
+	send_state(state, FD_NONE);
+}
+
+void notify_keep_fd(const char *name, int fd)
+{
+	char state[96];
+
+	(void)snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
+	send_state(state, fd);
+}
+
+/* The position of @name in "a:b:c", or -1. */
+static int position_of(const char *names, const char *name)
+{
+	const size_t n = strlen(name);
+
+	for (int i = 0; names != NULL && i < LISTEN_FDS_MAX; i++) {
+		if (strcspn(names, ":") == n && strncmp(names, name, n) == 0)
+			return i;
+		names = strchr(names, ':');
+		if (names != NULL)
+			names++;
+	}
+	return -1;
+}
+
+int notify_kept_fd(const char *name, int first)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	int64_t pid_value, n;
+	int i, fd;
+
+	if (pid == NULL || num_parse(pid, INT32_MAX, &pid_value) < 0 || pid_value != getpid() ||
+	    count == NULL || num_parse(count, LISTEN_FDS_MAX, &n) < 0)
+		return FD_NONE;
+	i = position_of(getenv("LISTEN_FDNAMES"), name);
+	if (i < 0 || i >= n)
+		return FD_NONE;
+	fd = fcntl(LISTEN_FDS_FIRST + i, F_DUPFD_CLOEXEC, first);
+	(void)close(LISTEN_FDS_FIRST + i);
+	return fd < 0 ? FD_NONE : fd;
 }
 
 int64_t notify_watchdog_usec(void)

@@ -11,6 +11,16 @@
  */
 void notify(const char *state);
 
+/*
+ * Have systemd keep a copy of @fd under @name over a restart and our death, though not over a
+ * stop of the unit (FileDescriptorStoreMax= in its file).
+ */
+void notify_keep_fd(const char *name, int fd);
+
+/* The descriptor that systemd has kept under @name, close-on-exec and numbered @first or above,
+ * or FD_NONE. To be asked before anything is opened. */
+int notify_kept_fd(const char *name, int first);
+
 /* How often WATCHDOG=1 is due, in microseconds; 0 if no watchdog watches us. */
 int64_t notify_watchdog_usec(void);
 

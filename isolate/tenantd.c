@@ -42,6 +42,7 @@
 #include "tenant.h"
 
 #define CONTROL_BACKLOG 1024
+#define CONTROL_FD_NAME "control"
 /* Below this number children arrange their own descriptors. */
 #define OWN_FDS_FIRST 10
 
@@ -66,6 +67,7 @@ struct tenantd {
 	char skeleton_path[256], staging_path[256], controller_path[256];
 	char policy_arg[300], store_arg[300];
 	const char *controller_argv[4];
+	int kept_fd; /* a control socket, until it is listened to */
 	bool ready;
 };
 
@@ -189,16 +191,39 @@ static int init_load(const char *libexec_dir, struct tn_error *err)
 	return fd_take(&to);
 }
 
-/* Bound under another name and moved into place: clients never find nothing there. */
-static int control_listen(const char *run_dir, struct tn_error *err)
+/* Whether whoever connects to @path is heard. */
+static bool is_listened_to(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
+	    (int)sizeof(address.sun_path))
+		return false;
+	/* EAGAIN: so many wait already that there is no room. */
+	return fd >= 0 && (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+	                   errno == EAGAIN);
+}
+
+/*
+ * Bound under another name and moved into place: clients never find nothing there. Over a
+ * restart systemd keeps it (@kept, consumed), so that those who come meanwhile wait and are not
+ * refused.
+ */
+static int control_listen(const char *run_dir, int kept, struct tn_error *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char path[300];
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	cleanup_fd int kept_fd = kept;
+	cleanup_fd int fd = FD_NONE;
 
+	(void)snprintf(path, sizeof(path), "%s/control.sock", run_dir);
+	/* Another may have been put in its place. */
+	if (kept_fd >= 0 && is_listened_to(path))
+		return fd_take(&kept_fd);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_errno(err, "control socket");
-	(void)snprintf(path, sizeof(path), "%s/control.sock", run_dir);
 	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s.new", path) >=
 	    (int)sizeof(address.sun_path))
 		return err_refuse(err, TN_INVALID, "%s: path is too long for a socket", path);
@@ -207,6 +232,7 @@ static int control_listen(const char *run_dir, struct tn_error *err)
 	    chmod(address.sun_path, 0666) < 0 || listen(fd, CONTROL_BACKLOG) < 0 ||
 	    rename(address.sun_path, path) < 0)
 		return err_errno(err, "listen on %s", path);
+	notify_keep_fd(CONTROL_FD_NAME, fd);
 	return fd_take(&fd);
 }
 
@@ -419,14 +445,16 @@ static int kernel_objects(struct tenantd *d, struct tn_error *err)
 	d->executions.init_fd = init_load(d->options.libexec_dir, err);
 	if (d->executions.init_fd < 0)
 		return d->executions.init_fd;
-	d->channel.listen_fd = control_listen(d->options.run_dir, err);
+	d->channel.listen_fd = control_listen(d->options.run_dir, fd_take(&d->kept_fd), err);
 	return d->channel.listen_fd < 0 ? d->channel.listen_fd : 0;
 }
 
 static int start(struct tenantd *d, struct tn_error *err)
 {
-	int r = low_fds_reserve(err);
+	int r;
 
+	d->kept_fd = notify_kept_fd(CONTROL_FD_NAME, OWN_FDS_FIRST);
+	r = low_fds_reserve(err);
 	if (r == 0)
 		r = configure(d, err);
 	if (r == 0)

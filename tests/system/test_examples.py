@@ -53,6 +53,7 @@ def test_onboard_creates_runs_and_accounts(built, host):
     assert (status, err) == (3, "onboard: there is no tier 'no-such-tier'\n")
 
 
+@pytest.mark.alone
 def test_judge_uses_what_the_program_wrote(built, host):
     tenant = host.tenant(name="ex-judge")
     judge = built / "judge"

@@ -24,6 +24,7 @@ def assert_had_enough(result):
     assert result.record["oom_kills"] == 0
 
 
+@pytest.mark.alone
 def test_memory_max_holds_two_executions_together_below_what_each_may_have(host):
     tier = host.tier(memory_max="64M", execution_memory_max="64M")
     tenant = host.tenant(tier)

@@ -4,6 +4,7 @@
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -122,3 +123,26 @@ def test_a_caller_that_dies_meanwhile_ends_its_run(host):
     assert leaf.exists()
     wait_for(lambda: tenant.leaves() == [], "its end", 60)
     wait_for(lambda: tenant.ps()[0]["reason"] == "killed", "its record")
+
+
+@DISTURBANCES
+def test_who_comes_meanwhile_waits(host, disturb):
+    tenant = host.tenant()
+    over = threading.Event()
+    results = []
+
+    def come():
+        while not over.is_set():
+            results.append(host.ctl("show", tenant.name, check=False, timeout=120))
+
+    comers = [threading.Thread(target=come) for _ in range(2)]
+    for comer in comers:
+        comer.start()
+    disturb(host)
+    over.set()
+    for comer in comers:
+        comer.join(120)
+    errors = [result.stderr for result in results if result.returncode != 0]
+    # Whom the old one was answering is told so; nobody finds the door closed.
+    assert len(errors) <= len(comers) < len(results)
+    assert all(b"went away before it answered" in error for error in errors)

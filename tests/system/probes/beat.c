@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* beat: looks at the clock every 50 ms until SIGTERM, then says how far apart two looks were. */
+/* beat: looks at the clock every 50 ms until SIGTERM, then says how far apart two looks were.
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
