@@ -385,6 +385,8 @@ static int check_i386(const void *argument)
 	long r;
 
 	(void)argument;
+	/* A sanitizer would make an exit of it. */
+	(void)signal(SIGSEGV, SIG_DFL);
 	__asm__ volatile("int $0x80" : "=a"(r) : "0"(20L) : "memory", "r8", "r9", "r10", "r11");
 	return r > 0;
 }
