@@ -39,6 +39,7 @@
 #include "execution.h"
 #include "notify.h"
 #include "skeleton.h"
+#include "sweep.h"
 #include "tenant.h"
 
 #define CONTROL_BACKLOG 1024
@@ -478,8 +479,10 @@ static int start(struct tenantd *d, struct tn_error *err)
 		r = executions_start(&d->executions, err);
 	if (r == 0)
 		r = executions_adopt(&d->executions, err);
-	if (r == 0)
+	if (r == 0) {
+		executions_sweep(&d->executions);
 		r = channel_start(&d->channel, err);
+	}
 	if (r == 0)
 		remover_wake(&d->tenants.remover);
 	return r;
