@@ -29,7 +29,7 @@
 #include <base/name.h>
 #include <tenant/error.h>
 
-#define SPEC_VERSION          3
+#define SPEC_VERSION          4
 #define SPEC_MSG_BYTES_MAX    16384
 #define SPEC_FDS_MAX          16
 #define SPEC_PATH_BYTES_MAX   256

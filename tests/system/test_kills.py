@@ -77,7 +77,7 @@ def shoot(host, who, rng):
     commit. Gives back whether that was under way."""
     work = rng.choice((launch, launch, update))(rng.choice(who.tenants), rng)
     with subprocess.Popen(work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        time.sleep(rng.uniform(0, 0.15))
+        time.sleep(rng.uniform(0.01, 0.07))
         pids = [find() for find in who.targets(rng)]
         inside = process.poll() is None
         for pid in pids:
