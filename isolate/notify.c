@@ -66,6 +66,14 @@ void notify_keep_fd(const char *name, int fd)
 	send_state(state, fd);
 }
 
+void notify_drop_fd(const char *name)
+{
+	char state[96];
+
+	(void)snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	notify(state);
+}
+
 /* The position of @name in "a:b:c", or -1. */
 static int position_of(const char *names, const char *name)
 {

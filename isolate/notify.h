@@ -17,6 +17,9 @@ void notify(const char *state);
  */
 void notify_keep_fd(const char *name, int fd);
 
+/* Have systemd close what it keeps under @name. */
+void notify_drop_fd(const char *name);
+
 /* The descriptor that systemd has kept under @name, close-on-exec and numbered @first or above,
  * or FD_NONE. To be asked before anything is opened. */
 int notify_kept_fd(const char *name, int first);

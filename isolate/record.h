@@ -15,6 +15,7 @@
 #include "init.h"
 #include "spec.h"
 
+/* Another one ends all that runs at the next start: sweep.h. */
 #define RECORD_MAGIC 0x746e7233u
 
 struct record {

@@ -2,7 +2,9 @@
 #include "sweep.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +29,9 @@ static void each_child(struct executions *executions, int fd, sweep_fn *visit)
 	const struct dirent *entry;
 
 	if (dir == NULL) {
+		log_event(LOG_ERR,
+		          "a control group cannot be looked into for what is left over",
+		          LF_STR("error", strerror(errno)), LF_END);
 		fd_closep(&list_fd);
 		return;
 	}

@@ -510,8 +510,11 @@ int main(int argc, char **argv)
 	r = start(&d, &err);
 	if (r == 0)
 		r = loop_run(&d.loop, &err);
-	if (r < 0)
+	if (r < 0) {
 		log_event(LOG_ERR, "tenantd cannot go on", LF_STR("error", err.msg), LF_END);
+		/* Whoever comes is to be told that nobody listens, and not to wait for ever. */
+		notify_drop_fd(CONTROL_FD_NAME);
+	}
 	notify("STOPPING=1");
 	if (d.channel.loop != NULL)
 		channel_stop(&d.channel);

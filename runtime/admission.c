@@ -168,7 +168,8 @@ static int refuse_crowd(const struct admission *admission, struct tenant *tenant
 
 static int refuse_closed(struct tn_error *err)
 {
-	return err_refuse(err, TN_STATE, "the node is drained: it launches nothing");
+	return err_refuse(err, TN_STATE,
+	                  "the node is drained: it launches nothing until it is undrained");
 }
 
 static void arm(struct admission *admission, int64_t deadline)

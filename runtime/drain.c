@@ -45,7 +45,9 @@ struct drain *drain_free(struct drain *drain)
 static int node_set(struct drain *drain, int64_t drained_at, int64_t uid, const char *event,
                     struct tn_error *err)
 {
-	const struct store_node node = { .drained_at = drained_at, .drained_by = uid };
+	const bool drained = drained_at != LEDGER_ABSENT;
+	const struct store_node node = { .drained_at = drained_at,
+		                         .drained_by = drained ? uid : LEDGER_ABSENT };
 	struct store *store = drain->config.store;
 	int r = store->ops->node_set(store, &node, err);
 
@@ -96,6 +98,11 @@ int drain_end(struct drain *drain, int64_t uid, struct tn_error *err)
 int64_t drain_since(const struct drain *drain)
 {
 	return drain->node.drained_at;
+}
+
+int64_t drain_by(const struct drain *drain)
+{
+	return drain->node.drained_by;
 }
 
 /*

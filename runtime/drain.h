@@ -39,6 +39,8 @@ int drain_begin(struct drain *drain, int64_t uid, struct tn_error *err);
 int drain_end(struct drain *drain, int64_t uid, struct tn_error *err);
 /* Since when, microseconds since the epoch, or LEDGER_ABSENT: it launches. */
 int64_t drain_since(const struct drain *drain);
+/* The uid of who wanted it, if it is drained; else LEDGER_ABSENT. */
+int64_t drain_by(const struct drain *drain);
 
 /* 1 if nothing runs; 0 if @waiter (borrowed) will be told; or -errno. */
 int drain_await(struct drain *drain, struct drain_waiter *waiter, struct tn_error *err);

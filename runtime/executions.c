@@ -177,6 +177,13 @@ void executions_detach(struct executions *executions, const struct id *id)
 		          LF_STR("error", err.msg), LF_END);
 }
 
+int execution_id_parse(const char *text, struct id *ret, struct tn_error *err)
+{
+	if (id_parse(text, ret) < 0)
+		return err_refuse(err, TN_INVALID, "'%.64s' is no execution's id", text);
+	return 0;
+}
+
 static int execution_require(struct executions *executions, const struct id *id,
                              struct tn_error *err)
 {

@@ -79,6 +79,9 @@ int executions_launch(struct executions *executions, const struct execution_requ
 /* The client has gone: it is told no more, and its execution is killed. */
 void executions_detach(struct executions *executions, const struct id *id);
 
+/* As people and programs name one. */
+int execution_id_parse(const char *text, struct id *ret, struct tn_error *err);
+
 /* TN_NOT_FOUND if it does not run. */
 int executions_signal(struct executions *executions, const struct id *id, int signal,
                       struct tn_error *err);

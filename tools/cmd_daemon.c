@@ -30,8 +30,9 @@ static void print_status(const struct tn_status *status)
 	             status->health == TN_HEALTH_OK ? "healthy" : "degraded");
 	print_texts("degraded", &status->degraded);
 	if (status->drained_at != TN_ABSENT)
-		(void)printf("%-14s since %s; it launches nothing\n", "drained",
-		             output_instant(status->drained_at, drained));
+		(void)printf("%-14s since %s, by uid %lld; it launches nothing\n", "drained",
+		             output_instant(status->drained_at, drained),
+		             (long long)status->drained_by);
 	(void)printf("%-14s %s\n", "policy", status->policy_hash);
 	(void)printf("%-14s %lld\n", "tenants", (long long)status->tenants);
 	(void)printf("%-14s %lld\n", "running", (long long)status->executions);

@@ -167,6 +167,12 @@ static void say_queued(const struct running *running)
 		              running->options->tenant, tn_run_waiting_before(running->run));
 }
 
+static void say_daemon(const struct running *running, const char *what)
+{
+	if (running->options->verbose)
+		(void)fprintf(stderr, "tenant-run: tenantd %s\n", what);
+}
+
 /* Take what the daemon said. 1: the run has ended. */
 static int take_events(struct running *running, struct tn_error *err)
 {
@@ -175,10 +181,10 @@ static int take_events(struct running *running, struct tn_error *err)
 	while ((r = tn_run_process(running->run, err)) > TN_RUN_NOTHING && r != TN_RUN_EXITED) {
 		if (r == TN_RUN_QUEUED)
 			say_queued(running);
-		if (r >= TN_RUN_LOST && running->options->verbose)
-			(void)fprintf(stderr, "tenant-run: tenantd %s\n",
-			              r == TN_RUN_LOST ? "went away; waiting for it"
-			                               : "is back");
+		if (r == TN_RUN_LOST)
+			say_daemon(running, "went away; waiting for it");
+		if (r == TN_RUN_REJOINED)
+			say_daemon(running, "is back");
 		if (r == TN_RUN_STARTED)
 			r = on_started(running, err);
 		if (r < 0)

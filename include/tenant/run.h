@@ -4,9 +4,9 @@
  *
  * A run has a connection to itself while it lasts. Whoever frees a run, or dies, ends the
  * execution and everything it started. When it is the daemon that goes away, as for an upgrade,
- * the command runs on: the run waits up to a minute until the daemon is back, and goes on. The
- * conventions are those of client.h; separate runs are independent of each other and of the
- * client.
+ * the command runs on: the run waits up to a minute until the daemon is back, and goes on;
+ * freed meanwhile, it ends the execution once the daemon is back. The conventions are those of
+ * client.h; separate runs are independent of each other and of the client.
  *
  * The whole of it as one call, with what the command wrote kept in memory:
  *

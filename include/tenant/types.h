@@ -199,6 +199,7 @@ struct tn_status {
 	int64_t store_bytes;
 	struct tn_texts unenforced;
 	int64_t drained_at; /**< or TN_ABSENT: it launches */
+	int64_t drained_by; /**< uid of who wanted it, or TN_ABSENT */
 	/** How long the first of what is not on the disk yet has waited for it. */
 	int64_t commit_lag_usec;
 };

@@ -219,11 +219,17 @@ static int ask(struct tn_run *run, const struct tn_client *client,
 	return r;
 }
 
+/* It runs, and no daemon has said so since the last one went. */
+static bool is_away(const struct tn_run *run)
+{
+	return run->state == RUN_LOST || run->state == RUN_REJOINING;
+}
+
 /* What to poll for may be something else now. */
 static int watch(const struct tn_run *run, struct tn_error *err)
 {
-	if (run->state == RUN_LOST)
-		return streams_watch(&run->streams, run->rejoin.timer_fd, POLLIN, err);
+	if (is_away(run))
+		return streams_watch(&run->streams, run->rejoin.epoll_fd, POLLIN, err);
 	return streams_watch(&run->streams, varlink_fd(run->link), varlink_events(run->link),
 	                     err);
 }
@@ -310,12 +316,12 @@ int tn_run_fd(const struct tn_run *run)
 {
 	if (captures(run))
 		return run->streams.epoll_fd;
-	return run->state == RUN_LOST ? run->rejoin.timer_fd : varlink_fd(run->link);
+	return is_away(run) ? run->rejoin.epoll_fd : varlink_fd(run->link);
 }
 
 short tn_run_events(const struct tn_run *run)
 {
-	if (captures(run) || run->state == RUN_LOST)
+	if (captures(run) || is_away(run))
 		return POLLIN;
 	return varlink_events(run->link);
 }
@@ -402,6 +408,7 @@ static int on_rejoined(struct tn_run *run, struct tn_error *err)
 	if (run->state != RUN_REJOINING)
 		return err_refuse(err, TN_PROTOCOL, "the daemon takes up what was not lost");
 	run->state = RUN_STARTED;
+	rejoin_end(&run->rejoin);
 	/* The order may have been lost. */
 	run->too_much = false;
 	r = send_kept_signals(run, err);
@@ -471,12 +478,13 @@ static void forget_passed_signals(struct tn_run *run)
 static int on_gone(struct tn_run *run, struct tn_error *err)
 {
 	const bool again = run->state == RUN_REJOINING;
-	int r;
+	int r = 0;
 
 	if (run->state != RUN_STARTED && !again)
 		return err_set(err, TN_UNREACHABLE, EPIPE,
 		               "tenantd went away before the run had ended");
-	r = again ? rejoin_again(&run->rejoin, err) : rejoin_begin(&run->rejoin, err);
+	if (!again)
+		r = rejoin_begin(&run->rejoin, err);
 	if (r < 0)
 		return r;
 	forget_passed_signals(run);
@@ -506,6 +514,8 @@ static int next_event(struct tn_run *run, struct tn_error *err)
 			return r == -EPIPE ? on_gone(run, err) : r;
 		r = reply(run, &parameters, &continues, err);
 	}
+	if (r == 0 && run->state == RUN_REJOINING)
+		r = rejoin_check(&run->rejoin, err);
 	if (r <= 0)
 		return r;
 	r = on_event(run, parameters, continues, err);

@@ -143,6 +143,7 @@ static const struct tn_field status_fields[] = {
 	INT(tn_status, store_bytes),
 	LIST(tn_status, TN_FIELD_TEXTS, unenforced),
 	INT_OR(tn_status, drained_at),
+	INT_OR(tn_status, drained_by),
 	INT(tn_status, commit_lag_usec),
 	{ 0 },
 };

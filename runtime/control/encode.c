@@ -84,6 +84,15 @@ json_t *encode_record(const struct record *record)
 	return NULL;
 }
 
+json_t *encode_exited(const struct record *record, const char *why)
+{
+	char id[ID_TEXT_BYTES];
+
+	id_format(&record->id, id);
+	return json_pack("{s:s, s:s, s:o, s:o}", "event", "exited", "id", id, "execution",
+	                 encode_record(record), "explanation", encode_text(why));
+}
+
 json_t *encode_limits(const struct plan *plan)
 {
 	json_t *list = json_array();

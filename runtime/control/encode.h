@@ -13,6 +13,8 @@
 
 json_t *encode_tenant(const struct tenant_row *row);
 json_t *encode_record(const struct record *record);
+/* How a Run ends: @record, and @why in words, "" if the command ended by itself. */
+json_t *encode_exited(const struct record *record, const char *why);
 json_t *encode_limits(const struct plan *plan);
 /* Strings one after the other, each ended by a NUL. */
 json_t *encode_strings(const char *strings, uint32_t n);

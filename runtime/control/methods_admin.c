@@ -5,6 +5,7 @@
 #include <base/fd.h>
 #include <base/log.h>
 
+#include "encode.h"
 #include "methods.h"
 
 static json_t *tiers_list(const struct policy *policy)
@@ -55,13 +56,6 @@ static json_t *degraded_list(const struct context *context, json_t *unenforced)
 	return list;
 }
 
-static json_t *drained_at(const struct context *context)
-{
-	int64_t since = drain_since(context->drain);
-
-	return since == LEDGER_ABSENT ? json_null() : json_integer(since);
-}
-
 static int handle_status(struct call *call, struct tn_error *err)
 {
 	struct context *context = call->context;
@@ -78,18 +72,19 @@ static int handle_status(struct call *call, struct tn_error *err)
 	for (size_t i = 0; i < names_n; i++)
 		(void)json_array_append_new(unenforced, json_string(names[i]));
 	degraded = degraded_list(context, unenforced);
-	call_reply(call,
-	           json_pack("{s:s, s:I, s:s, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:I}",
-	                     "version", TENANTD_VERSION, "uptime_usec",
-	                     (json_int_t)(clock_usec(CLOCK_BOOTTIME) - context->began_usec),
-	                     "health", json_array_size(degraded) > 0 ? "degraded" : "ok",
-	                     "degraded", degraded, "policy_hash",
-	                     policy_hash_hex(context->policy), "tenants",
-	                     (json_int_t)figures.tenants, "executions",
-	                     (json_int_t)executions_count(context->executions, NULL),
-	                     "store_bytes", (json_int_t)figures.bytes, "unenforced", unenforced,
-	                     "drained_at", drained_at(context), "commit_lag_usec",
-	                     (json_int_t)journal_lag_usec(context->journal)));
+	call_reply(
+		call,
+		json_pack("{s:s, s:I, s:s, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:I}",
+	                  "version", TENANTD_VERSION, "uptime_usec",
+	                  (json_int_t)(clock_usec(CLOCK_BOOTTIME) - context->began_usec),
+	                  "health", json_array_size(degraded) > 0 ? "degraded" : "ok",
+	                  "degraded", degraded, "policy_hash", policy_hash_hex(context->policy),
+	                  "tenants", (json_int_t)figures.tenants, "executions",
+	                  (json_int_t)executions_count(context->executions, NULL),
+	                  "store_bytes", (json_int_t)figures.bytes, "unenforced", unenforced,
+	                  "drained_at", encode_int(drain_since(context->drain)), "drained_by",
+	                  encode_int(drain_by(context->drain)), "commit_lag_usec",
+	                  (json_int_t)journal_lag_usec(context->journal)));
 	return 0;
 }
 

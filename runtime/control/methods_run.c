@@ -334,13 +334,7 @@ static void run_on_started(void *userdata, const struct record *record, int term
 
 static void run_on_exited(void *userdata, const struct record *record, const char *why)
 {
-	struct call *call = userdata;
-	char id[ID_TEXT_BYTES];
-
-	id_format(&record->id, id);
-	call_reply(call,
-	           json_pack("{s:s, s:s, s:o, s:o}", "event", "exited", "id", id, "execution",
-	                     encode_record(record), "explanation", encode_text(why)));
+	call_reply(userdata, encode_exited(record, why));
 }
 
 /* The kernel refused, by one of its two counters; it does not tell the one of processes. */
@@ -606,18 +600,11 @@ static const struct param signal_params[] = {
 	{ .name = NULL },
 };
 
-static int id_require(const char *text, struct id *ret, struct tn_error *err)
-{
-	if (id_parse(text, ret) < 0)
-		return err_refuse(err, TN_INVALID, "'%.64s' is no execution's id", text);
-	return 0;
-}
-
 static int handle_signal(struct call *call, struct tn_error *err)
 {
 	const struct signal_arguments *arguments = call->arguments;
 	struct id id;
-	int r = id_require(arguments->id, &id, err);
+	int r = execution_id_parse(arguments->id, &id, err);
 
 	if (r == 0 && arguments->signal == 0)
 		r = err_refuse(err, TN_INVALID, "0 is no signal");
@@ -659,7 +646,7 @@ static int kill_tenant(struct context *context, const char *name, struct tn_erro
 static int kill_one(struct context *context, const char *text, struct tn_error *err)
 {
 	struct id id;
-	int r = id_require(text, &id, err);
+	int r = execution_id_parse(text, &id, err);
 
 	if (r == 0)
 		r = executions_kill(context->executions, &id, err);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Wait: for the end of an execution that anybody has started. Rejoin: the same in the place of
- * a Run whose connection went with the daemon before this one. One that the store takes for
- * running and tenantd has not told of yet, as after a restart, is waited for as well: either
- * tenantd tells how it ended, or it counts as lost.
+ * a Run whose connection went with the daemon before this one. One that
+ * tenantd has not told of yet, as after a restart, is waited for as well, be it in the store or
+ * not: either tenantd tells how it ended, or it counts as lost or as never launched.
  */
 #include <stdlib.h>
 
@@ -52,7 +52,7 @@ static void wait_abandoned(struct call *call)
 	executions_unawait(call->context->executions, call->state);
 }
 
-/* 1 and how it ended; 0 if it has not; or -errno. */
+/* 1 and how it ended; 0 if it has not, or tenantd may still tell of it; or -errno. */
 static int wait_look(struct context *context, const char *text, const struct id *id,
                      struct record *ret, struct tn_error *err)
 {
@@ -64,16 +64,10 @@ static int wait_look(struct context *context, const char *text, const struct id 
 	if (r < 0)
 		return r;
 	r = context->store->ops->execution_by_id(context->store, id, ret, err);
+	/* The store may have lost it with the controller before this one. */
 	if (r == 0)
-		return wait_refuse(text, err);
+		return context->settled ? wait_refuse(text, err) : 0;
 	return r < 0 ? r : ret->state == RECORD_EXITED;
-}
-
-static int id_require(const char *text, struct id *ret, struct tn_error *err)
-{
-	if (id_parse(text, ret) < 0)
-		return err_refuse(err, TN_INVALID, "'%.64s' is no execution's id", text);
-	return 0;
 }
 
 /* Takes over @waiter, which is zeroed but for what the kinds of waiting differ in. */
@@ -99,7 +93,7 @@ static int handle_wait(struct call *call, struct tn_error *err)
 	const struct wait_arguments *arguments = call->arguments;
 	struct record record;
 	struct id id;
-	int r = id_require(arguments->id, &id, err);
+	int r = execution_id_parse(arguments->id, &id, err);
 
 	if (r == 0)
 		r = wait_look(call->context, arguments->id, &id, &record, err);
@@ -113,25 +107,12 @@ static int handle_wait(struct call *call, struct tn_error *err)
 	                  wait_abandoned, err);
 }
 
-/* As the last reply of a Run. */
-static void rejoin_reply(struct call *call, const struct record *record, const char *why)
-{
-	char id[ID_TEXT_BYTES];
-
-	id_format(&record->id, id);
-	call_reply(call,
-	           json_pack("{s:s, s:s, s:o, s:o}", "event", "exited", "id", id, "execution",
-	                     encode_record(record), "explanation", encode_text(why)));
-}
-
 static void rejoin_on_ended(void *userdata, const struct record *record, const char *why)
 {
-	struct call *call = userdata;
-
 	if (record == NULL)
 		wait_on_ended(userdata, NULL, why);
 	else
-		rejoin_reply(call, record, why);
+		call_reply(userdata, encode_exited(record, why));
 }
 
 /* Whoever had it has gone for good. */
@@ -143,14 +124,11 @@ static void rejoin_abandoned(struct call *call)
 	executions_detach(call->context->executions, &waiter->id);
 }
 
-/* As wait_look(); 0 also for what tenantd may still tell of. */
 static int rejoin_look(struct context *context, const char *text, const struct id *id,
                        struct record *ret, struct tn_error *err)
 {
 	int r = wait_look(context, text, id, ret, err);
 
-	if (r < 0 && err->code == TN_NOT_FOUND && !context->settled)
-		return 0;
 	if (r == 0 && executions_runs(context->executions, id) &&
 	    !executions_is_orphan(context->executions, id))
 		return err_refuse(err, TN_STATE, "execution %s has not lost its caller", text);
@@ -162,14 +140,14 @@ static int handle_rejoin(struct call *call, struct tn_error *err)
 	const struct wait_arguments *arguments = call->arguments;
 	struct record record = { 0 };
 	struct id id;
-	int r = id_require(arguments->id, &id, err);
+	int r = execution_id_parse(arguments->id, &id, err);
 
 	if (r == 0)
 		r = rejoin_look(call->context, arguments->id, &id, &record, err);
 	if (r < 0)
 		return r;
 	if (r == 1) {
-		rejoin_reply(call, &record, "");
+		call_reply(call, encode_exited(&record, ""));
 		return 0;
 	}
 	r = wait_begin(call, &id,

@@ -96,7 +96,7 @@ struct store_totals {
 
 struct store_node {
 	int64_t drained_at; /* LEDGER_ABSENT: it launches */
-	int64_t drained_by; /* uid of who wanted it so, or otherwise again */
+	int64_t drained_by; /* uid of who wanted it so; LEDGER_ABSENT with drained_at */
 };
 
 struct store_figures {

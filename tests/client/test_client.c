@@ -346,6 +346,7 @@ Test(client, kills_reloads_and_asks_how_the_daemon_is)
 	cr_expect_eq(status.degraded.n, 1u);
 	cr_expect_eq(status.store_bytes, 40960);
 	cr_expect_eq(status.drained_at, TN_ABSENT);
+	cr_expect_eq(status.drained_by, TN_ABSENT);
 	cr_expect_eq(status.commit_lag_usec, 12000);
 	tn_status_done(&status);
 }

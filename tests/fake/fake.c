@@ -285,12 +285,12 @@ static void reload_policy(const struct call *call)
 static void get_status(const struct call *call)
 {
 	reply(call,
-	      json_pack("{s:s, s:I, s:s, s:[s], s:s, s:i, s:i, s:i, s:[s], s:n, s:i}",
+	      json_pack("{s:s, s:I, s:s, s:[s], s:s, s:i, s:i, s:i, s:[s], s:n, s:n, s:i}",
 	                "version", "0.1.0", "uptime_usec", (json_int_t)3723000000, "health",
 	                "degraded", "degraded", "the store is read-only", "policy_hash",
 	                "abcdef0123456789", "tenants", 2, "executions", 1, "store_bytes", 40960,
 	                "unenforced", "io_write_bandwidth_max: no io controller", "drained_at",
-	                "commit_lag_usec", 12000),
+	                "drained_by", "commit_lag_usec", 12000),
 	      false);
 }
 
@@ -486,8 +486,9 @@ static void rejoin(const struct call *call)
 	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) == 0) {
 		reply(call, json_pack("{s:s}", "event", "rejoined"), true);
 		send_exit(call, "acme", W_EXITCODE(3, 0), "exited");
-	} else
+	} else {
 		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
+	}
 }
 
 static void run(const struct call *call)

@@ -114,6 +114,15 @@ Test(notify, hands_a_descriptor_over_to_be_kept)
 	(void)close(fd);
 }
 
+Test(notify, has_a_kept_descriptor_closed)
+{
+	int fd = listener(rig_path("notify"));
+
+	notify_drop_fd("control");
+	told(fd, "FDSTOREREMOVE=1\nFDNAME=control");
+	(void)close(fd);
+}
+
 /* As systemd starts a service: with these variables, and descriptors from 3 on. */
 static void be_given(int pid, const char *count)
 {

@@ -398,6 +398,19 @@ json_t *rig_answer_fd(struct rig *rig, struct varlink *link, int *ret_fd)
 	return NULL;
 }
 
+bool rig_answered(struct rig *rig, struct varlink *link)
+{
+	struct varlink_message message = { 0 };
+	struct tn_error err = { 0 };
+	int r;
+
+	rig_turn(rig);
+	cr_assert_eq(varlink_process(link, &err), 0, "%s", err.msg);
+	r = varlink_next(link, &message, &err);
+	varlink_message_done(&message);
+	return r != 0;
+}
+
 bool rig_closed(struct rig *rig, struct varlink *link)
 {
 	struct tn_error err = { 0 };

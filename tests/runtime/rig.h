@@ -88,6 +88,9 @@ void rig_call(struct rig *rig, struct varlink *link, const char *method, json_t 
 json_t *rig_answer(struct rig *rig, struct varlink *link);
 /* The same, and the one descriptor that came with it, or FD_NONE; both the caller's. */
 json_t *rig_answer_fd(struct rig *rig, struct varlink *link, int *ret_fd);
+/* Whether an answer, which is thrown away, is there. */
+bool rig_answered(struct rig *rig, struct varlink *link);
+
 /* Whether the server closes the connection. */
 bool rig_closed(struct rig *rig, struct varlink *link);
 /* Call and expect an answer without error: its parameters; the caller's. */

@@ -57,19 +57,6 @@ static struct varlink *wait_for_the_end(void)
 	return link;
 }
 
-static bool answered(struct varlink *link)
-{
-	struct varlink_message message = { 0 };
-	struct tn_error err = { 0 };
-	int r;
-
-	rig_turn(&rig);
-	cr_assert_eq(varlink_process(link, &err), 0, "%s", err.msg);
-	r = varlink_next(link, &message, &err);
-	varlink_message_done(&message);
-	return r != 0;
-}
-
 static void expect_error(struct varlink *link, const char *text)
 {
 	json_t *answer = rig_answer(&rig, link);
@@ -107,7 +94,7 @@ Test(drain, refuses_launches_until_it_is_undone, .init = set_up, .fini = tear_do
 	cr_expect_eq(drain(), 0, "twice is no failure");
 	cr_expect(is_drained());
 	rig_run(&rig, runs, "acme", NULL);
-	expect_error(runs, "the node is drained: it launches nothing");
+	expect_error(runs, "the node is drained: it launches nothing until it is undrained");
 	cr_expect(rig_silent(&rig));
 	undrain();
 	undrain();
@@ -126,7 +113,7 @@ Test(drain, is_remembered_by_the_next_controller, .init = set_up, .fini = tear_d
 	runs = rig_connect(&rig);
 	cr_expect(is_drained());
 	rig_run(&rig, runs, "acme", NULL);
-	expect_error(runs, "the node is drained: it launches nothing");
+	expect_error(runs, "the node is drained: it launches nothing until it is undrained");
 }
 
 Test(drain, lets_what_runs_go_on_and_tells_when_nothing_does, .init = set_up, .fini = tear_down)
@@ -138,7 +125,7 @@ Test(drain, lets_what_runs_go_on_and_tells_when_nothing_does, .init = set_up, .f
 	cr_expect(rig_silent(&rig), "nothing is killed");
 	waits[0] = wait_for_the_end();
 	waits[1] = wait_for_the_end();
-	cr_expect_not(answered(waits[0]));
+	cr_expect_not(rig_answered(&rig, waits[0]));
 	/* Who leaves is not told. */
 	(void)varlink_free(waits[1]);
 	end_execution();
@@ -153,7 +140,7 @@ Test(drain, undrain_ends_the_wait, .init = set_up, .fini = tear_down)
 
 	rig_run_started(&rig, runs, "acme", &launch);
 	waits = wait_for_the_end();
-	cr_expect_not(answered(waits));
+	cr_expect_not(rig_answered(&rig, waits));
 	undrain();
 	expect_error(waits, "the node is not drained any more");
 	(void)varlink_free(waits);
@@ -170,7 +157,7 @@ Test(drain, refuses_those_that_wait_in_a_queue, .init = set_up, .fini = tear_dow
 	        json_pack("{s:I}", "queue_usec_max", (json_int_t)60000000));
 	json_decref(rig_answer(&rig, queued));
 	cr_expect_eq(drain(), 2);
-	expect_error(queued, "the node is drained: it launches nothing");
+	expect_error(queued, "the node is drained: it launches nothing until it is undrained");
 	(void)varlink_free(queued);
 	(void)varlink_free(second);
 }
@@ -185,7 +172,7 @@ Test(drain, waits_for_what_only_the_store_knows_after_a_restart, .init = set_up,
 	rig_restart(&rig);
 	rig_hello(&rig, SPEC_CONTROLLER_CPU);
 	waits = wait_for_the_end();
-	cr_expect_not(answered(waits));
+	cr_expect_not(rig_answered(&rig, waits));
 	end_execution();
 	expect_nothing_runs(waits);
 }

@@ -232,20 +232,25 @@ Test(store, undoes_a_migration_that_fails_halfway)
 	fixture_done(&fixture);
 }
 
-/* Of each schema that was before this one there is a saved store. */
-Test(store, opens_what_an_earlier_version_has_left)
+static void expect_to_open(int version)
 {
 	static char sql[65536];
+	char path[256];
 	struct fixture fixture;
 	struct store_totals totals;
+	struct store_node node;
 	struct tenant_row row = { 0 };
 	struct tn_error err = { 0 };
-	cleanup_fd int fd = open(TEST_SOURCE_ROOT "/tests/runtime/stores/version-1.sql",
-	                         O_RDONLY | O_CLOEXEC);
-	ssize_t n = io_read_all(fd, sql, sizeof(sql) - 1);
+	cleanup_fd int fd = FD_NONE;
+	ssize_t n;
 
-	cr_assert_gt(n, 0);
+	(void)snprintf(path, sizeof(path),
+	               TEST_SOURCE_ROOT "/tests/runtime/stores/version-%d.sql", version);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = io_read_all(fd, sql, sizeof(sql) - 1);
+	cr_assert_gt(n, 0, "%s", path);
 	cr_assert_lt((size_t)n, sizeof(sql) - 1);
+	sql[n] = '\0';
 	(void)snprintf(fixture.dir, sizeof(fixture.dir), "/tmp/tenantd-st-XXXXXX");
 	cr_assert(mkdtemp(fixture.dir) != NULL);
 	fixture_sql(&fixture, sql);
@@ -270,6 +275,39 @@ Test(store, opens_what_an_earlier_version_has_left)
 		1);
 	cr_expect_str_eq(row.overrides, "limits.tasks_max=7\n");
 	tenant_row_done(&row);
+	cr_assert_eq(fixture.store->ops->node_get(fixture.store, &node, &err), 0);
+	cr_expect_eq(node.drained_at, LEDGER_ABSENT, "it launches");
+	fixture_done(&fixture);
+}
+
+/* Of each schema that was before this one there is a saved store. */
+Test(store, opens_what_an_earlier_version_has_left)
+{
+	for (int version = 1; version <= 3; version++)
+		expect_to_open(version);
+}
+
+Test(store, remembers_whether_the_node_is_drained)
+{
+	const struct store_node drained = { 1700000000000000, 1000 };
+	const struct store_node launches = { LEDGER_ABSENT, LEDGER_ABSENT };
+	struct store_node node;
+	struct fixture fixture;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(fixture.store->ops->node_get(fixture.store, &node, &err), 0);
+		cr_expect_eq(node.drained_at, LEDGER_ABSENT);
+		cr_expect_eq(node.drained_by, LEDGER_ABSENT);
+		cr_assert_eq(fixture.store->ops->node_set(fixture.store, &drained, &err), 0);
+		fixture.store->ops->close(fixture.store);
+		fixture_open(&fixture);
+		cr_assert_eq(fixture.store->ops->node_get(fixture.store, &node, &err), 0);
+		cr_expect_eq(node.drained_at, drained.drained_at);
+		cr_expect_eq(node.drained_by, drained.drained_by);
+		cr_assert_eq(fixture.store->ops->node_set(fixture.store, &launches, &err), 0);
+	}
 	fixture_done(&fixture);
 }
 

@@ -35,19 +35,6 @@ static struct varlink *wait_for_id(void)
 	return link;
 }
 
-static bool answered(struct varlink *link)
-{
-	struct varlink_message message = { 0 };
-	struct tn_error err = { 0 };
-	int r;
-
-	rig_turn(&rig);
-	cr_assert_eq(varlink_process(link, &err), 0, "%s", err.msg);
-	r = varlink_next(link, &message, &err);
-	varlink_message_done(&message);
-	return r != 0;
-}
-
 static void exit_with(int status)
 {
 	struct spec_exited exited = rig_exited_of(&launch, W_EXITCODE(status, 0), 10);
@@ -73,7 +60,7 @@ Test(wait, answers_all_who_wait_when_the_execution_ends, .init = set_up, .fini =
 {
 	struct varlink *links[] = { wait_for_id(), wait_for_id(), wait_for_id() };
 
-	cr_expect_not(answered(links[0]));
+	cr_expect_not(rig_answered(&rig, links[0]));
 	/* One that leaves is not told, and ends nothing. */
 	(void)varlink_free(links[1]);
 	rig_turn(&rig);
@@ -98,6 +85,8 @@ Test(wait, refuses_what_is_no_execution, .init = set_up, .fini = tear_down)
 {
 	struct varlink *link = rig_connect(&rig);
 
+	/* tenantd has told of all that ran before. */
+	rig.context->settled = true;
 	json_decref(
 		rig_refused(&rig, link, "io.tenantd.Wait",
 	                    json_pack("{s:s}", "id", "11111111-1111-4111-8111-111111111111"),
@@ -118,7 +107,7 @@ Test(wait, goes_on_with_another_controller, .init = set_up, .fini = tear_down)
 	rig_hello(&rig, SPEC_CONTROLLER_CPU);
 	/* Only the store knows it, as running, until tenantd repeats what happened. */
 	link = wait_for_id();
-	cr_expect_not(answered(link));
+	cr_expect_not(rig_answered(&rig, link));
 	rig_exited(&rig, &exited);
 	expect_ended(link, 7);
 	rig_take(&rig, SPEC_SETTLED, &message);
@@ -212,7 +201,7 @@ Test(wait, a_run_is_rejoined_after_a_restart, .init = set_up, .fini = tear_down)
 
 	lose_the_caller(true);
 	link = rejoin_running(id);
-	cr_expect_not(answered(link));
+	cr_expect_not(rig_answered(&rig, link));
 	/* It has somebody again. */
 	executions_end_orphans(rig.context->executions);
 	cr_expect(rig_silent(&rig));
@@ -242,7 +231,7 @@ Test(wait, a_run_that_was_rejoined_ends_with_its_caller, .init = set_up, .fini =
 
 	lose_the_caller(true);
 	link = rejoin_running(id);
-	cr_expect_not(answered(link));
+	cr_expect_not(rig_answered(&rig, link));
 	(void)varlink_free(link);
 	rig_turn(&rig);
 	expect_killed();
@@ -270,12 +259,15 @@ Test(wait, only_what_has_lost_its_caller_is_rejoined, .init = set_up, .fini = te
 Test(wait, what_tenantd_may_still_tell_of_is_waited_for, .init = set_up, .fini = tear_down)
 {
 	static const char unknown[] = "11111111-1111-4111-8111-111111111111";
-	struct varlink *link = rejoin_running(unknown);
+	struct varlink *link = rejoin_running(unknown), *waits = rig_connect(&rig);
 
-	cr_expect_not(answered(link));
+	rig_call(&rig, waits, "io.tenantd.Wait", json_pack("{s:s}", "id", unknown), NULL);
+	cr_expect_not(rig_answered(&rig, link));
+	cr_expect_not(rig_answered(&rig, waits));
 	rig.context->settled = true;
 	executions_end_orphans(rig.context->executions);
 	expect_refused(link, "io.tenantd.NotFound");
+	expect_refused(waits, "io.tenantd.NotFound");
 	expect_refused(rejoin(unknown), "io.tenantd.NotFound");
 }
 

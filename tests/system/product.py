@@ -351,12 +351,31 @@ class Host:
         return found
 
     @classmethod
+    def wait_served(cls, find, old):
+        """Until what `find` gives the pid of is another than `old`, and serves."""
+        wait_for(lambda: find() not in (0, old) and
+                 cls.ctl("status", check=False).returncode == 0, "a new daemon to serve", 60)
+
+    @classmethod
     def kill_supervisor(cls):
         """kill -9; gives back once another tenantd serves."""
         old = cls.supervisor_pid()
         os.kill(old, signal.SIGKILL)
-        wait_for(lambda: cls.supervisor_pid() not in (0, old) and
-                 cls.ctl("status", check=False).returncode == 0, "a new tenantd")
+        cls.wait_served(cls.supervisor_pid, old)
+
+    @classmethod
+    def kill_controller(cls):
+        """The same of the other daemon."""
+        old = cls.controller_pid()
+        os.kill(old, signal.SIGKILL)
+        cls.wait_served(cls.controller_pid, old)
+
+    @classmethod
+    def restart(cls):
+        """As after an upgrade; gives back once it serves."""
+        old = cls.supervisor_pid()
+        subprocess.run(["systemctl", "restart", "tenantd.service"], check=True, timeout=120)
+        cls.wait_served(cls.supervisor_pid, old)
 
     def close(self):
         """Ends what the test left running; tiers that no tenant has are taken away."""

@@ -44,7 +44,8 @@ TENANT_KEYS = {"id", "name", "display_name", "status", "tier", "metadata", "over
                "storage_path"}
 SETTING_KEYS = {"billing_anchor_day", "time_zone", "currency", "customer_id"}
 STATUS_KEYS = {"version", "uptime_usec", "health", "degraded", "policy_hash", "tenants",
-               "executions", "store_bytes", "unenforced", "drained_at", "commit_lag_usec"}
+               "executions", "store_bytes", "unenforced", "drained_at", "drained_by",
+               "commit_lag_usec"}
 USAGE_KEYS = {"tenant", "since", "until", "meters", "unattributed_usec", "executions"}
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"

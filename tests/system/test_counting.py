@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Usage: every microsecond that the kernel counts for a tenant is in the ledger, once."""
 
-import os
-import signal
 import subprocess
 
+import pytest
+
 from product import RECORD_KEYS, wait_for
+
+# Of the CPU time that a busy neighbour takes from an emulated CPU, some is counted to whoever was
+# about to leave that: to the tenant, and to none of its executions.
+pytestmark = pytest.mark.alone
 
 TEXTS = ("id", "tenant", "state", "reason", "policy_hash")
 # What this kernel, or this version of tenantd, has no figure for.
@@ -122,25 +126,6 @@ def test_what_is_written_is_recorded_as_io(host):
     assert 8 << 20 <= record["io_write_bytes"] < 9 << 20
 
 
-def kill_controller(host):
-    """kill -9; gives back once another one serves."""
-    old = host.controller_pid()
-    os.kill(old, signal.SIGKILL)
-    wait_for(lambda: host.controller_pid() not in (0, old) and
-             host.ctl("status", check=False).returncode == 0, "a new controller")
-
-
-def restart_tenantd(host):
-    old = host.supervisor_pid()
-    subprocess.run(["systemctl", "restart", "tenantd.service"], check=True)
-    assert host.supervisor_pid() != old
-    wait_for(lambda: host.ctl("status", check=False).returncode == 0, "tenantd to serve")
-
-
-def kill_tenantd(host):
-    host.kill_supervisor()
-
-
 def assert_survives(host, disturb):
     """Usage is neither lost nor counted twice, and what runs ends as if nothing had been."""
     tenant = idle_tenant(host)
@@ -153,7 +138,7 @@ def assert_survives(host, disturb):
     running.wait_out(b"up")
     name, leaf = running.id, running.leaf
     limits = {file: tenant.read(file) for file in ("memory.max", "cpu.max", "pids.max")}
-    disturb(host)
+    disturb()
     assert leaf.exists() and tenant.stat("pids.current") > 0
     assert {file: tenant.read(file) for file in limits} == limits
     row, = [row for row in tenant.ps() if row["id"] == name]
@@ -169,7 +154,7 @@ def assert_survives(host, disturb):
     assert (row["reason"], row["exit_code"], row["signal"]) == ("exited", 7, None)
     assert row["cpu_usec"] > 0
     running.wait()
-    disturb(host)
+    disturb()
     after = Books(tenant)
     after.assert_grown_by(before, 2)
     again = Books(tenant)
@@ -178,15 +163,15 @@ def assert_survives(host, disturb):
 
 
 def test_usage_and_what_runs_survive_the_death_of_the_controller(host):
-    assert_survives(host, kill_controller)
+    assert_survives(host, host.kill_controller)
 
 
 def test_usage_and_what_runs_survive_a_restart_of_tenantd(host):
-    assert_survives(host, restart_tenantd)
+    assert_survives(host, host.restart)
 
 
 def test_usage_and_what_runs_survive_the_death_of_tenantd(host):
-    assert_survives(host, kill_tenantd)
+    assert_survives(host, host.kill_supervisor)
 
 
 def test_a_running_execution_is_in_the_totals_already(host):

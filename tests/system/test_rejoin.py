@@ -5,41 +5,18 @@ import os
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
-from product import wait_for
+from product import Host, wait_for
 
 GATE = "echo up; read x </data/go; exit 7"
 
 
-def kill(find):
-    """kill -9; gives back the pid that was."""
-    pid = find()
-    os.kill(pid, signal.SIGKILL)
-    return pid
-
-
-def serves(host, find, old):
-    wait_for(lambda: find() not in (0, old) and
-             host.ctl("status", check=False).returncode == 0, "a new daemon", 60)
-
-
-def kill_controller(host):
-    serves(host, host.controller_pid, kill(host.controller_pid))
-
-
-def kill_supervisor(host):
-    serves(host, host.supervisor_pid, kill(host.supervisor_pid))
-
-
-def restart(host):
-    old = host.supervisor_pid()
-    subprocess.run(["systemctl", "restart", "tenantd"], check=True, timeout=120)
-    serves(host, host.supervisor_pid, old)
-
-
-DISTURBANCES = pytest.mark.parametrize("disturb", [kill_controller, kill_supervisor, restart])
+DISTURBANCES = pytest.mark.parametrize(
+    "disturb", [Host.kill_controller, Host.kill_supervisor, Host.restart],
+    ids=["kill_controller", "kill_supervisor", "restart"])
 
 
 def gated(tenant, script=GATE):
@@ -59,7 +36,7 @@ def test_the_exit_code_arrives(host, disturb):
     tenant = host.tenant()
     running = gated(tenant)
     for _ in range(2):
-        disturb(host)
+        disturb()
     let_go(tenant)
     result = running.wait()
     assert result.status == 7
@@ -72,7 +49,7 @@ def test_an_end_meanwhile_is_told_later(host, disturb):
     tenant = host.tenant()
     running = tenant.start(["sh", "-c", "echo up; sleep 1; exit 8"])
     running.wait_out(b"up")
-    disturb(host)
+    disturb()
     result = running.wait()
     assert result.status == 8
     assert result.record == tenant.ps()[0]
@@ -82,9 +59,10 @@ def test_signals_that_come_meanwhile_arrive(host):
     tenant = host.tenant()
     running = gated(tenant, script="trap 'echo usr1' USR1; echo up; "
                                    "while ! read x </data/go; do :; done; exit 7")
-    old = kill(host.supervisor_pid)
+    old = host.supervisor_pid()
+    os.kill(old, signal.SIGKILL)
     running.process.send_signal(signal.SIGUSR1)
-    serves(host, host.supervisor_pid, old)
+    host.wait_served(host.supervisor_pid, old)
     running.wait_out(b"usr1")
     let_go(tenant)
     assert running.wait().status == 7
@@ -93,7 +71,7 @@ def test_signals_that_come_meanwhile_arrive(host):
 def test_who_kills_it_is_told(host):
     tenant = host.tenant()
     running = gated(tenant)
-    kill_controller(host)
+    host.kill_controller()
     wait_for(lambda: host.ctl("kill", running.id, check=False).returncode == 0, "the kill")
     result = running.wait()
     assert result.status == 137
@@ -103,7 +81,7 @@ def test_who_kills_it_is_told(host):
 def test_a_caller_that_dies_after_it_has_come_back_ends_its_run(host):
     tenant = host.tenant()
     running = gated(tenant)
-    kill_controller(host)
+    host.kill_controller()
     wait_for(lambda: b"is back" in running.err(), "the run to be rejoined")
     running.process.kill()
     running.process.wait()
@@ -117,7 +95,7 @@ def test_a_caller_that_dies_meanwhile_ends_its_run(host):
     leaf = running.leaf
     # Stopped, it cannot come back before it is killed.
     running.process.send_signal(signal.SIGSTOP)
-    kill_supervisor(host)
+    host.kill_supervisor()
     running.process.kill()
     running.process.wait()
     assert leaf.exists()
@@ -138,7 +116,7 @@ def test_who_comes_meanwhile_waits(host, disturb):
     comers = [threading.Thread(target=come) for _ in range(2)]
     for comer in comers:
         comer.start()
-    disturb(host)
+    disturb()
     over.set()
     for comer in comers:
         comer.join(120)
@@ -146,3 +124,15 @@ def test_who_comes_meanwhile_waits(host, disturb):
     # Whom the old one was answering is told so; nobody finds the door closed.
     assert len(errors) <= len(comers) < len(results)
     assert all(b"went away before it answered" in error for error in errors)
+
+
+def test_where_no_daemon_can_start_nobody_waits_for_ever(host):
+    bounds = Path("/etc/tenantd/bounds.conf")
+    before = bounds.read_text(encoding="utf-8")
+    bounds.write_text(before + "\nno_such_bound = 1\n", encoding="utf-8")
+    try:
+        os.kill(host.supervisor_pid(), signal.SIGKILL)
+        wait_for(lambda: host.ctl("list", check=False).returncode == 69, "a closed door", 60)
+    finally:
+        bounds.write_text(before, encoding="utf-8")
+    wait_for(lambda: host.ctl("status", check=False).returncode == 0, "tenantd to serve", 60)
