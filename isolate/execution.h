@@ -59,6 +59,7 @@ struct execution {
 	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	struct launcher_turn turn;
 	int64_t wake_boot_usec;     /* for when the timer is set; 0: not yet */
 	bool setting_up;            /* its command has not been executed yet */
 	bool ended;                 /* pid 1, and so all of them */

@@ -169,6 +169,17 @@ static int64_t exit_kind(const struct execution *e, struct spec_exited *exited)
 	return ((int64_t)status.init_cpu_nsec + e->record.child_cpu_nsec) / CLOCK_NSEC_PER_USEC;
 }
 
+/*
+ * An OOM kill is counted where the memory belongs, and until the child executes, its is the
+ * launcher's: the leaf knows nothing of it.
+ */
+static bool ran_out_of_memory_on_its_way_in(const struct execution *e)
+{
+	return e->waited && WIFSIGNALED(e->wait_status) &&
+	       WTERMSIG(e->wait_status) == SIGKILL && e->killed == SPEC_KILL_NONE &&
+	       launchers_lost(&e->all->launchers, &e->turn);
+}
+
 static void exited_fill(struct execution *e)
 {
 	const struct record *record = &e->record;
@@ -194,6 +205,8 @@ static void exited_fill(struct execution *e)
 	                                          ? SPEC_ABSENT
 	                                          : throttled - record->tenant_throttled_usec;
 	counters->overhead_usec = overhead_usec;
+	if (counters->oom_kills == 0 && ran_out_of_memory_on_its_way_in(e))
+		counters->oom_kills = 1;
 }
 
 /* Come back: something in the leaf still ends. */

@@ -186,6 +186,7 @@ static int child_and_mounts(struct execution *e, const struct child_request *req
 	launcher_begin(&e->all->launchers, request, &launching);
 	mounts_make(&e->all->mounts_place, &mounts);
 	e->mounts_kept = mounts.kept;
+	e->turn = launching.turn;
 	r = launcher_finish(&launching, &e->record.pid, ret_pid_fd, err);
 	/* Only the child's own is to be left: who sends to it hears of its end. */
 	(void)close(request->mounts_fd);

@@ -28,6 +28,8 @@
 /* So often is looked for a child without a wait: mostly it takes some ten microseconds. */
 #define LAUNCHER_LOOKS     1000
 #define LAUNCHER_WAIT_NSEC 1000000
+/* It is woken and dies as soon as its child is gone. */
+#define LAUNCHER_DEATH_MSEC 20
 
 enum launcher_state {
 	LAUNCHER_IDLE,
@@ -56,6 +58,7 @@ struct launcher {
 	struct share *share;
 	int pid;
 	int pid_fd;
+	uint64_t turn; /* the last one's number */
 };
 
 static void word_wait(const void *word, uint32_t while_it_is, long nsec)
@@ -187,11 +190,16 @@ static struct launcher *launcher_free(struct launcher *launcher)
 }
 
 /* Also for who is not its parent. */
-static bool has_died(const struct launcher *launcher)
+static bool dies_within(const struct launcher *launcher, int msec)
 {
 	struct pollfd end = { .fd = launcher->pid_fd, .events = POLLIN };
 
-	return poll(&end, 1, 0) == 1;
+	return poll(&end, 1, msec) == 1;
+}
+
+static bool has_died(const struct launcher *launcher)
+{
+	return dies_within(launcher, 0);
 }
 
 int launchers_start(struct launchers *launchers, launcher_enter_fn *enter, struct tn_error *err)
@@ -214,25 +222,30 @@ void launchers_stop(struct launchers *launchers)
 }
 
 /* One that has nothing to do, a new one if need be. NULL: there is none. */
-static struct launcher *launcher_pick(struct launchers *launchers)
+static struct launcher *launcher_pick(struct launchers *launchers, size_t *ret_place)
 {
-	struct launcher **vacant = NULL;
+	size_t vacant = LAUNCHERS_MAX;
 	struct tn_error ignored = { 0 };
 
 	for (size_t i = 0; i < LAUNCHERS_MAX; i++) {
 		struct launcher **place = &launchers->all[i];
 		const bool idle = *place != NULL && !is_busy((*place)->share);
 
-		if (*place != NULL && has_died(*place))
+		*ret_place = i;
+		if (*place != NULL && has_died(*place)) {
+			launchers->lost_in_turn[i] = (*place)->turn;
 			*place = launcher_free(*place);
-		else if (idle)
+		} else if (idle) {
 			return *place;
-		if (*place == NULL && vacant == NULL)
-			vacant = place;
+		}
+		if (*place == NULL && vacant == LAUNCHERS_MAX)
+			vacant = i;
 	}
-	if (vacant != NULL)
-		*vacant = launcher_new(launchers->enter, &ignored);
-	return vacant == NULL ? NULL : *vacant;
+	if (vacant == LAUNCHERS_MAX)
+		return NULL;
+	*ret_place = vacant;
+	launchers->all[vacant] = launcher_new(launchers->enter, &ignored);
+	return launchers->all[vacant];
 }
 
 /* A copy of all that @request leads to, since it is ours no longer than the call. */
@@ -286,11 +299,13 @@ void launcher_begin(struct launchers *launchers, const struct child_request *req
 {
 	*ret = (struct launching){ .pid_fd = FD_NONE };
 	if (child_pointers_bytes(request->launch) <= LAUNCHER_POINTERS_BYTES_MAX)
-		ret->by = launcher_pick(launchers);
-	if (ret->by != NULL)
-		launcher_give(ret->by->share, request);
-	else
+		ret->by = launcher_pick(launchers, &ret->turn.place);
+	if (ret->by == NULL) {
 		ret->pid = clone_here(launchers, request, &ret->pid_fd);
+		return;
+	}
+	ret->turn.number = ret->by->turn = ++launchers->turns_n;
+	launcher_give(ret->by->share, request);
 }
 
 /*
@@ -339,4 +354,15 @@ int launcher_finish(struct launching *launching, int *ret_pid, int *ret_pid_fd,
 	*ret_pid = pid;
 	*ret_pid_fd = launching->by != NULL ? launching->by->share->pid_fd : launching->pid_fd;
 	return 0;
+}
+
+bool launchers_lost(const struct launchers *launchers, const struct launcher_turn *turn)
+{
+	const struct launcher *launcher = launchers->all[turn->place];
+
+	if (turn->number == 0)
+		return false;
+	if (launcher != NULL && launcher->turn == turn->number)
+		return dies_within(launcher, LAUNCHER_DEATH_MSEC);
+	return launchers->lost_in_turn[turn->place] == turn->number;
 }

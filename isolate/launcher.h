@@ -33,10 +33,18 @@ typedef void launcher_enter_fn(const struct child_request *request);
 
 struct launcher;
 
+/* One use of a launcher. */
+struct launcher_turn {
+	size_t place;
+	uint64_t number; /* from 1; 0: tenantd has cloned by itself */
+};
+
 struct launchers {
-	struct launcher *all[LAUNCHERS_MAX]; /* NULL: no process */
-	launcher_enter_fn *enter;            /* what a child does: child_enter() */
-	size_t forked_n;                     /* children that tenantd cloned itself */
+	struct launcher *all[LAUNCHERS_MAX];  /* NULL: no process */
+	uint64_t lost_in_turn[LAUNCHERS_MAX]; /* in which the last one of each place died */
+	uint64_t turns_n;
+	launcher_enter_fn *enter; /* what a child does: child_enter() */
+	size_t forked_n;          /* children that tenantd cloned itself */
 };
 
 /*
@@ -52,7 +60,8 @@ void launchers_stop(struct launchers *launchers);
 /* A child that is being cloned. */
 struct launching {
 	struct launcher *by; /* NULL: by tenantd itself, and it is there */
-	int32_t pid;         /* 0: not looked for yet, negative: -errno */
+	struct launcher_turn turn;
+	int32_t pid; /* 0: not looked for yet, negative: -errno */
 	int pid_fd;
 };
 
@@ -70,5 +79,12 @@ int32_t launcher_pid(struct launching *launching);
 /* The child is ours to wait for; *ret_pid_fd is the caller's. All of the request may change. */
 int launcher_finish(struct launching *launching, int *ret_pid, int *ret_pid_fd,
                     struct tn_error *err);
+
+/*
+ * Whether the launcher was killed along with the child of that turn, which has ended: what the
+ * kernel does to all who have a victim's memory in common when memory runs out, and to
+ * nobody else.
+ */
+bool launchers_lost(const struct launchers *launchers, const struct launcher_turn *turn);
 
 #endif

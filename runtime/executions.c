@@ -354,8 +354,12 @@ void executions_end_orphans(struct executions *executions)
 		waiter = executions->waiters;
 		while (waiter != NULL && executions_runs(executions, &waiter->id))
 			waiter = waiter->next;
-		if (waiter != NULL)
-			tell_waiters(executions, &waiter->id, NULL, "");
+		if (waiter != NULL) {
+			/* Whoever is told frees it, and others wait for the same one. */
+			const struct id id = waiter->id;
+
+			tell_waiters(executions, &id, NULL, "");
+		}
 	} while (waiter != NULL);
 }
 

@@ -309,6 +309,49 @@ Test(launcher, keeps_nothing_that_a_child_has_mapped)
 	cr_expect_leq(lines_of_maps(launcher), before + 1);
 }
 
+static bool lost_with(const struct launcher_turn *turn)
+{
+	return launchers_lost(&launchers, turn);
+}
+
+/* A child of the kind that waits is killed, and its launcher too if so wanted. */
+static struct launcher_turn turn_ended(bool with_launcher)
+{
+	struct launching launching;
+	struct tn_error err = { 0 };
+	pid_t launcher = launcher_pid_now();
+	int pid, pid_fd;
+
+	launch.argc = WAITS;
+	launcher_begin(&launchers, &request, &launching);
+	cr_assert_eq(launcher_finish(&launching, &pid, &pid_fd, &err), 0, "%s", err.msg);
+	if (with_launcher)
+		cr_assert_eq(kill(launcher, SIGKILL), 0);
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	expect_end(pid_fd, CLD_KILLED, SIGKILL);
+	return launching.turn;
+}
+
+Test(launcher, is_known_to_have_died_with_its_child)
+{
+	const struct launcher_turn none = { 0 };
+	struct launcher_turn alone, together;
+
+	start();
+	cr_expect_not(lost_with(&none));
+	alone = turn_ended(false);
+	cr_expect_not(lost_with(&alone));
+	together = turn_ended(true);
+	cr_expect(lost_with(&together));
+	cr_expect_not(lost_with(&alone));
+	/* Also when there is another in its place. */
+	alone = turn_ended(false);
+	cr_expect_eq(alone.place, together.place);
+	cr_expect(lost_with(&together));
+	cr_expect_not(lost_with(&alone));
+	cr_expect_eq(launchers_n(), 1);
+}
+
 /* Its memory would not be the tenant's. */
 Test(launcher, clones_nobody_with_long_arguments)
 {

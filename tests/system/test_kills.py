@@ -72,13 +72,29 @@ def update(tenant, rng):
     return ["tenantctl", "update", tenant.name, "--display-name", f"Name {rng.randrange(1000)}"]
 
 
+def begin(what, tenant, rng):
+    return subprocess.Popen(what(tenant, rng), stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+
+
+def usual_seconds(what, tenant, rng):
+    """The median of some, beside all that goes on."""
+    took = []
+    for _ in range(9):
+        begun = time.monotonic()
+        with begin(what, tenant, rng) as process:
+            assert process.wait(180) == 0 or what is launch
+        took.append(time.monotonic() - begun)
+    return sorted(took)[len(took) // 2]
+
+
 def shoot(host, who, rng):
     """Kills `who` at some moment of a launch with its settlement, or of a change with its
     commit. Gives back whether that was under way."""
-    work = rng.choice((launch, launch, update))(rng.choice(who.tenants), rng)
-    with subprocess.Popen(work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        time.sleep(rng.uniform(0.01, 0.07))
-        pids = [find() for find in who.targets(rng)]
+    what = rng.choice((launch, launch, update))
+    pids = [find() for find in who.targets(rng)]
+    with begin(what, rng.choice(who.tenants), rng) as process:
+        time.sleep(rng.uniform(0.1, 0.9) * who.usual[what])
         inside = process.poll() is None
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
@@ -90,8 +106,9 @@ def shoot(host, who, rng):
 
 
 class Killer:
-    def __init__(self, host, tenants):
+    def __init__(self, host, tenants, rng):
         self.tenants = tenants
+        self.usual = {what: usual_seconds(what, tenants[0], rng) for what in (launch, update)}
         self._aims = ([host.controller_pid], [host.supervisor_pid],
                       [host.controller_pid, host.supervisor_pid])
 
@@ -129,9 +146,9 @@ def test_kills_at_random_moments_lose_nothing(host, full):
     tier = host.tier(cpu_quota="max", executions_max=16)
     tenants = [host.tenant(tier) for _ in range(TENANTS)]
     workers = [Worker(tenant, chance.source(tenant.name)) for tenant in tenants]
-    killer = Killer(host, tenants)
     for worker in workers:
         worker.start()
+    killer = Killer(host, tenants, rng)
     beats = Beats(host, tenants[:LONG_LIVED])
     begun = time.monotonic()
     kills = full(200, 12)

@@ -100,6 +100,27 @@ def test_of_two_executions_the_one_that_grows_dies_whole_and_the_other_is_untouc
     assert (record["reason"], record["oom_kills"]) == ("killed", 0)
 
 
+@pytest.mark.parametrize("oom", ["group", "process"])
+def test_a_launch_that_runs_out_of_memory_says_so_wherever_it_is(host, oom):
+    tenant = host.tenant(host.tier(memory_max="64M", oom=oom))
+    assert_had_enough(tenant.run(["true"]))
+    ends = []
+    for room in range(0, 1536, 32):
+        (tenant.cgroup / "memory.max").write_text(f"{tenant.stat('memory.current') + (room << 10)}",
+                                                  encoding="ascii")
+        result = tenant.run(["true"])
+        ends.append(result.record["reason"])
+        if ends[-1] == "runtime":
+            assert (result.status, result.out) == (125, b"") and b"memory" in result.err, result
+        elif ends[-1] == "oom":
+            assert_out_of_memory(result, "killed by memory_max 64M")
+        else:
+            assert_had_enough(result)
+    print(" ".join(ends))
+    assert ends.count("oom") >= 5 and ends[-1] == "exited"
+    assert tenant.leaves() == []
+
+
 def test_memory_narrows_one_execution(host):
     tenant = host.tenant(host.tier(memory_max="128M"))
     eat = host.probe("eat")
