@@ -20,6 +20,13 @@
 
 struct policy;
 
+/* "tiers/free.yaml", or "tiers/free.d/memory.yaml", which changes that. */
+struct policy_file {
+	char name[POLICY_FILE_BYTES_MAX];
+	char *text; /* @n bytes, without a NUL */
+	size_t n;
+};
+
 /*
  * Load and check every .yaml file in @dir/tiers. All or nothing; at least one. On
  * failure *err holds "FILE:LINE:COLUMN: what is wrong; what was expected", FILE
@@ -30,6 +37,16 @@ struct policy;
  * refused. Hidden files and other suffixes are not part of the policy.
  */
 int policy_load(const char *dir, struct policy **ret, struct tn_error *err);
+
+/*
+ * The same of @files (borrowed) as policy_file_at() gave them of another one: the same texts
+ * in the same order are the same policy, by its hash, too.
+ */
+int policy_build(const struct policy_file *files, size_t n, struct policy **ret,
+                 struct tn_error *err);
+
+/* What it was made of: @i from 0 until NULL; owned by @policy. */
+const struct policy_file *policy_file_at(const struct policy *policy, size_t i);
 
 /* Accepts NULL. Always returns NULL. */
 struct policy *policy_free(struct policy *policy);

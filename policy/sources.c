@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sources.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/fd.h>
+#include <base/io.h>
+
+#include "document.h"
+
+#define TIERS_DIR   "tiers"
+#define TIER_SUFFIX ".yaml"
+/* What looks like a tier file but is not read: an admin who wrote one expects it to be. */
+#define OTHER_SUFFIX ".yml"
+/* A directory of this name beside a tier's file holds what changes it, as with systemd. */
+#define DROPINS_SUFFIX ".d"
+
+struct loader {
+	int dir_fd;
+	struct sources *sources;
+	size_t tiers_n;
+};
+
+static_assert(sizeof(TIERS_DIR "/" TIER_SUFFIX DROPINS_SUFFIX) + NAME_BYTES_MAX <=
+                      POLICY_FILE_BYTES_MAX,
+              "every tier's file name fits");
+
+void sources_done(struct sources *sources)
+{
+	for (size_t i = 0; i < sources->n; i++)
+		free(sources->files[i].text);
+	free(sources->files);
+	*sources = (struct sources){ 0 };
+}
+
+struct policy_file *sources_add(struct sources *sources, struct tn_error *err)
+{
+	const size_t more = sources->max == 0 ? 16 : 2 * sources->max;
+	struct policy_file *grown;
+
+	if (sources->n == sources->max) {
+		grown = reallocarray(sources->files, more, sizeof(*grown));
+		if (grown == NULL) {
+			(void)err_set(err, TN_SYSTEM, ENOMEM, "read the policy");
+			return NULL;
+		}
+		sources->files = grown;
+		sources->max = more;
+	}
+	sources->files[sources->n] = (struct policy_file){ 0 };
+	return &sources->files[sources->n];
+}
+
+bool sources_is_of_tier(const char *file, char ret_tier[NAME_BYTES_MAX], bool *ret_dropin)
+{
+	const char *name = file + strlen(TIERS_DIR "/"), *end;
+
+	if (strncmp(file, TIERS_DIR "/", strlen(TIERS_DIR "/")) != 0)
+		return false;
+	/* No tier's name has a dot. */
+	end = strchr(name, '.');
+	if (end == NULL || end - name >= NAME_BYTES_MAX)
+		return false;
+	(void)snprintf(ret_tier, NAME_BYTES_MAX, "%.*s", (int)(end - name), name);
+	*ret_dropin = strcmp(end, TIER_SUFFIX) != 0;
+	return name_valid(ret_tier) &&
+	       (!*ret_dropin ||
+	        strncmp(end, DROPINS_SUFFIX "/", strlen(DROPINS_SUFFIX "/")) == 0);
+}
+
+static void closedirp(DIR **dir)
+{
+	if (*dir != NULL)
+		(void)closedir(*dir);
+}
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+	size_t n = strlen(text), suffix_n = strlen(suffix);
+
+	return n >= suffix_n && strcmp(text + n - suffix_n, suffix) == 0;
+}
+
+/* 1 if it is a file of ours, 0 if it is nobody's business, or refused. */
+static int entry_check(const char *dir, const char *entry, struct tn_error *err)
+{
+	char file[POLICY_FILE_BYTES_MAX + NAME_MAX];
+
+	/* Hidden files are what editors leave behind. */
+	if (entry[0] == '.')
+		return 0;
+	(void)snprintf(file, sizeof(file), "%s/%s", dir, entry);
+	if (has_suffix(entry, OTHER_SUFFIX))
+		return document_refuse_at(file, 1, 1, err,
+		                          "file name ends in " OTHER_SUFFIX
+		                          "; expected " TIER_SUFFIX);
+	return has_suffix(entry, TIER_SUFFIX);
+}
+
+/* "free" of "free.yaml" or "free.d"; refused if that is no tier's. */
+static int name_cut(const char *entry, const char *suffix, char ret[NAME_BYTES_MAX],
+                    struct tn_error *err)
+{
+	char file[sizeof(TIERS_DIR "/") + NAME_MAX], name[NAME_MAX + 1];
+
+	(void)snprintf(file, sizeof(file), TIERS_DIR "/%s", entry);
+	(void)snprintf(name, sizeof(name), "%.*s", (int)(strlen(entry) - strlen(suffix)),
+	               entry);
+	if (!name_valid(name))
+		return document_refuse_at(
+			file, 1, 1, err,
+			"file name is not a tier's; expected " NAME_RULE ", then %s", suffix);
+	(void)snprintf(ret, NAME_BYTES_MAX, "%.*s", NAME_BYTES_MAX - 1, name);
+	return 0;
+}
+
+/* Take the name of one directory entry, if it is a tier's. */
+static int tier_take(struct loader *loader, const char *parent, const char *entry,
+                     struct tn_error *err)
+{
+	int r = entry_check(parent, entry, err);
+	struct policy_file *file = r == 1 ? sources_add(loader->sources, err) : NULL;
+	char name[NAME_BYTES_MAX];
+
+	if (r != 1)
+		return r;
+	if (file == NULL)
+		return -ENOMEM;
+	r = name_cut(entry, TIER_SUFFIX, name, err);
+	if (r < 0)
+		return r;
+	if (loader->tiers_n == POLICY_TIERS_MAX)
+		return err_refuse(err, TN_INVALID,
+		                  TIERS_DIR ": too many files; expected at most %d",
+		                  POLICY_TIERS_MAX);
+	(void)snprintf(file->name, sizeof(file->name), TIERS_DIR "/%s" TIER_SUFFIX, name);
+	loader->sources->n++;
+	loader->tiers_n++;
+	return 0;
+}
+
+/* Call @take with each entry of @dir, whose path for messages is @path. */
+static int entries_each(int at_fd, const char *name, const char *path,
+                        int (*take)(struct loader *loader, const char *parent,
+                                    const char *entry, struct tn_error *err),
+                        struct loader *loader, struct tn_error *err)
+{
+	__attribute__((cleanup(closedirp))) DIR *dir = NULL;
+	cleanup_fd int fd = openat(at_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct dirent *entry;
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IWOTH) != 0)
+		return err_refuse(err, TN_INVALID,
+		                  "%s: writable by everyone; expected mode 0755 or less", path);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (dir == NULL)
+		return err_errno(err, "list %s: %s", path, strerror(errno));
+	(void)fd_take(&fd);
+
+	errno = 0;
+	for (; (entry = readdir(dir)) != NULL; errno = 0) {
+		int r = take(loader, path, entry->d_name, err);
+
+		if (r < 0)
+			return r;
+	}
+	return errno != 0 ? err_errno(err, "list %s: %s", path, strerror(errno)) : 0;
+}
+
+static bool has_tier(const struct loader *loader, const char *name)
+{
+	char file[POLICY_FILE_BYTES_MAX];
+
+	(void)snprintf(file, sizeof(file), TIERS_DIR "/%s" TIER_SUFFIX, name);
+	for (size_t i = 0; i < loader->sources->n; i++)
+		if (strcmp(loader->sources->files[i].name, file) == 0)
+			return true;
+	return false;
+}
+
+/* One file of @dir, "tiers/free.d". */
+static int dropin_take(struct loader *loader, const char *dir, const char *entry,
+                       struct tn_error *err)
+{
+	int r = entry_check(dir, entry, err);
+	struct policy_file *file = r == 1 ? sources_add(loader->sources, err) : NULL;
+	int n;
+
+	if (r != 1)
+		return r;
+	if (file == NULL)
+		return -ENOMEM;
+	n = snprintf(file->name, sizeof(file->name), "%s/%s", dir, entry);
+	if (n < 0 || (size_t)n >= sizeof(file->name))
+		return err_refuse(err, TN_INVALID, "%s/%.32s...: file name too long", dir,
+		                  entry);
+	loader->sources->n++;
+	return 0;
+}
+
+/* One entry of tiers/: if it is a directory of drop-ins, what is in there. */
+static int dropins_take(struct loader *loader, const char *parent, const char *entry,
+                        struct tn_error *err)
+{
+	char name[NAME_BYTES_MAX], path[POLICY_FILE_BYTES_MAX + NAME_MAX];
+	int r;
+
+	if (entry[0] == '.' || !has_suffix(entry, DROPINS_SUFFIX))
+		return 0;
+	r = name_cut(entry, DROPINS_SUFFIX, name, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "%s/%s", parent, entry);
+	if (!has_tier(loader, name))
+		return document_refuse_at(
+			path, 1, 1, err,
+			"there is no tier for it to change; expected " TIERS_DIR
+			"/%s" TIER_SUFFIX,
+			name);
+	return entries_each(loader->dir_fd, entry, path, dropin_take, loader, err);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct policy_file *left = a, *right = b;
+	char left_tier[NAME_BYTES_MAX] = "", right_tier[NAME_BYTES_MAX] = "";
+	bool left_dropin = false, right_dropin = false;
+	int r;
+
+	(void)sources_is_of_tier(left->name, left_tier, &left_dropin);
+	(void)sources_is_of_tier(right->name, right_tier, &right_dropin);
+	r = strcmp(left_tier, right_tier);
+	if (r == 0)
+		r = (int)left_dropin - (int)right_dropin;
+	return r != 0 ? r : strcmp(left->name, right->name);
+}
+
+static int names_read(struct loader *loader, struct tn_error *err)
+{
+	int r = entries_each(loader->dir_fd, ".", TIERS_DIR, tier_take, loader, err);
+
+	if (r < 0)
+		return r;
+	if (loader->tiers_n == 0)
+		return err_refuse(err, TN_INVALID,
+		                  TIERS_DIR
+		                  ": no tiers; expected at least one NAME" TIER_SUFFIX);
+	r = entries_each(loader->dir_fd, ".", TIERS_DIR, dropins_take, loader, err);
+	if (r < 0)
+		return r;
+	qsort(loader->sources->files, loader->sources->n, sizeof(*loader->sources->files),
+	      compare);
+	return 0;
+}
+
+/* Only a regular file that not everybody may change is believed. */
+static int file_check(int fd, const char *file, struct tn_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, "stat %s: %s", file, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return document_refuse_at(file, 1, 1, err,
+		                          "not a file; expected a regular file");
+	if ((st.st_mode & S_IWOTH) != 0)
+		return document_refuse_at(file, 1, 1, err,
+		                          "writable by everyone; expected mode 0644 or less");
+	return 0;
+}
+
+static int file_read(struct loader *loader, struct policy_file *file, struct tn_error *err)
+{
+	/* Non-blocking, lest a FIFO without a writer holds us up before it is refused. */
+	cleanup_fd int fd = openat(loader->dir_fd, file->name + strlen(TIERS_DIR "/"),
+	                           O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	ssize_t n;
+	int r;
+
+	if (fd < 0 && errno == ELOOP)
+		return document_refuse_at(file->name, 1, 1, err,
+		                          "a symbolic link; expected a regular file");
+	if (fd < 0)
+		return err_errno(err, "open %s: %s", file->name, strerror(errno));
+	r = file_check(fd, file->name, err);
+	if (r < 0)
+		return r;
+	/* One byte more than may be in it, for the parser to see that it is too large. */
+	file->text = malloc(DOCUMENT_BYTES_MAX + 1);
+	if (file->text == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "read %s", file->name);
+	n = io_read_all(fd, file->text, DOCUMENT_BYTES_MAX + 1);
+	if (n < 0)
+		return err_set(err, TN_SYSTEM, (int)-n, "read %s: %s", file->name,
+		               strerror((int)-n));
+	file->n = (size_t)n;
+	return 0;
+}
+
+/* Open @dir/tiers; who may write there decides what every tenant gets. */
+static int dir_open(struct loader *loader, const char *dir, struct tn_error *err)
+{
+	cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return err_errno(err, "open %s: %s", dir, strerror(errno));
+	loader->dir_fd = openat(fd, TIERS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (loader->dir_fd < 0)
+		return err_errno(err, "open %s/" TIERS_DIR ": %s", dir, strerror(errno));
+	if (fstat(loader->dir_fd, &st) < 0)
+		return err_errno(err, "stat %s/" TIERS_DIR ": %s", dir, strerror(errno));
+	if ((st.st_mode & S_IWOTH) != 0)
+		return err_refuse(err, TN_INVALID,
+		                  "%s/" TIERS_DIR
+		                  ": writable by everyone; expected mode 0755 or less",
+		                  dir);
+	return 0;
+}
+
+int sources_read(const char *dir, struct sources *ret, struct tn_error *err)
+{
+	struct sources sources = { 0 };
+	struct loader loader = { .dir_fd = FD_NONE, .sources = &sources };
+	int r = dir_open(&loader, dir, err);
+
+	if (r == 0)
+		r = names_read(&loader, err);
+	for (size_t i = 0; r == 0 && i < sources.n; i++)
+		r = file_read(&loader, &sources.files[i], err);
+	fd_closep(&loader.dir_fd);
+	if (r < 0)
+		sources_done(&sources);
+	else
+		*ret = sources;
+	return r;
+}
