@@ -8,6 +8,7 @@
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <base/err.h>
@@ -44,6 +45,9 @@ int policy_load(const char *dir, struct policy **ret, struct tn_error *err);
  */
 int policy_build(const struct policy_file *files, size_t n, struct policy **ret,
                  struct tn_error *err);
+
+/* Whether a policy can have a file of that name; none leads out of the policy's directory. */
+bool policy_file_name_valid(const char *name);
 
 /* What it was made of: @i from 0 until NULL; owned by @policy. */
 const struct policy_file *policy_file_at(const struct policy *policy, size_t i);

@@ -3,68 +3,14 @@
 
 #include <string.h>
 
-#include <base/fd.h>
-
-#define SCHEMA_KEY_BYTES_MAX 32
-/* Slips of the pen; beyond that a suggestion is a guess. */
-#define SCHEMA_DISTANCE_MAX 2
-
-static size_t min(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Letters to insert, remove or replace to make @b of @a; both at most KEY_BYTES_MAX. */
-static size_t distance(const char *a, size_t a_n, const char *b, size_t b_n)
-{
-	size_t row[SCHEMA_KEY_BYTES_MAX + 1];
-
-	for (size_t j = 0; j <= b_n; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a_n; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b_n; j++) {
-			size_t replace = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-
-			diagonal = row[j];
-			row[j] = min(replace, min(row[j], row[j - 1]) + 1);
-		}
-	}
-	return row[b_n];
-}
-
-/* The key that was meant by @text, or NULL. */
-static const char *suggest(const struct schema *schema, const char *text)
-{
-	size_t text_n = strlen(text), best = SCHEMA_DISTANCE_MAX + 1;
-	const char *meant = NULL;
-
-	if (text_n > SCHEMA_KEY_BYTES_MAX)
-		return NULL;
-	for (size_t i = 0; i < schema->keys_n; i++) {
-		const char *key = schema->key(i);
-		size_t key_n = strlen(key), d;
-
-		if (key_n > SCHEMA_KEY_BYTES_MAX)
-			continue;
-		d = distance(text, text_n, key, key_n);
-		/* Half of a short word changed is another word. */
-		if (d < best && d * 2 < key_n) {
-			best = d;
-			meant = key;
-		}
-	}
-	return meant;
-}
+#include <base/nearest.h>
 
 static int refuse_unknown(const struct schema *schema, const struct document_node *key,
                           struct tn_error *err)
 {
-	const char *meant = suggest(schema, key->text);
+	struct nearest nearest = nearest_begin(key->text);
 	char keys[TN_ERROR_MSG_BYTES] = "";
-	char hint[SCHEMA_KEY_BYTES_MAX + 32] = "";
+	char hint[NEAREST_HINT_BYTES_MAX];
 	size_t n = 0;
 
 	for (size_t i = 0; i < schema->keys_n && n < sizeof(keys); i++) {
@@ -73,11 +19,12 @@ static int refuse_unknown(const struct schema *schema, const struct document_nod
 
 		n += written < 0 ? sizeof(keys) : (size_t)written;
 	}
-	if (meant != NULL)
-		(void)snprintf(hint, sizeof(hint), ", did you mean '%s'?", meant);
+	for (size_t i = 0; i < schema->keys_n; i++)
+		nearest_consider(&nearest, schema->key(i));
 	return document_refuse(key, err, "unknown key '%.64s'%s%s%s; this version enforces: %s",
 	                       key->text, schema->noun == NULL ? "" : " in ",
-	                       schema->noun == NULL ? "" : schema->noun, hint, keys);
+	                       schema->noun == NULL ? "" : schema->noun,
+	                       nearest_hint(&nearest, "", hint), keys);
 }
 
 static int take(const struct schema *schema, const struct document_node *key, void *target,

@@ -29,6 +29,13 @@ static_assert(sizeof(TIERS_DIR "/" TIER_SUFFIX DROPINS_SUFFIX) + NAME_BYTES_MAX 
                       POLICY_FILE_BYTES_MAX,
               "every tier's file name fits");
 
+static bool has_suffix(const char *text, const char *suffix)
+{
+	size_t n = strlen(text), suffix_n = strlen(suffix);
+
+	return n >= suffix_n && strcmp(text + n - suffix_n, suffix) == 0;
+}
+
 void sources_done(struct sources *sources)
 {
 	for (size_t i = 0; i < sources->n; i++)
@@ -55,6 +62,12 @@ struct policy_file *sources_add(struct sources *sources, struct tn_error *err)
 	return &sources->files[sources->n];
 }
 
+/* "memory.yaml", in no further directory. */
+static bool is_dropin_name(const char *name)
+{
+	return name[0] != '.' && strchr(name, '/') == NULL && has_suffix(name, TIER_SUFFIX);
+}
+
 bool sources_is_of_tier(const char *file, char ret_tier[NAME_BYTES_MAX], bool *ret_dropin)
 {
 	const char *name = file + strlen(TIERS_DIR "/"), *end;
@@ -67,22 +80,24 @@ bool sources_is_of_tier(const char *file, char ret_tier[NAME_BYTES_MAX], bool *r
 		return false;
 	(void)snprintf(ret_tier, NAME_BYTES_MAX, "%.*s", (int)(end - name), name);
 	*ret_dropin = strcmp(end, TIER_SUFFIX) != 0;
-	return name_valid(ret_tier) &&
-	       (!*ret_dropin ||
-	        strncmp(end, DROPINS_SUFFIX "/", strlen(DROPINS_SUFFIX "/")) == 0);
+	if (*ret_dropin && (strncmp(end, DROPINS_SUFFIX "/", strlen(DROPINS_SUFFIX "/")) != 0 ||
+	                    !is_dropin_name(end + strlen(DROPINS_SUFFIX "/"))))
+		return false;
+	return name_valid(ret_tier);
+}
+
+bool policy_file_name_valid(const char *name)
+{
+	char tier[NAME_BYTES_MAX];
+	bool dropin;
+
+	return sources_is_of_tier(name, tier, &dropin);
 }
 
 static void closedirp(DIR **dir)
 {
 	if (*dir != NULL)
 		(void)closedir(*dir);
-}
-
-static bool has_suffix(const char *text, const char *suffix)
-{
-	size_t n = strlen(text), suffix_n = strlen(suffix);
-
-	return n >= suffix_n && strcmp(text + n - suffix_n, suffix) == 0;
 }
 
 /* 1 if it is a file of ours, 0 if it is nobody's business, or refused. */

@@ -52,7 +52,7 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 	}
 	loop_arm(context->orphans_timer, ORPHANS_GRACE_USEC);
 	log_event(LOG_INFO, "serving", LF_STR("cgroup_root", hello->cgroup_root),
-	          LF_STR("policy_hash", policy_hash_hex(context->policy)), LF_END);
+	          LF_STR("policy_hash", policy_hash_hex(context->policies.present)), LF_END);
 }
 
 static void context_on_started(void *userdata, const struct spec_started *started, int terminal)
@@ -174,17 +174,16 @@ static void context_on_orphans(void *userdata, uint32_t events)
 static int context_load(struct context *context, const struct context_config *config,
                         struct tn_error *err)
 {
-	int r = policy_load(config->policy_dir, &context->policy, err);
+	int r = store_sqlite_open(config->store_dir, &context->store, err);
 
+	if (r == 0)
+		r = policies_init(&context->policies, config->policy_dir, context->store, err);
 	if (r < 0)
-		return err_wrap(err, r, "policy %s", config->policy_dir);
+		return r;
 	context->filter_fd = filter_compile_default(err);
 	if (context->filter_fd < 0)
 		return err_wrap(err, context->filter_fd, "seccomp filter");
-	r = usage_source_init(&context->usage, err);
-	if (r < 0)
-		return r;
-	return store_sqlite_open(config->store_dir, &context->store, err);
+	return usage_source_init(&context->usage, err);
 }
 
 static int context_assemble(struct context *context, int channel_fd, struct tn_error *err)
@@ -198,7 +197,8 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 	if (r == 0)
 		r = tenants_new(&context->tenants,
 		                &(struct tenants_config){ context->store, context->link,
-		                                          context->policy, context->filter_fd },
+		                                          context->policies.present,
+		                                          context->filter_fd },
 		                err);
 	if (r == 0)
 		r = executions_new(&context->executions,
@@ -246,8 +246,6 @@ int context_new(struct context **ret, struct loop *loop, const struct context_co
 	context->admin_gid = config->admin_gid;
 	context->admin_gid_known = config->admin_gid_known;
 	context->began_usec = clock_usec(CLOCK_BOOTTIME);
-	(void)snprintf(context->policy_dir, sizeof(context->policy_dir), "%s",
-	               config->policy_dir);
 	r = context_load(context, config, err);
 	if (r == 0)
 		r = context_assemble(context, fd_take(&channel_fd), err);
@@ -279,7 +277,7 @@ struct context *context_free(struct context *context)
 	context->tenants = tenants_free(context->tenants);
 	if (context->store != NULL)
 		context->store->ops->close(context->store);
-	(void)policy_free(context->policy);
+	policies_done(&context->policies);
 	fd_closep(&context->filter_fd);
 	fd_closep(&context->root_fd);
 	fd_closep(&context->listen_fd);
@@ -298,34 +296,41 @@ static void context_on_reapplied(void *userdata, size_t failed_n)
 		context->reloaded(context->reloaded_userdata, failed_n);
 }
 
-int context_reload(struct context *context, tenants_reapplied_fn *done, void *userdata,
-                   struct tn_error *err)
+/* Nothing new that would have to be kept. */
+static bool is_in_force(const struct context *context, const struct policies_change *change)
 {
-	struct policy *policy;
-	struct policy *before = context->policy;
-	tenants_reapplied_fn *done_before = context->reloaded;
-	void *userdata_before = context->reloaded_userdata;
-	int r = policy_load(context->policy_dir, &policy, err);
+	return context->policies.degraded[0] == '\0' && change->row.instead_of[0] == '\0' &&
+	       strcmp(policy_hash_hex(context->policies.present), change->row.hash) == 0;
+}
 
-	if (r < 0)
-		return err_wrap(err, r, "policy %s", context->policy_dir);
-	r = tenants_check_policy(context->tenants, policy, err);
-	if (r == 0) {
-		context->policy = policy;
-		context->reloaded = done;
-		context->reloaded_userdata = userdata;
-		r = tenants_set_policy(context->tenants, policy, context_on_reapplied, context,
-		                       err);
-	}
+/* For this and for every start to come. */
+static int policy_keep(const struct context *context, const struct policies_change *change,
+                       struct tn_error *err)
+{
+	if (tenants_reapplying(context->tenants))
+		return err_refuse(err, TN_STATE, "a change of policy is under way");
+	return is_in_force(context, change) ? 0
+	                                    : policies_keep(&context->policies, change, err);
+}
+
+int context_set_policy(struct context *context, struct policies_change *change,
+                       tenants_reapplied_fn *done, void *userdata, struct tn_error *err)
+{
+	struct policy *before;
+	int r = policy_keep(context, change, err);
+
 	if (r < 0) {
-		context->policy = before;
-		context->reloaded = done_before;
-		context->reloaded_userdata = userdata_before;
-		(void)policy_free(policy);
+		policies_change_done(change);
 		return r;
 	}
-	log_event(LOG_NOTICE, "policy reloaded", LF_STR("policy_hash", policy_hash_hex(policy)),
-	          LF_STR("policy_hash_before", policy_hash_hex(before)), LF_END);
+	log_event(LOG_NOTICE, "policy reloaded", LF_STR("policy_hash", change->row.hash),
+	          LF_STR("policy_hash_before", policy_hash_hex(context->policies.present)),
+	          LF_END);
+	before = policies_take(&context->policies, change);
+	context->reloaded = done;
+	context->reloaded_userdata = userdata;
+	tenants_set_policy(context->tenants, context->policies.present, context_on_reapplied,
+	                   context);
 	(void)policy_free(before);
 	return 0;
 }

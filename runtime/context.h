@@ -17,11 +17,10 @@
 #include "drain.h"
 #include "executions.h"
 #include "lifecycle.h"
+#include "policies.h"
 #include "usage.h"
 
 struct server;
-
-#define CONTEXT_PATH_BYTES_MAX 256
 
 struct context_config {
 	const char *policy_dir;
@@ -34,8 +33,7 @@ struct context_config {
 
 struct context {
 	struct loop *loop; /* borrowed */
-	char policy_dir[CONTEXT_PATH_BYTES_MAX];
-	struct policy *policy;
+	struct policies policies;
 	struct store *store;
 	int filter_fd;
 	int root_fd;
@@ -64,10 +62,13 @@ int context_new(struct context **ret, struct loop *loop, const struct context_co
 /* Commits what waits. Accepts NULL. Always returns NULL. */
 struct context *context_free(struct context *context);
 
-/* Read the policy again, all or nothing. @done is called when every applied tenant has
- * been brought to it, unless this fails. */
-int context_reload(struct context *context, tenants_reapplied_fn *done, void *userdata,
-                   struct tn_error *err);
+/*
+ * Have @change in force, which is consumed, all or nothing: kept for the next start, then
+ * applied. @done is called when every applied tenant has been brought to it, unless this
+ * fails; then what was in force is.
+ */
+int context_set_policy(struct context *context, struct policies_change *change,
+                       tenants_reapplied_fn *done, void *userdata, struct tn_error *err);
 
 /* Names of the controllers that the kernel does not enforce here: at most
  * CONTEXT_UNENFORCED_MAX, returns how many. */

@@ -67,10 +67,16 @@ static void controller_on_term(void *userdata, uint32_t events)
 static void controller_on_hangup(void *userdata, uint32_t events)
 {
 	struct controller *controller = userdata;
+	struct context *context = controller->context;
+	struct policies_change change;
 	struct tn_error err = { 0 };
+	int r;
 
 	(void)events;
-	if (context_reload(controller->context, NULL, NULL, &err) < 0)
+	r = policies_read(&context->policies, LEDGER_ABSENT, &change, &err);
+	if (r == 0)
+		r = context_set_policy(context, &change, NULL, NULL, &err);
+	if (r < 0)
 		log_event(LOG_ERR, "the policy is as it was: the new one is refused",
 		          LF_STR("error", err.msg), LF_END);
 }

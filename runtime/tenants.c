@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tenants.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 #include <base/clock.h>
 #include <base/fd.h>
 #include <base/log.h>
+#include <base/nearest.h>
 
 #include "identity.h"
 #include "overrides.h"
@@ -130,8 +132,18 @@ int tenants_get(struct tenants *tenants, const char *name_or_id, struct tenant *
 int tenants_tier_named(const struct tenants *tenants, const char *name,
                        const struct policy_tier **ret, struct tn_error *err)
 {
-	*ret = policy_tier(tenants->config.policy, name);
-	return *ret == NULL ? err_refuse(err, TN_NOT_FOUND, "there is no tier '%s'", name) : 0;
+	const struct policy *policy = tenants->config.policy;
+	struct nearest nearest = nearest_begin(name);
+	char hint[NEAREST_HINT_BYTES_MAX];
+	const struct policy_tier *tier;
+
+	*ret = policy_tier(policy, name);
+	if (*ret != NULL)
+		return 0;
+	for (size_t i = 0; (tier = policy_tier_at(policy, i)) != NULL; i++)
+		nearest_consider(&nearest, tier->name);
+	return err_refuse(err, TN_NOT_FOUND, "there is no tier '%s'%s", name,
+	                  nearest_hint(&nearest, "", hint));
 }
 
 const struct policy *tenants_policy(const struct tenants *tenants)
@@ -498,10 +510,9 @@ bool tenants_reapplying(const struct tenants *tenants)
 	return tenants->reapplying;
 }
 
-static int overrides_check(const struct tenants *tenants, const struct policy *policy,
+static int overrides_check(struct store *store, const struct policy *policy,
                            struct tn_error *err)
 {
-	struct store *store = tenants->config.store;
 	char after[NAME_BYTES_MAX] = "";
 
 	for (;;) {
@@ -521,10 +532,8 @@ static int overrides_check(const struct tenants *tenants, const struct policy *p
 	}
 }
 
-int tenants_check_policy(const struct tenants *tenants, const struct policy *policy,
-                         struct tn_error *err)
+int tenants_check_policy(struct store *store, const struct policy *policy, struct tn_error *err)
 {
-	struct store *store = tenants->config.store;
 	char tier[NAME_BYTES_MAX] = "";
 	int r;
 
@@ -533,7 +542,7 @@ int tenants_check_policy(const struct tenants *tenants, const struct policy *pol
 			return err_refuse(err, TN_STATE,
 			                  "tenants have tier '%s', which the new policy lacks",
 			                  tier);
-	return r < 0 ? r : overrides_check(tenants, policy, err);
+	return r < 0 ? r : overrides_check(store, policy, err);
 }
 
 static void reapply_next(struct tenants *tenants, bool from_start);
@@ -591,11 +600,10 @@ static void reapply_next(struct tenants *tenants, bool from_start)
 	reapply_end(tenants);
 }
 
-int tenants_set_policy(struct tenants *tenants, const struct policy *policy,
-                       tenants_reapplied_fn *done, void *userdata, struct tn_error *err)
+void tenants_set_policy(struct tenants *tenants, const struct policy *policy,
+                        tenants_reapplied_fn *done, void *userdata)
 {
-	if (tenants->reapplying)
-		return err_refuse(err, TN_STATE, "a policy reload is under way");
+	assert(!tenants->reapplying);
 	tenants->config.policy = policy;
 	tenants->generation++;
 	tenants->reapplying = true;
@@ -603,5 +611,4 @@ int tenants_set_policy(struct tenants *tenants, const struct policy *policy,
 	tenants->reapply_done = done;
 	tenants->reapply_userdata = userdata;
 	reapply_next(tenants, true);
-	return 0;
 }

@@ -112,17 +112,19 @@ int tenants_next_of(struct tenants *tenants, unsigned int statuses, char after[N
 /* Every applied tenant is being brought to another policy. */
 bool tenants_reapplying(const struct tenants *tenants);
 
-/* TN_STATE if @policy lacks a tier that a tenant has, or one's overrides do not fit it. */
-int tenants_check_policy(const struct tenants *tenants, const struct policy *policy,
+/* TN_STATE if @policy lacks a tier that a tenant in @store has, or one's overrides do not fit
+ * it. */
+int tenants_check_policy(struct store *store, const struct policy *policy,
                          struct tn_error *err);
+
+typedef void tenants_reapplied_fn(void *userdata, size_t failed_n);
 
 /*
  * Make @policy (borrowed) the present one and bring every tenant that has been applied
  * to its limits, one after the other. @done is called at the end with the number that
- * failed; -EBUSY (TN_STATE) while this is under way already.
+ * failed; not while tenants_reapplying().
  */
-typedef void tenants_reapplied_fn(void *userdata, size_t failed_n);
-int tenants_set_policy(struct tenants *tenants, const struct policy *policy,
-                       tenants_reapplied_fn *done, void *userdata, struct tn_error *err);
+void tenants_set_policy(struct tenants *tenants, const struct policy *policy,
+                        tenants_reapplied_fn *done, void *userdata);
 
 #endif

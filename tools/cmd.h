@@ -43,7 +43,9 @@ typedef int cmd_fn(struct ctl *ctl, struct tn_error *err);
 
 cmd_fn cmd_create, cmd_update, cmd_suspend, cmd_resume, cmd_delete, cmd_list, cmd_show;
 cmd_fn cmd_ps, cmd_wait, cmd_kill, cmd_usage;
-cmd_fn cmd_policy_check, cmd_policy_reload, cmd_status, cmd_drain, cmd_undrain, cmd_doctor;
+cmd_fn cmd_policy_check, cmd_policy_show, cmd_policy_diff, cmd_policy_reload;
+cmd_fn cmd_policy_history, cmd_policy_rollback, cmd_policy_export;
+cmd_fn cmd_status, cmd_drain, cmd_undrain, cmd_doctor;
 
 /* Add KEY=VALUE to the metadata, or the overrides, of @target, a struct ctl. */
 int cmd_add_metadata(void *target, const char *argument, struct tn_error *err);

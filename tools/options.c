@@ -4,6 +4,7 @@
 #include <getopt.h>
 
 #include <base/err.h>
+#include <base/nearest.h>
 
 #define HELP_COLUMN 26
 
@@ -68,16 +69,38 @@ static const struct option_row *row_of(const struct option_row *rows, size_t row
 	return NULL;
 }
 
-/* What getopt_long() stumbled over; it names short options by optopt alone. */
-static int refuse(int value, char **argv, int index, struct tn_error *err)
+/* What may have been meant by @argument, "--qeueu=1s". */
+static void suggest(const struct option_row *rows, size_t rows_n, const char *argument,
+                    char hint[NEAREST_HINT_BYTES_MAX])
 {
+	char name[NEAREST_WORD_BYTES_MAX] = "";
+	struct nearest nearest = nearest_begin(name);
+
+	if (strlen(argument) < 2)
+		return;
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(argument + 2, "="),
+	               argument + 2);
+	for (size_t i = 0; i < rows_n; i++)
+		nearest_consider(&nearest, rows[i].name);
+	(void)nearest_hint(&nearest, "--", hint);
+}
+
+/* What getopt_long() stumbled over; it names short options by optopt alone. */
+static int refuse(const struct option_row *rows, size_t rows_n, int value, char **argv,
+                  struct tn_error *err)
+{
+	const int index = optind - 1;
+	char hint[NEAREST_HINT_BYTES_MAX] = "";
 	const char *what = value == ':' ? "lacks its argument" : "is not known";
 
 	if (optopt > 0 && optopt < LONG_ONLY)
 		return err_refuse(err, TN_INVALID, "option -%c %s; see --help", optopt, what);
 	if (optopt >= LONG_ONLY && value == '?')
 		what = "takes no argument";
-	return err_refuse(err, TN_INVALID, "option %s %s; see --help", argv[index], what);
+	if (value == '?' && optopt == 0)
+		suggest(rows, rows_n, argv[index], hint);
+	return err_refuse(err, TN_INVALID, "option %s %s%s; see --help", argv[index], what,
+	                  hint);
 }
 
 int options_parse(const struct option_row *rows, size_t rows_n, int argc, char **argv,
@@ -96,7 +119,7 @@ int options_parse(const struct option_row *rows, size_t rows_n, int argc, char *
 		                                       ? NULL
 		                                       : row_of(rows, rows_n, value);
 		int r = row != NULL ? apply(row, target, err)
-		                    : refuse(value, argv, optind - 1, err);
+		                    : refuse(rows, rows_n, value, argv, err);
 
 		if (r < 0)
 			return r;

@@ -8,6 +8,7 @@
 
 #include <base/err.h>
 #include <base/fd.h>
+#include <base/nearest.h>
 #include <base/num.h>
 #include <policy/units.h>
 
@@ -172,6 +173,16 @@ static const struct command {
 	  ROWS(offline_rows), 0, 1, true, 0, cmd_policy_check },
 	{ "policy", "reload", "", "have the policy files read again", ROWS(common_rows), 0, 0,
 	  false, 0, cmd_policy_reload },
+	{ "policy", "show", "TENANT", "what holds for a tenant, and which line says so",
+	  ROWS(common_rows), 1, 1, false, 0, cmd_policy_show },
+	{ "policy", "diff", "[HASH]", "what the files, or that policy, would change for whom",
+	  ROWS(common_rows), 0, 1, false, 0, cmd_policy_diff },
+	{ "policy", "history", "", "the policies that were accepted", ROWS(common_rows), 0, 0,
+	  false, 0, cmd_policy_history },
+	{ "policy", "rollback", "HASH", "have an earlier one in force", ROWS(common_rows), 1, 1,
+	  false, 0, cmd_policy_rollback },
+	{ "policy", "export", "HASH DIR", "write its files to a new directory",
+	  ROWS(common_rows), 2, 2, false, 0, cmd_policy_export },
 	{ "status", NULL, "", "how the daemon is", ROWS(common_rows), 0, 0, false, 0,
 	  cmd_status },
 	{ "drain", NULL, "", "launch nothing more on this node", ROWS(drain_rows), 0, 0, false,
@@ -228,6 +239,31 @@ static const struct command *find(int argc, char **argv, int *ret_words)
 	return NULL;
 }
 
+/* That @argv begins with none; @argc may be 0. */
+static int refuse_command(int argc, char **argv, struct tn_error *err)
+{
+	struct nearest nearest;
+	char hint[NEAREST_HINT_BYTES_MAX], prefix[NEAREST_WORD_BYTES_MAX] = "";
+	const char *word = argc > 0 ? argv[0] : NULL;
+
+	/* Where the first word is right, it is the second, if there is one. */
+	for (size_t i = 0; word != NULL && i < ARRAY_LEN(commands); i++)
+		if (commands[i].second != NULL && strcmp(argv[0], commands[i].name) == 0) {
+			word = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+			(void)snprintf(prefix, sizeof(prefix), "%s ", commands[i].name);
+		}
+	if (word == NULL)
+		return err_refuse(err, TN_INVALID, "which command? see --help");
+	nearest = nearest_begin(word);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (prefix[0] == '\0')
+			nearest_consider(&nearest, commands[i].name);
+		else if (commands[i].second != NULL)
+			nearest_consider(&nearest, commands[i].second);
+	return err_refuse(err, TN_INVALID, "there is no command '%s%.64s'%s; see --help",
+	                  prefix, word, nearest_hint(&nearest, prefix, hint));
+}
+
 static int run(const struct command *command, struct ctl *ctl, struct tn_error *err)
 {
 	ctl->failed_status = command->failed;
@@ -263,7 +299,7 @@ static int act(int argc, char **argv, struct ctl *ctl, struct tn_error *err)
 	}
 	command = find(argc - first, argv + first, &words);
 	if (command == NULL)
-		return err_refuse(err, TN_INVALID, "which command? see --help");
+		return refuse_command(argc - first, argv + first, err);
 
 	/* What getopt takes for the program's name is the command's last word. */
 	argv += first + words - 1;

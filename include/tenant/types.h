@@ -187,6 +187,54 @@ struct tn_policy {
 	struct tn_texts tiers;
 };
 
+enum tn_policy_state {
+	TN_POLICY_IN_FORCE,
+	TN_POLICY_EARLIER,
+	TN_POLICY_UNKNOWN,
+};
+
+/** A policy that was accepted. */
+struct tn_policy_entry {
+	void *owner; /**< private */
+	const char *policy_hash;
+	enum tn_policy_state state;
+	int64_t accepted_at;
+	int64_t accepted_by; /**< uid of who wanted it, or TN_ABSENT: found at a start */
+	/** Of a rollback: the hash of the files it took the place of, "none" for files that
+	 * were wrong; else NULL. */
+	const char *instead_of;
+};
+
+/** The files of a policy, name and text: "tiers/free.yaml". */
+struct tn_policy_files {
+	void *owner; /**< private */
+	const char *policy_hash;
+	struct tn_pairs files;
+};
+
+/** What holds for one tenant. */
+struct tn_tenant_policy {
+	void *owner; /**< private */
+	const char *tenant;
+	const char *tier;
+	const char *file; /**< the tier's: "tiers/free.yaml" */
+	const char *policy_hash;
+	struct tn_limits limits;
+};
+
+/** What another policy would change for one tenant. */
+struct tn_policy_change {
+	void *owner; /**< private */
+	const char *tenant;
+	const char *tier;
+	const char *key; /**< "memory_max" */
+	const char *before;
+	const char *before_source;
+	const char *after;
+	const char *after_source;
+	const char *hurts; /**< what of it is in use now, in words; NULL: it does not hurt */
+};
+
 struct tn_status {
 	void *owner; /**< private */
 	const char *version;
@@ -243,6 +291,10 @@ TN_API const struct tn_field *tn_execution_fields(void);
 TN_API const struct tn_field *tn_usage_fields(void);
 TN_API const struct tn_field *tn_plan_fields(void);
 TN_API const struct tn_field *tn_policy_fields(void);
+TN_API const struct tn_field *tn_policy_entry_fields(void);
+TN_API const struct tn_field *tn_policy_files_fields(void);
+TN_API const struct tn_field *tn_tenant_policy_fields(void);
+TN_API const struct tn_field *tn_policy_change_fields(void);
 TN_API const struct tn_field *tn_status_fields(void);
 
 TN_API void tn_tenant_done(struct tn_tenant *tenant);
@@ -250,6 +302,10 @@ TN_API void tn_execution_done(struct tn_execution *execution);
 TN_API void tn_usage_done(struct tn_usage *usage);
 TN_API void tn_plan_done(struct tn_plan *plan);
 TN_API void tn_policy_done(struct tn_policy *policy);
+TN_API void tn_policy_entry_done(struct tn_policy_entry *policy_entry);
+TN_API void tn_policy_files_done(struct tn_policy_files *policy_files);
+TN_API void tn_tenant_policy_done(struct tn_tenant_policy *tenant_policy);
+TN_API void tn_policy_change_done(struct tn_policy_change *policy_change);
 TN_API void tn_status_done(struct tn_status *status);
 
 /** The name on the socket: "active", "oom". NULL for TN_REASON_NONE. */

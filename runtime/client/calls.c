@@ -11,34 +11,14 @@
 #include "client.h"
 #include "record.h"
 
-/* NULL also where it is null, which is how an empty list is told. */
-static json_t *member(json_t *parameters, const char *name)
-{
-	json_t *json = json_object_get(parameters, name);
-
-	return json_is_null(json) ? NULL : json;
-}
-
-static int no_member(const char *name, struct tn_error *err)
-{
-	return err_refuse(err, TN_PROTOCOL, "the daemon's reply has no '%s'", name);
-}
-
 static int on_tenant(struct call *call, json_t *parameters, struct tn_error *err)
 {
-	json_t *json = member(parameters, "tenant");
+	json_t *json = client_member(parameters, "tenant");
 
 	if (json == NULL)
-		return no_member("tenant", err);
+		return client_no_member("tenant", err);
 	return client_on_record(call, json, err);
 }
-
-/* What a call of one record @ret of @type gives client_start(). */
-#define CALL_FOR(reply, type, ret_)                                                            \
-	{                                                                                      \
-		.on_reply = (reply), .ret = (ret_), .ret_fields = type##_fields(),             \
-		.ret_size = sizeof(struct type),                                               \
-	}
 
 /* NULL as a value is null. */
 static json_t *pack_pairs(const struct tn_pair *pairs, size_t n)
@@ -211,7 +191,7 @@ int tn_tenant_resume(struct tn_client *client, const char *tenant, struct tn_ten
 
 static int on_tenant_of_list(struct call *call, json_t *parameters, struct tn_error *err)
 {
-	json_t *json = member(parameters, "tenant");
+	json_t *json = client_member(parameters, "tenant");
 	struct tn_tenant tenant = { 0 };
 	int r;
 
@@ -253,7 +233,7 @@ int tn_tenant_list(struct tn_client *client, const struct tn_tenant_filter *filt
 
 static int on_execution_of_list(struct call *call, json_t *parameters, struct tn_error *err)
 {
-	json_t *json = member(parameters, "execution");
+	json_t *json = client_member(parameters, "execution");
 	struct tn_execution execution = { 0 };
 	int r;
 
@@ -330,7 +310,7 @@ static int on_number(const struct call *call, json_t *parameters, const char *na
 	int64_t *ret = call->ret;
 
 	if (!json_is_integer(number) || json_integer_value(number) < 0)
-		return no_member(name, err);
+		return client_no_member(name, err);
 	*ret = json_integer_value(number);
 	return 0;
 }
@@ -392,10 +372,10 @@ int tn_signal(struct tn_client *client, const char *id, int signal, struct tn_er
 
 static int on_waited(struct call *call, json_t *parameters, struct tn_error *err)
 {
-	json_t *json = member(parameters, "execution");
+	json_t *json = client_member(parameters, "execution");
 
 	if (json == NULL)
-		return no_member("execution", err);
+		return client_no_member("execution", err);
 	return client_on_record(call, json, err);
 }
 
@@ -417,19 +397,6 @@ int tn_wait(struct tn_client *client, const char *id, struct tn_execution *ret,
             struct tn_error *err)
 {
 	return client_finish(client, tn_wait_start(client, id, ret, err), err);
-}
-
-int tn_policy_reload_start(struct tn_client *client, struct tn_policy *ret,
-                           struct tn_error *err)
-{
-	const struct call call = CALL_FOR(client_on_record, tn_policy, ret);
-
-	return client_start(client, "ReloadPolicy", json_object(), CONNECTION_ONE, &call, err);
-}
-
-int tn_policy_reload(struct tn_client *client, struct tn_policy *ret, struct tn_error *err)
-{
-	return client_finish(client, tn_policy_reload_start(client, ret, err), err);
 }
 
 static int on_drained(struct call *call, json_t *parameters, struct tn_error *err)

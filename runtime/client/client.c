@@ -363,3 +363,15 @@ json_t *json_int_or_null(int64_t number)
 {
 	return number == TN_ABSENT ? json_null() : json_integer(number);
 }
+
+json_t *client_member(json_t *parameters, const char *name)
+{
+	json_t *json = json_object_get(parameters, name);
+
+	return json_is_null(json) ? NULL : json;
+}
+
+int client_no_member(const char *name, struct tn_error *err)
+{
+	return err_refuse(err, TN_PROTOCOL, "the daemon's reply has no '%s'", name);
+}

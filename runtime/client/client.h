@@ -11,6 +11,7 @@
 #include <base/err.h>
 
 #include <tenant/client.h>
+#include <tenant/policy.h>
 
 #include "connection.h"
 
@@ -32,12 +33,26 @@ struct call {
 	size_t ret_size;
 	tn_tenant_fn *each_tenant;
 	tn_execution_fn *each_execution;
+	tn_policy_entry_fn *each_policy;
+	tn_policy_change_fn *each_change;
 	void *userdata;
 	size_t replies_n; /* before this one */
 };
 
 /* A reply that is one record, as a whole. */
 call_reply_fn client_on_record;
+
+/* What a call of one record @ret of @type gives client_start(). */
+#define CALL_FOR(reply, type, ret_)                                                            \
+	{                                                                                      \
+		.on_reply = (reply), .ret = (ret_), .ret_fields = type##_fields(),             \
+		.ret_size = sizeof(struct type),                                               \
+	}
+
+/* Member @name of a reply; NULL also where it is null, which is how an empty list is told. */
+json_t *client_member(json_t *parameters, const char *name);
+/* There is none, but has to be. */
+int client_no_member(const char *name, struct tn_error *err);
 
 /* Begin @call of @method; consumes @parameters, NULL of which means that they hold what
  * is not UTF-8. */

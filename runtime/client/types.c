@@ -17,11 +17,13 @@ static const char *const execution_state_names[] = { "running", "exited", "unkno
 static const char *const reason_names[] = { "exited",  "signaled", "oom",    "timeout",
 	                                    "seccomp", "quota",    "killed", "runtime",
 	                                    "unknown", NULL };
+static const char *const policy_state_names[] = { "in_force", "earlier", "unknown", NULL };
 static const char *const health_names[] = { "ok", "degraded", "unknown", NULL };
 
 static_assert(ARRAY_LEN(tenant_status_names) == TN_TENANT_UNKNOWN + 2 &&
                       ARRAY_LEN(execution_state_names) == TN_EXECUTION_UNKNOWN + 2 &&
                       ARRAY_LEN(reason_names) == TN_REASON_UNKNOWN + 2 &&
+                      ARRAY_LEN(policy_state_names) == TN_POLICY_UNKNOWN + 2 &&
                       ARRAY_LEN(health_names) == TN_HEALTH_UNKNOWN + 2,
               "a name for each value");
 static_assert(sizeof(enum tn_reason) == sizeof(int), "enumerations are read as int");
@@ -132,6 +134,42 @@ static const struct tn_field policy_fields[] = {
 	{ 0 },
 };
 
+static const struct tn_field policy_entry_fields[] = {
+	TEXT(tn_policy_entry, policy_hash),
+	ENUM(tn_policy_entry, false, state, policy_state_names),
+	INT(tn_policy_entry, accepted_at),
+	INT_OR(tn_policy_entry, accepted_by),
+	TEXT_OR(tn_policy_entry, instead_of),
+	{ 0 },
+};
+
+static const struct tn_field policy_files_fields[] = {
+	TEXT(tn_policy_files, policy_hash),
+	LIST(tn_policy_files, TN_FIELD_PAIRS, files),
+	{ 0 },
+};
+
+static const struct tn_field tenant_policy_fields[] = {
+	TEXT(tn_tenant_policy, tenant),
+	TEXT(tn_tenant_policy, tier),
+	TEXT(tn_tenant_policy, file),
+	TEXT(tn_tenant_policy, policy_hash),
+	LIST(tn_tenant_policy, TN_FIELD_LIMITS, limits),
+	{ 0 },
+};
+
+static const struct tn_field policy_change_fields[] = {
+	TEXT(tn_policy_change, tenant),
+	TEXT(tn_policy_change, tier),
+	TEXT(tn_policy_change, key),
+	TEXT(tn_policy_change, before),
+	TEXT(tn_policy_change, before_source),
+	TEXT(tn_policy_change, after),
+	TEXT(tn_policy_change, after_source),
+	TEXT_OR(tn_policy_change, hurts),
+	{ 0 },
+};
+
 static const struct tn_field status_fields[] = {
 	TEXT(tn_status, version),
 	INT(tn_status, uptime_usec),
@@ -166,6 +204,10 @@ RECORD(execution)
 RECORD(usage)
 RECORD(plan)
 RECORD(policy)
+RECORD(policy_entry)
+RECORD(policy_files)
+RECORD(tenant_policy)
+RECORD(policy_change)
 RECORD(status)
 
 const char *tn_tenant_status_name(enum tn_tenant_status status)

@@ -20,7 +20,7 @@ const struct method *methods_find(const char *name)
 {
 	static const struct method *const tables[] = {
 		methods_run,   methods_wait,  methods_tenants, methods_usage,
-		methods_admin, methods_drain, methods_service,
+		methods_admin, methods_drain, methods_policy,  methods_service,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)

@@ -11,7 +11,7 @@ extern const struct method methods_tenants[];
 extern const struct method methods_usage[];
 extern const struct method methods_wait[];
 extern const struct method methods_admin[];
-extern const struct method methods_drain[];
+extern const struct method methods_drain[], methods_policy[];
 
 /* By full name; NULL if there is none. */
 const struct method *methods_find(const char *name);

@@ -8,39 +8,6 @@
 #include "encode.h"
 #include "methods.h"
 
-static json_t *tiers_list(const struct policy *policy)
-{
-	json_t *list = json_array();
-	const struct policy_tier *tier;
-
-	for (size_t i = 0; (tier = policy_tier_at(policy, i)) != NULL; i++)
-		(void)json_array_append_new(list, json_string(tier->name));
-	return list;
-}
-
-static void reload_done(void *userdata, size_t failed_n)
-{
-	struct call *call = userdata;
-	const struct policy *policy = call->context->policy;
-	struct tn_error err = { 0 };
-
-	if (failed_n > 0) {
-		(void)err_refuse(&err, TN_SYSTEM,
-		                 "the policy is in force, but the limits of %zu tenants could "
-		                 "not be set; the log says why",
-		                 failed_n);
-		call_fail(call, &err);
-		return;
-	}
-	call_reply(call, json_pack("{s:s, s:o}", "policy_hash", policy_hash_hex(policy),
-	                           "tiers", tiers_list(policy)));
-}
-
-static int handle_reload(struct call *call, struct tn_error *err)
-{
-	return context_reload(call->context, reload_done, call, err);
-}
-
 static json_t *degraded_list(const struct context *context, json_t *unenforced)
 {
 	json_t *list = json_array();
@@ -49,6 +16,8 @@ static json_t *degraded_list(const struct context *context, json_t *unenforced)
 	if (journal_failing(context->journal, &why))
 		(void)json_array_append_new(list,
 		                            json_sprintf("usage cannot be booked: %s", why));
+	if (context->policies.degraded[0] != '\0')
+		(void)json_array_append_new(list, encode_message(context->policies.degraded));
 	for (size_t i = 0; i < json_array_size(unenforced); i++)
 		(void)json_array_append_new(
 			list, json_sprintf("not enforced: %s",
@@ -72,24 +41,24 @@ static int handle_status(struct call *call, struct tn_error *err)
 	for (size_t i = 0; i < names_n; i++)
 		(void)json_array_append_new(unenforced, json_string(names[i]));
 	degraded = degraded_list(context, unenforced);
-	call_reply(
-		call,
-		json_pack("{s:s, s:I, s:s, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:I}",
-	                  "version", TENANTD_VERSION, "uptime_usec",
-	                  (json_int_t)(clock_usec(CLOCK_BOOTTIME) - context->began_usec),
-	                  "health", json_array_size(degraded) > 0 ? "degraded" : "ok",
-	                  "degraded", degraded, "policy_hash", policy_hash_hex(context->policy),
-	                  "tenants", (json_int_t)figures.tenants, "executions",
-	                  (json_int_t)executions_count(context->executions, NULL),
-	                  "store_bytes", (json_int_t)figures.bytes, "unenforced", unenforced,
-	                  "drained_at", encode_int(drain_since(context->drain)), "drained_by",
-	                  encode_int(drain_by(context->drain)), "commit_lag_usec",
-	                  (json_int_t)journal_lag_usec(context->journal)));
+	call_reply(call,
+	           json_pack("{s:s, s:I, s:s, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:I}",
+	                     "version", TENANTD_VERSION, "uptime_usec",
+	                     (json_int_t)(clock_usec(CLOCK_BOOTTIME) - context->began_usec),
+	                     "health", json_array_size(degraded) > 0 ? "degraded" : "ok",
+	                     "degraded", degraded, "policy_hash",
+	                     policy_hash_hex(context->policies.present), "tenants",
+	                     (json_int_t)figures.tenants, "executions",
+	                     (json_int_t)executions_count(context->executions, NULL),
+	                     "store_bytes", (json_int_t)figures.bytes, "unenforced", unenforced,
+	                     "drained_at", encode_int(drain_since(context->drain)),
+	                     "drained_by", encode_int(drain_by(context->drain)),
+	                     "commit_lag_usec",
+	                     (json_int_t)journal_lag_usec(context->journal)));
 	return 0;
 }
 
 const struct method methods_admin[] = {
-	{ "io.tenantd.ReloadPolicy", handle_reload, 0, NULL, 0 },
 	{ "io.tenantd.GetStatus", handle_status, 0, NULL, 0 },
 	{ .name = NULL },
 };

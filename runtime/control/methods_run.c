@@ -403,7 +403,7 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	struct execution_request request = {
 		.tenant = run->tenant,
 		.plan = &run->plan,
-		.policy_hash = policy_hash(call->context->policy),
+		.policy_hash = policy_hash(call->context->policies.present),
 		.argc = (uint32_t)arguments->argc,
 		.envc = (uint32_t)arguments->envc,
 		.args_bytes = run->args_bytes,
@@ -539,8 +539,8 @@ static int run_reply_plan(struct call *call, const struct run *run, struct tn_er
 	                           "tier", run->tier->name, "limits", encode_limits(&run->plan),
 	                           "options", run_options(call, run), "environment",
 	                           encode_strings(launch.env, launch.env_n), "policy_hash",
-	                           policy_hash_hex(call->context->policy), "unenforced",
-	                           unenforced_list(call->context)));
+	                           policy_hash_hex(call->context->policies.present),
+	                           "unenforced", unenforced_list(call->context)));
 	return 0;
 }
 

@@ -208,6 +208,9 @@ static int db_bind(struct db_statement *statement, const struct db_value *values
 			                       SQLITE_STATIC);
 		else if (values->kind == DB_KIND_INT && values->number >= 0)
 			rc = sqlite3_bind_int64(statement->stmt, i, values->number);
+		else if (values->kind == DB_KIND_BLOB)
+			rc = sqlite3_bind_blob64(statement->stmt, i, values->text,
+			                         (uint64_t)values->number, SQLITE_STATIC);
 		else
 			rc = sqlite3_bind_null(statement->stmt, i);
 	}
@@ -267,6 +270,14 @@ int64_t db_int(const struct db_statement *statement, int column)
 const char *db_text_borrow(const struct db_statement *statement, int column)
 {
 	return (const char *)sqlite3_column_text(statement->stmt, column);
+}
+
+const void *db_blob_borrow(const struct db_statement *statement, int column, size_t *ret_n)
+{
+	const void *blob = sqlite3_column_blob(statement->stmt, column);
+
+	*ret_n = (size_t)sqlite3_column_bytes(statement->stmt, column);
+	return blob;
 }
 
 void db_text(const struct db_statement *statement, int column, char *text, size_t size)

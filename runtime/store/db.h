@@ -23,19 +23,21 @@ enum db_kind {
 	DB_KIND_END,
 	DB_KIND_TEXT,
 	DB_KIND_INT,
+	DB_KIND_BLOB,
 };
 
 struct db_value {
 	enum db_kind kind;
 	const char *text; /* borrowed until the statement is done; NULL is NULL */
-	int64_t number;   /* negative is NULL */
+	int64_t number;   /* negative is NULL; of a blob: its bytes */
 };
 
-#define DB_TEXT(text)  ((struct db_value){ DB_KIND_TEXT, (text), 0 })
-#define DB_INT(number) ((struct db_value){ DB_KIND_INT, NULL, (number) })
-#define DB_END         ((struct db_value){ DB_KIND_END, NULL, 0 })
-#define DB_VALUES(...) ((const struct db_value[]){ __VA_ARGS__, DB_END })
-#define DB_NULL_INT    (-1)
+#define DB_TEXT(text)    ((struct db_value){ DB_KIND_TEXT, (text), 0 })
+#define DB_INT(number)   ((struct db_value){ DB_KIND_INT, NULL, (number) })
+#define DB_BLOB(data, n) ((struct db_value){ DB_KIND_BLOB, (data), (int64_t)(n) })
+#define DB_END           ((struct db_value){ DB_KIND_END, NULL, 0 })
+#define DB_VALUES(...)   ((const struct db_value[]){ __VA_ARGS__, DB_END })
+#define DB_NULL_INT      (-1)
 
 /* Open @path, or make it, bring it to the last of @migrations_n (each a script that takes
  * user_version one up) or refuse it if it is newer. */
@@ -63,6 +65,8 @@ int64_t db_int(const struct db_statement *statement, int column); /* DB_NULL_INT
 void db_text(const struct db_statement *statement, int column, char *text, size_t size);
 /* NULL for NULL; borrowed until db_done(). */
 const char *db_text_borrow(const struct db_statement *statement, int column);
+/* The same of a blob and its *@ret_n bytes; NULL for one of none. */
+const void *db_blob_borrow(const struct db_statement *statement, int column, size_t *ret_n);
 
 int db_begin(struct db *db, struct tn_error *err);
 int db_commit(struct db *db, struct tn_error *err);

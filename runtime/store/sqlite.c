@@ -95,7 +95,22 @@ static const char schema_4[] = "CREATE TABLE node ("
 			       ") STRICT;"
 			       "INSERT INTO node (one) VALUES (1);";
 
-static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4 };
+/* A file's text is kept byte by byte: the hash is over that. */
+static const char schema_5[] = "CREATE TABLE policies ("
+			       "  seq INTEGER PRIMARY KEY,"
+			       "  hash TEXT NOT NULL,"
+			       "  accepted_at INTEGER NOT NULL, accepted_by INTEGER,"
+			       "  instead_of TEXT NOT NULL"
+			       ") STRICT;"
+			       "CREATE TABLE policy_files ("
+			       "  hash TEXT NOT NULL,"
+			       "  place INTEGER NOT NULL,"
+			       "  name TEXT NOT NULL,"
+			       "  text BLOB NOT NULL,"
+			       "  PRIMARY KEY (hash, place)"
+			       ") STRICT, WITHOUT ROWID;";
+
+static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5 };
 
 static int sqlite_sync(struct store *store, struct tn_error *err)
 {
@@ -174,6 +189,9 @@ static const struct store_ops sqlite_ops = {
 	.totals = sqlite_totals,
 	.node_get = sqlite_node_get,
 	.node_set = sqlite_node_set,
+	.policy_insert = sqlite_policy_insert,
+	.policy_before = sqlite_policy_before,
+	.policy_by_hash = sqlite_policy_by_hash,
 	.figures = sqlite_figures,
 	.close = sqlite_close,
 };
@@ -202,6 +220,8 @@ int store_sqlite_open(const char *dir, struct store **ret, struct tn_error *err)
 		r = sqlite_ledger_prepare(sqlite, err);
 	if (r == 0)
 		r = sqlite_node_prepare(sqlite, err);
+	if (r == 0)
+		r = sqlite_policies_prepare(sqlite, err);
 	if (r < 0) {
 		sqlite_close(&sqlite->store);
 		return r;

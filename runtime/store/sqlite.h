@@ -18,6 +18,7 @@ struct sqlite {
 	struct db_statement *executions[SQLITE_STATEMENTS_MAX];
 	struct db_statement *ledger[SQLITE_STATEMENTS_MAX];
 	struct db_statement *node[SQLITE_STATEMENTS_MAX];
+	struct db_statement *policies[SQLITE_STATEMENTS_MAX];
 };
 
 static inline struct sqlite *sqlite_of(struct store *store)
@@ -56,6 +57,14 @@ int sqlite_execution_next(struct store *store, const struct store_selection *sel
 int sqlite_node_prepare(struct sqlite *sqlite, struct tn_error *err);
 int sqlite_node_get(struct store *store, struct store_node *ret, struct tn_error *err);
 int sqlite_node_set(struct store *store, const struct store_node *node, struct tn_error *err);
+
+int sqlite_policies_prepare(struct sqlite *sqlite, struct tn_error *err);
+int sqlite_policy_insert(struct store *store, const struct store_policy *row,
+                         const struct policy *policy, struct tn_error *err);
+int sqlite_policy_before(struct store *store, int64_t seq, struct store_policy *ret,
+                         struct tn_error *err);
+int sqlite_policy_by_hash(struct store *store, const char *hash, struct policy **ret,
+                          struct tn_error *err);
 
 int sqlite_ledger_prepare(struct sqlite *sqlite, struct tn_error *err);
 int sqlite_book(struct store *store, const struct store_batch *batch, struct tn_error *err);

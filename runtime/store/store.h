@@ -21,6 +21,7 @@
 #include <base/err.h>
 #include <base/id.h>
 #include <base/name.h>
+#include <policy/policy.h>
 
 #include "../ledger.h"
 #include "../record.h"
@@ -99,6 +100,20 @@ struct store_node {
 	int64_t drained_by; /* uid of who wanted it so; LEDGER_ABSENT with drained_at */
 };
 
+/* So many are kept, and the files of each. */
+#define STORE_POLICIES_MAX 100
+
+/* A policy that was taken for good, at that time. */
+struct store_policy {
+	int64_t seq; /* counts up; the store gives it */
+	char hash[POLICY_HASH_HEX_SIZE];
+	int64_t accepted_at;
+	int64_t accepted_by; /* uid of who wanted it; LEDGER_ABSENT: files, at a start */
+	/* It holds in place of files that say this (a hash, or what is none if they are
+	 * wrong), by somebody's wish; "": it is what the files said. */
+	char instead_of[POLICY_HASH_HEX_SIZE];
+};
+
 struct store_figures {
 	int64_t tenants; /* living */
 	int64_t bytes;   /* on disk */
@@ -161,6 +176,17 @@ struct store_ops {
 	int (*node_get)(struct store *store, struct store_node *ret, struct tn_error *err);
 	int (*node_set)(struct store *store, const struct store_node *node,
 	                struct tn_error *err);
+
+	/* Durable. @row without its seq; its files are kept with it, and those of all but the
+	 * last STORE_POLICIES_MAX forgotten. */
+	int (*policy_insert)(struct store *store, const struct store_policy *row,
+	                     const struct policy *policy, struct tn_error *err);
+	/* The last one before @seq, INT64_MAX for the last of all: 1 and *ret, or 0. */
+	int (*policy_before)(struct store *store, int64_t seq, struct store_policy *ret,
+	                     struct tn_error *err);
+	/* Made of the files that were kept, for policy_free(): 1 and *ret, or 0. */
+	int (*policy_by_hash)(struct store *store, const char *hash, struct policy **ret,
+	                      struct tn_error *err);
 
 	int (*figures)(struct store *store, struct store_figures *ret, struct tn_error *err);
 

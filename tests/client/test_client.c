@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <string.h>
 
+#include <tenant/policy.h>
+
 TestSuite(client, .timeout = 30, .init = set_up, .fini = tear_down);
 
 static void get(const char *name, struct tn_tenant *tenant)
@@ -349,6 +351,58 @@ Test(client, kills_reloads_and_asks_how_the_daemon_is)
 	cr_expect_eq(status.drained_by, TN_ABSENT);
 	cr_expect_eq(status.commit_lag_usec, 12000);
 	tn_status_done(&status);
+}
+
+static int on_entry(const struct tn_policy_entry *entry, void *userdata)
+{
+	int *n = userdata;
+	const bool first = (*n)++ == 0;
+
+	cr_expect_eq(entry->state, first ? TN_POLICY_IN_FORCE : TN_POLICY_EARLIER);
+	cr_expect_eq(entry->accepted_by, first ? 1000 : TN_ABSENT);
+	cr_expect_eq(entry->instead_of != NULL, first);
+	return 0;
+}
+
+static int on_change(const struct tn_policy_change *change, void *userdata)
+{
+	int *n = userdata;
+
+	cr_expect_str_eq(change->key, "tasks_max");
+	cr_expect_str_eq(change->after, "8");
+	cr_expect_eq(change->hurts != NULL, (*n)++ == 0);
+	return 0;
+}
+
+Test(client, asks_which_policies_hold_and_held)
+{
+	struct tn_policy policy = { 0 };
+	struct tn_policy_files files = { 0 };
+	struct tn_tenant_policy shown = { 0 };
+	int n = 0;
+
+	cr_assert_eq(tn_policy_list(client, on_entry, &n, &err), 0, "%s", err.msg);
+	cr_expect_eq(n, 2);
+	n = 0;
+	cr_assert_eq(tn_policy_diff(client, NULL, on_change, &n, &err), 0, "%s", err.msg);
+	cr_expect_eq(n, 2);
+	cr_assert_eq(tn_policy_diff(client, "abcd", on_change, &n, &err), 0, "%s", err.msg);
+	cr_expect_eq(n, 2);
+	cr_assert_eq(tn_policy_rollback(client, "abcd", &policy, &err), 0, "%s", err.msg);
+	cr_expect_eq(policy.tiers.n, 2u);
+	tn_policy_done(&policy);
+	cr_assert_eq(tn_policy_get(client, "abcd", &files, &err), 0, "%s", err.msg);
+	cr_assert_eq(files.files.n, 2u);
+	cr_expect_str_eq(files.files.items[0].key, "tiers/free.yaml");
+	cr_expect_str_eq(files.files.items[0].value, "tier: free\n");
+	tn_policy_files_done(&files);
+	cr_assert_eq(tn_policy_show(client, "acme", &shown, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(shown.limits.items[0].source, "tiers/free.yaml:7");
+	tn_tenant_policy_done(&shown);
+	cr_expect_lt(tn_policy_rollback(client, NULL, &policy, &err), 0);
+	cr_expect_eq(err.code, TN_INVALID);
+	cr_expect_lt(tn_policy_show(client, "../acme", &shown, &err), 0);
+	cr_expect_eq(err.code, TN_INVALID);
 }
 
 Test(client, makes_one_call_at_a_time_and_forgets_an_abandoned_one)

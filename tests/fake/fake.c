@@ -210,6 +210,67 @@ static void change_tenant(const struct call *call)
 	reply(call, json_pack("{s:o}", "tenant", tenant), false);
 }
 
+static void list_policies(const struct call *call)
+{
+	reply(call,
+	      json_pack("{s:{s:s, s:s, s:I, s:i, s:s}}", "policy", "policy_hash",
+	                "fedcba9876543210", "state", "in_force", "accepted_at",
+	                (json_int_t)1700000000000000, "accepted_by", 1000, "instead_of",
+	                "abcdef0123456789"),
+	      true);
+	reply(call,
+	      json_pack("{s:{s:s, s:s, s:I, s:n, s:n}}", "policy", "policy_hash",
+	                "abcdef0123456789", "state", "earlier", "accepted_at",
+	                (json_int_t)1600000000000000, "accepted_by", "instead_of"),
+	      false);
+}
+
+/* One whose files lead out of the directory has the hash "eeee". */
+static void get_policy(const struct call *call)
+{
+	const bool evil = strcmp(text_of(call, "hash"), "eeee") == 0;
+
+	reply(call,
+	      json_pack("{s:s, s:{s:s, s:s}}", "policy_hash", "abcdef0123456789", "files",
+	                "tiers/free.yaml", "tier: free\n",
+	                evil ? "tiers/free.d/../../../evil.yaml" : "tiers/free.d/a.yaml",
+	                "limits: {tasks_max: 9}\n"),
+	      false);
+}
+
+static void show_policy(const struct call *call)
+{
+	if (misbehave(call, text_of(call, "tenant")))
+		return;
+	reply(call,
+	      json_pack("{s:s, s:s, s:s, s:s, s:[{s:s, s:s, s:s}]}", "tenant", "acme", "tier",
+	                "free", "file", "tiers/free.yaml", "policy_hash", "abcdef0123456789",
+	                "limits", "key", "memory_max", "value", "64M", "source",
+	                "tiers/free.yaml:7"),
+	      false);
+}
+
+/* The files change something, a policy before nothing. */
+static void diff_policy(const struct call *call)
+{
+	if (json_is_string(json_object_get(call->parameters, "hash"))) {
+		reply(call, json_object(), false);
+		return;
+	}
+	reply(call,
+	      json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "change", "tenant",
+	                "acme", "tier", "free", "key", "tasks_max", "before", "32",
+	                "before_source", "tiers/free.yaml:7", "after", "8", "after_source",
+	                "tiers/free.yaml:3", "hurts", "9 tasks run"),
+	      true);
+	reply(call,
+	      json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n}}", "change", "tenant",
+	                "globex", "tier", "free", "key", "tasks_max", "before", "32",
+	                "before_source", "tiers/free.yaml:7", "after", "8", "after_source",
+	                "tiers/free.yaml:3", "hurts"),
+	      false);
+}
+
 static void list_tenants(const struct call *call)
 {
 	reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")), true);
@@ -569,6 +630,11 @@ static const struct {
 	{ "io.tenantd.ListExecutions", list_executions },
 	{ "io.tenantd.GetUsage", get_usage },
 	{ "io.tenantd.ReloadPolicy", reload_policy },
+	{ "io.tenantd.RollbackPolicy", reload_policy },
+	{ "io.tenantd.ListPolicies", list_policies },
+	{ "io.tenantd.GetPolicy", get_policy },
+	{ "io.tenantd.ShowPolicy", show_policy },
+	{ "io.tenantd.DiffPolicy", diff_policy },
 	{ "io.tenantd.GetStatus", get_status },
 };
 

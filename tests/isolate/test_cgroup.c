@@ -163,7 +163,8 @@ Test(cgroup, says_that_a_quota_is_reached_only_when_the_kernel_says_so)
 	refuse_with = ENOMEM;
 	cr_expect_eq(cg_leaf_create(rig_dir.fd, "leaf", &some, false, ALL, &err), -ENOMEM);
 	cr_expect_eq(err.code, TN_SYSTEM);
-	cr_expect_str_eq(err.msg, "create leaf 'leaf': Cannot allocate memory");
+	cr_expect_str_eq(err.msg, "create leaf 'leaf' (is memory_max reached, or the host's "
+	                          "memory?): Cannot allocate memory");
 }
 
 Test(cgroup, kills_by_one_write)

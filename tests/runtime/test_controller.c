@@ -306,7 +306,8 @@ Test(controller, brings_live_tenants_to_a_new_policy_or_keeps_the_old)
 	rig_init(&rig);
 	rig_tenant(&rig, "acme");
 	link = rig_connect(&rig);
-	(void)snprintf(hash, sizeof(hash), "%s", policy_hash_hex(rig.context->policy));
+	(void)snprintf(hash, sizeof(hash), "%s",
+	               policy_hash_hex(rig.context->policies.present));
 
 	rig_write(&rig, "tiers/free.yaml", "tier: free\nlimits:\n  memory_max: nonsense\n");
 	refused = rig_refused(&rig, link, "io.tenantd.ReloadPolicy", json_object(), NULL,
@@ -318,7 +319,7 @@ Test(controller, brings_live_tenants_to_a_new_policy_or_keeps_the_old)
 	refused = rig_refused(&rig, link, "io.tenantd.ReloadPolicy", json_object(), NULL,
 	                      "io.tenantd.Invalid");
 	json_decref(refused);
-	cr_expect_str_eq(policy_hash_hex(rig.context->policy), hash);
+	cr_expect_str_eq(policy_hash_hex(rig.context->policies.present), hash);
 	cr_expect(rig_silent(&rig));
 
 	rig_write(&rig, "tiers/free.yaml", "tier: free\nlimits:\n  memory_max: 96M\n");

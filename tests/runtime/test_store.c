@@ -280,10 +280,72 @@ static void expect_to_open(int version)
 	fixture_done(&fixture);
 }
 
+static void policy_write(const struct fixture *fixture, int tasks_max)
+{
+	char path[64], text[64];
+	cleanup_fd int fd = FD_NONE;
+
+	(void)snprintf(path, sizeof(path), "%s/tiers", fixture->dir);
+	(void)mkdir(path, 0755);
+	(void)snprintf(path, sizeof(path), "%s/tiers/free.yaml", fixture->dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	(void)snprintf(text, sizeof(text), "tier: free\nlimits: {tasks_max: %d}\n",
+	               1000 + tasks_max);
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* Accepted at @at. */
+static void policy_accept(const struct fixture *fixture, int tasks_max, int64_t at,
+                          char hash[POLICY_HASH_HEX_SIZE])
+{
+	struct store_policy row = { .accepted_at = at, .accepted_by = LEDGER_ABSENT };
+	struct policy *policy;
+	struct tn_error err = { 0 };
+
+	policy_write(fixture, tasks_max);
+	cr_assert_eq(policy_load(fixture->dir, &policy, &err), 0, "%s", err.msg);
+	(void)snprintf(row.hash, sizeof(row.hash), "%s", policy_hash_hex(policy));
+	(void)snprintf(hash, POLICY_HASH_HEX_SIZE, "%s", row.hash);
+	cr_assert_eq(fixture->store->ops->policy_insert(fixture->store, &row, policy, &err), 0,
+	             "%s", err.msg);
+	(void)policy_free(policy);
+}
+
+Test(store, gives_an_accepted_policy_back_whole_and_keeps_the_last_hundred)
+{
+	char hash[POLICY_HASH_HEX_SIZE], oldest[POLICY_HASH_HEX_SIZE];
+	struct store_policy row = { .seq = INT64_MAX };
+	struct policy *policy = NULL;
+	struct tn_error err = { 0 };
+	struct fixture fixture;
+	int n = 0;
+
+	fixture_init(&fixture);
+	cr_expect_eq(fixture.store->ops->policy_before(fixture.store, INT64_MAX, &row, &err),
+	             0);
+	policy_accept(&fixture, 1, 1, oldest);
+	for (int i = 2; i <= STORE_POLICIES_MAX + 1; i++)
+		policy_accept(&fixture, i, i, hash);
+	/* One that comes again has its files once, and keeps them as long as any of them. */
+	policy_accept(&fixture, 3, 1000, hash);
+	cr_expect_eq(fixture.store->ops->policy_by_hash(fixture.store, oldest, &policy, &err),
+	             0, "forgotten with its files");
+	cr_assert_eq(fixture.store->ops->policy_by_hash(fixture.store, hash, &policy, &err), 1,
+	             "%s", err.msg);
+	cr_expect_str_eq(policy_hash_hex(policy), hash);
+	cr_expect_eq(policy_tier(policy, "free")->limits.tasks_max, 1003);
+	(void)policy_free(policy);
+	while (fixture.store->ops->policy_before(fixture.store, row.seq, &row, &err) == 1)
+		cr_expect_eq(row.accepted_at, n++ == 0 ? 1000 : STORE_POLICIES_MAX + 3 - n);
+	cr_expect_eq(n, STORE_POLICIES_MAX);
+	cr_expect_eq(row.accepted_by, LEDGER_ABSENT);
+	fixture_done(&fixture);
+}
+
 /* Of each schema that was before this one there is a saved store. */
 Test(store, opens_what_an_earlier_version_has_left)
 {
-	for (int version = 1; version <= 3; version++)
+	for (int version = 1; version <= 4; version++)
 		expect_to_open(version);
 }
 

@@ -351,10 +351,11 @@ class Host:
         return found
 
     @classmethod
-    def wait_served(cls, find, old):
+    def wait_served(cls, find, old, status=0):
         """Until what `find` gives the pid of is another than `old`, and serves."""
         wait_for(lambda: find() not in (0, old) and
-                 cls.ctl("status", check=False).returncode == 0, "a new daemon to serve", 60)
+                 cls.ctl("status", check=False).returncode == status,
+                 "a new daemon to serve", 60)
 
     @classmethod
     def kill_supervisor(cls):
@@ -371,11 +372,11 @@ class Host:
         cls.wait_served(cls.controller_pid, old)
 
     @classmethod
-    def restart(cls):
-        """As after an upgrade; gives back once it serves."""
+    def restart(cls, status=0):
+        """As after an upgrade; gives back once it serves with that status."""
         old = cls.supervisor_pid()
         subprocess.run(["systemctl", "restart", "tenantd.service"], check=True, timeout=120)
-        cls.wait_served(cls.supervisor_pid, old)
+        cls.wait_served(cls.supervisor_pid, old, status)
 
     def close(self):
         """Ends what the test left running; tiers that no tenant has are taken away."""

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The policy: what holds and why, what would change, and how it is changed. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/fd.h>
+
+#include "../policy_diff.h"
+#include "connection.h"
+#include "encode.h"
+#include "methods.h"
+
+struct policy_arguments {
+	const char *hash;
+};
+
+#define POLICY_PARAMS(needed)                                                                  \
+	{                                                                                      \
+		{ .name = "hash",                                                              \
+		  .kind = PARAM_STRING,                                                        \
+		  .required = (needed),                                                        \
+		  .offset = offsetof(struct policy_arguments, hash) },                         \
+			{ .name = NULL },                                                      \
+	}
+
+static const struct param hash_params[] = POLICY_PARAMS(true);
+static const struct param hash_or_not_params[] = POLICY_PARAMS(false);
+
+static json_t *tiers_list(const struct policy *policy)
+{
+	json_t *list = json_array();
+	const struct policy_tier *tier;
+
+	for (size_t i = 0; (tier = policy_tier_at(policy, i)) != NULL; i++)
+		(void)json_array_append_new(list, json_string(tier->name));
+	return list;
+}
+
+static void change_done(void *userdata, size_t failed_n)
+{
+	struct call *call = userdata;
+	const struct policy *policy = call->context->policies.present;
+	struct tn_error err = { 0 };
+
+	if (failed_n > 0) {
+		(void)err_refuse(&err, TN_SYSTEM,
+		                 "the policy is in force, but the limits of %zu tenants could "
+		                 "not be set; the log says why",
+		                 failed_n);
+		call_fail(call, &err);
+		return;
+	}
+	call_reply(call, json_pack("{s:s, s:o}", "policy_hash", policy_hash_hex(policy),
+	                           "tiers", tiers_list(policy)));
+}
+
+static int handle_reload(struct call *call, struct tn_error *err)
+{
+	struct policies_change change;
+	int r = policies_read(&call->context->policies, call->connection->peer.uid, &change,
+	                      err);
+
+	return r < 0 ? r : context_set_policy(call->context, &change, change_done, call, err);
+}
+
+static int handle_rollback(struct call *call, struct tn_error *err)
+{
+	const struct policy_arguments *arguments = call->arguments;
+	struct policies_change change;
+	int r = policies_find(&call->context->policies, arguments->hash,
+	                      call->connection->peer.uid, &change, err);
+
+	return r < 0 ? r : context_set_policy(call->context, &change, change_done, call, err);
+}
+
+struct history {
+	int64_t before;
+	bool told; /* of the one that is in force */
+};
+
+static int history_next(struct call *call, json_t **ret, struct tn_error *err)
+{
+	const struct context *context = call->context;
+	struct history *history = call->state;
+	struct store_policy row;
+	bool in_force;
+	int r = context->store->ops->policy_before(context->store, history->before, &row, err);
+
+	if (r != 1)
+		return r;
+	history->before = row.seq;
+	in_force = !history->told &&
+	           strcmp(row.hash, policy_hash_hex(context->policies.present)) == 0;
+	history->told = history->told || in_force;
+	*ret = json_pack("{s:{s:s, s:s, s:I, s:o, s:o}}", "policy", "policy_hash", row.hash,
+	                 "state", in_force ? "in_force" : "earlier", "accepted_at",
+	                 (json_int_t)row.accepted_at, "accepted_by",
+	                 encode_int(row.accepted_by), "instead_of",
+	                 encode_text(row.instead_of));
+	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "list policies");
+}
+
+static int handle_list(struct call *call, struct tn_error *err)
+{
+	struct history *history = calloc(1, sizeof(*history));
+
+	if (history == NULL)
+		return err_errno(err, "list policies");
+	history->before = INT64_MAX;
+	call->state = history;
+	call->free_state = free;
+	call_stream(call, history_next);
+	return 0;
+}
+
+static json_t *files_object(const struct policy *policy)
+{
+	json_t *files = json_object();
+	const struct policy_file *file;
+
+	for (size_t i = 0; (file = policy_file_at(policy, i)) != NULL; i++)
+		if (json_object_set_new(files, file->name, json_stringn(file->text, file->n)) <
+		    0) {
+			json_decref(files);
+			return NULL;
+		}
+	return files;
+}
+
+static int handle_get(struct call *call, struct tn_error *err)
+{
+	const struct policy_arguments *arguments = call->arguments;
+	struct store *store = call->context->store;
+	char hash[POLICY_HASH_HEX_SIZE];
+	struct policy *policy;
+	int r = policies_resolve(store, arguments->hash, hash, err);
+
+	if (r == 0)
+		r = store->ops->policy_by_hash(store, hash, &policy, err);
+	else
+		return r;
+	if (r == 0)
+		r = err_refuse(err, TN_NOT_FOUND, "policy %s is not kept any more", hash);
+	if (r < 0)
+		return r;
+	call_reply(call,
+	           json_pack("{s:s, s:o}", "policy_hash", hash, "files", files_object(policy)));
+	(void)policy_free(policy);
+	return 0;
+}
+
+struct show_arguments {
+	const char *tenant;
+};
+
+static const struct param show_params[] = {
+	{ .name = "tenant",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .offset = offsetof(struct show_arguments, tenant) },
+	{ .name = NULL },
+};
+
+static void limit_add(json_t *list, const char *key, const char *value, const char *source)
+{
+	(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key", key, "value",
+	                                            value, "source", source));
+}
+
+static json_t *limits_list(const struct policy_tier *tier)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < POLICY_LIMITS_N; i++) {
+		char value[PLAN_VALUE_BYTES_MAX], source[PLAN_SOURCE_BYTES_MAX];
+
+		policy_limit_text(tier, i, value, sizeof(value));
+		policy_limit_source(tier, i, source, sizeof(source));
+		limit_add(list, policy_limit_key(i), value, source);
+	}
+	for (size_t i = 0; i < tier->binds_allow_n; i++)
+		limit_add(list, "binds.allow", tier->binds_allow[i], tier->file);
+	for (size_t i = 0; i < tier->binds_rw_n; i++)
+		limit_add(list, "binds.rw", tier->binds_rw[i], tier->file);
+	return list;
+}
+
+static int handle_show(struct call *call, struct tn_error *err)
+{
+	const struct show_arguments *arguments = call->arguments;
+	struct context *context = call->context;
+	const struct policy_tier *tier = NULL;
+	struct tenant *tenant;
+	int r = tenants_get(context->tenants, arguments->tenant, &tenant, err);
+
+	if (r == 0)
+		r = tenants_tier(context->tenants, tenant, &tier, err);
+	if (r < 0)
+		return r;
+	assert(tier != NULL);
+	call_reply(call, json_pack("{s:s, s:s, s:s, s:s, s:o}", "tenant", tenant->row.name,
+	                           "tier", tier->name, "file", tier->file, "policy_hash",
+	                           policy_hash_hex(context->policies.present), "limits",
+	                           limits_list(tier)));
+	return 0;
+}
+
+/* One tenant after the other; what changes for it goes out change by change. */
+struct diff {
+	struct policies_change wanted;
+	char tenant[NAME_BYTES_MAX]; /* the one looked at last */
+	char tier[NAME_BYTES_MAX];
+	struct policy_diff_change changes[POLICY_DIFF_CHANGES_MAX];
+	size_t next, n;
+};
+
+static void diff_free(void *state)
+{
+	struct diff *diff = state;
+
+	policies_change_done(&diff->wanted);
+	free(diff);
+}
+
+static int diff_look(const struct context *context, struct diff *diff,
+                     const struct tenant_row *row, struct tn_error *err)
+{
+	struct policy_tier *own_before = NULL, *own_after = NULL;
+	const struct policy_tier *before, *after;
+	int r = tenants_resolve(context->policies.present, row, &own_before, &before, err);
+
+	if (r == 0)
+		r = tenants_resolve(diff->wanted.policy, row, &own_after, &after, err);
+	diff->next = diff->n = 0;
+	if (r == 0)
+		diff->n = policy_diff(before, after, row, &context->usage, diff->changes);
+	free(own_before);
+	free(own_after);
+	return r;
+}
+
+/* 1 if there is one more change to tell, 0 at the end. */
+static int diff_find(const struct context *context, struct diff *diff, struct tn_error *err)
+{
+	struct store *store = context->store;
+
+	while (diff->next == diff->n) {
+		struct tenant_row row = { 0 };
+		int r = store->ops->tenant_next(store, diff->tenant, &row, err);
+
+		if (r != 1)
+			return r;
+		(void)snprintf(diff->tenant, sizeof(diff->tenant), "%s", row.name);
+		(void)snprintf(diff->tier, sizeof(diff->tier), "%s", row.tier);
+		r = diff_look(context, diff, &row, err);
+		tenant_row_done(&row);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+static int diff_next(struct call *call, json_t **ret, struct tn_error *err)
+{
+	struct diff *diff = call->state;
+	const struct policy_diff_change *change;
+	int r = diff_find(call->context, diff, err);
+
+	if (r != 1)
+		return r;
+	change = &diff->changes[diff->next++];
+	*ret = json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}}", "change", "tenant",
+	                 diff->tenant, "tier", diff->tier, "key", change->key, "before",
+	                 change->before, "before_source", change->before_source, "after",
+	                 change->after, "after_source", change->after_source, "hurts",
+	                 encode_text(change->hurts));
+	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "compare policies");
+}
+
+static int handle_diff(struct call *call, struct tn_error *err)
+{
+	const struct policy_arguments *arguments = call->arguments;
+	const struct policies *policies = &call->context->policies;
+	struct diff *diff = calloc(1, sizeof(*diff));
+	int r;
+
+	if (diff == NULL)
+		return err_errno(err, "compare policies");
+	r = arguments->hash == NULL ? policies_read(policies, LEDGER_ABSENT, &diff->wanted, err)
+	                            : policies_find(policies, arguments->hash, LEDGER_ABSENT,
+	                                            &diff->wanted, err);
+	if (r < 0) {
+		free(diff);
+		return r;
+	}
+	call->state = diff;
+	call->free_state = diff_free;
+	call_stream(call, diff_next);
+	return 0;
+}
+
+const struct method methods_policy[] = {
+	{ "io.tenantd.ReloadPolicy", handle_reload, 0, NULL, 0 },
+	{ "io.tenantd.RollbackPolicy", handle_rollback, 0, hash_params,
+	  sizeof(struct policy_arguments) },
+	{ "io.tenantd.ListPolicies", handle_list, METHOD_STREAMS, NULL, 0 },
+	{ "io.tenantd.GetPolicy", handle_get, 0, hash_params, sizeof(struct policy_arguments) },
+	{ "io.tenantd.ShowPolicy", handle_show, 0, show_params, sizeof(struct show_arguments) },
+	{ "io.tenantd.DiffPolicy", handle_diff, METHOD_STREAMS, hash_or_not_params,
+	  sizeof(struct policy_arguments) },
+	{ .name = NULL },
+};

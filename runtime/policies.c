@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policies.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include <base/clock.h>
+#include <base/log.h>
+
+#include "tenants.h"
+
+/* In place of a hash, where the files are of no policy. */
+#define NO_HASH "none"
+/* So much of a hash tells it from others, and is shown to people. */
+#define HASH_SHOWN    12
+#define HASH_TEXT_MIN 4
+
+static void row_fill(struct store_policy *row, const struct policy *policy, int64_t uid)
+{
+	*row = (struct store_policy){ .accepted_at = clock_usec(CLOCK_REALTIME),
+		                      .accepted_by = uid };
+	(void)snprintf(row->hash, sizeof(row->hash), "%s", policy_hash_hex(policy));
+}
+
+/* As they lie there, if tenants can live with that. */
+static int files_load(const struct policies *policies, struct policy **ret,
+                      struct tn_error *err)
+{
+	struct policy *policy;
+	int r = policy_load(policies->dir, &policy, err);
+
+	if (r < 0)
+		return err_wrap(err, r, "policy %s", policies->dir);
+	r = tenants_check_policy(policies->store, policy, err);
+	if (r < 0)
+		(void)policy_free(policy);
+	else
+		*ret = policy;
+	return r;
+}
+
+/* At a start: what was accepted last, because of what @degraded says. */
+static int begin_with_last(struct policies *policies, const struct store_policy *last,
+                           struct tn_error *err)
+{
+	int r = policies->store->ops->policy_by_hash(policies->store, last->hash,
+	                                             &policies->present, err);
+
+	if (r == 0)
+		r = err_refuse(err, TN_SYSTEM, "the last policy %.*s is not in the store",
+		               HASH_SHOWN, last->hash);
+	if (r < 0)
+		return r;
+	log_event(LOG_WARNING, "the policy files are not in force",
+	          LF_STR("reason", policies->degraded), LF_STR("policy_hash", last->hash),
+	          LF_END);
+	return 0;
+}
+
+static void say_files_wrong(const struct tn_error *why, const char *hash, char *text,
+                            size_t size)
+{
+	(void)snprintf(text, size, "%s; %.*s, accepted before, is in force", why->msg,
+	               HASH_SHOWN, hash);
+}
+
+static void say_rolled_back(const struct store_policy *row, const char *dir, char *text,
+                            size_t size)
+{
+	(void)snprintf(text, size,
+	               "policy %s: set aside for %.*s until it changes or is reloaded", dir,
+	               HASH_SHOWN, row->hash);
+}
+
+/* The files have been read as @policy, which is consumed. */
+static int begin_with_files(struct policies *policies, struct policy *policy,
+                            const struct store_policy *last, bool has_last)
+{
+	struct policies_change change = { .policy = policy };
+	struct tn_error err = { 0 };
+
+	policies->present = policy;
+	row_fill(&change.row, policy, LEDGER_ABSENT);
+	if (has_last && strcmp(last->hash, change.row.hash) == 0 && last->instead_of[0] == '\0')
+		return 0;
+	/* It is in force all the same, for a store that cannot be written is no reason to
+	 * stop whoever runs. */
+	if (policies_keep(policies, &change, &err) < 0)
+		(void)snprintf(policies->degraded, sizeof(policies->degraded),
+		               "the policy cannot be kept: %s", err.msg);
+	return 0;
+}
+
+int policies_init(struct policies *policies, const char *dir, struct store *store,
+                  struct tn_error *err)
+{
+	struct store_policy last = { 0 };
+	struct tn_error why = { 0 };
+	struct policy *files = NULL;
+	int has_last = store->ops->policy_before(store, INT64_MAX, &last, err);
+	int r;
+
+	if (has_last < 0)
+		return has_last;
+	*policies = (struct policies){ .store = store };
+	(void)snprintf(policies->dir, sizeof(policies->dir), "%s", dir);
+	r = files_load(policies, &files, &why);
+	if (r < 0 && has_last == 0) {
+		*err = why;
+		return r;
+	}
+	if (r < 0) {
+		say_files_wrong(&why, last.hash, policies->degraded,
+		                sizeof(policies->degraded));
+		return begin_with_last(policies, &last, err);
+	}
+	if (has_last == 1 && strcmp(last.instead_of, policy_hash_hex(files)) == 0) {
+		(void)policy_free(files);
+		say_rolled_back(&last, dir, policies->degraded, sizeof(policies->degraded));
+		return begin_with_last(policies, &last, err);
+	}
+	return begin_with_files(policies, files, &last, has_last == 1);
+}
+
+void policies_done(struct policies *policies)
+{
+	policies->present = policy_free(policies->present);
+}
+
+int policies_read(const struct policies *policies, int64_t uid, struct policies_change *ret,
+                  struct tn_error *err)
+{
+	struct policies_change change = { 0 };
+	int r = files_load(policies, &change.policy, err);
+
+	if (r < 0)
+		return r;
+	row_fill(&change.row, change.policy, uid);
+	*ret = change;
+	return 0;
+}
+
+int policies_resolve(struct store *store, const char *text, char ret[POLICY_HASH_HEX_SIZE],
+                     struct tn_error *err)
+{
+	struct store_policy row = { .seq = INT64_MAX };
+	const size_t n = strlen(text);
+	int r;
+
+	if (n < HASH_TEXT_MIN || n >= POLICY_HASH_HEX_SIZE ||
+	    strspn(text, "0123456789abcdef") != n)
+		return err_refuse(err, TN_INVALID,
+		                  "'%.64s' is no policy's hash; expected at least %d of its "
+		                  "hexadecimal digits, as `policy history` shows them",
+		                  text, HASH_TEXT_MIN);
+	ret[0] = '\0';
+	while ((r = store->ops->policy_before(store, row.seq, &row, err)) == 1) {
+		if (strncmp(row.hash, text, n) != 0 || strcmp(row.hash, ret) == 0)
+			continue;
+		if (ret[0] != '\0')
+			return err_refuse(err, TN_INVALID,
+			                  "more than one policy's hash begins with %s", text);
+		(void)snprintf(ret, POLICY_HASH_HEX_SIZE, "%s", row.hash);
+	}
+	if (r < 0)
+		return r;
+	return ret[0] != '\0' ? 0
+	                      : err_refuse(err, TN_NOT_FOUND,
+	                                   "no policy that was accepted has a hash that "
+	                                   "begins with %s",
+	                                   text);
+}
+
+/* What the files say, of which @change takes the place; nothing if they say the same. */
+static void set_aside(const struct policies *policies, struct policies_change *change)
+{
+	struct tn_error why = { 0 };
+	struct policy *files = NULL;
+
+	if (files_load(policies, &files, &why) < 0) {
+		(void)snprintf(change->row.instead_of, sizeof(change->row.instead_of), NO_HASH);
+		say_files_wrong(&why, change->row.hash, change->degraded,
+		                sizeof(change->degraded));
+		return;
+	}
+	if (strcmp(policy_hash_hex(files), change->row.hash) != 0) {
+		(void)snprintf(change->row.instead_of, sizeof(change->row.instead_of), "%s",
+		               policy_hash_hex(files));
+		say_rolled_back(&change->row, policies->dir, change->degraded,
+		                sizeof(change->degraded));
+	}
+	(void)policy_free(files);
+}
+
+int policies_find(const struct policies *policies, const char *hash, int64_t uid,
+                  struct policies_change *ret, struct tn_error *err)
+{
+	struct store *store = policies->store;
+	struct policies_change change = { 0 };
+	char whole[POLICY_HASH_HEX_SIZE];
+	int r = policies_resolve(store, hash, whole, err);
+
+	if (r == 0)
+		r = store->ops->policy_by_hash(store, whole, &change.policy, err);
+	else
+		return r;
+	if (r == 0)
+		r = err_refuse(err, TN_NOT_FOUND, "policy %s is not kept any more", whole);
+	if (r > 0)
+		r = tenants_check_policy(store, change.policy, err);
+	if (r < 0) {
+		policies_change_done(&change);
+		return r;
+	}
+	row_fill(&change.row, change.policy, uid);
+	set_aside(policies, &change);
+	*ret = change;
+	return 0;
+}
+
+int policies_keep(const struct policies *policies, const struct policies_change *change,
+                  struct tn_error *err)
+{
+	return policies->store->ops->policy_insert(policies->store, &change->row,
+	                                           change->policy, err);
+}
+
+struct policy *policies_take(struct policies *policies, struct policies_change *change)
+{
+	struct policy *before = policies->present;
+
+	policies->present = change->policy;
+	change->policy = NULL;
+	memcpy(policies->degraded, change->degraded, sizeof(policies->degraded));
+	return before;
+}
+
+void policies_change_done(struct policies_change *change)
+{
+	change->policy = policy_free(change->policy);
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which policy is in force: files, what was accepted before, and what somebody wishes back. */
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rig.h"
+
+TestSuite(policies, .timeout = 60);
+
+#define CONTROLLERS                                                                            \
+	(SPEC_CONTROLLER_CPU | SPEC_CONTROLLER_MEMORY | SPEC_CONTROLLER_PIDS |                 \
+	 SPEC_CONTROLLER_IO)
+
+static const char small_yaml[] = "tier: free\n"
+				 "limits:\n"
+				 "  memory_max: 32M\n"
+				 "  tasks_max: 8\n"
+				 "  executions_max: 1\n";
+
+static struct rig rig;
+static struct varlink *admin;
+static union rig_message message;
+static char first[POLICY_HASH_HEX_SIZE];
+
+static void set_up(void)
+{
+	rig_init(&rig);
+	admin = rig_connect(&rig);
+	(void)snprintf(first, sizeof(first), "%s",
+	               policy_hash_hex(rig.context->policies.present));
+}
+
+static void tear_down(void)
+{
+	(void)varlink_free(admin);
+	rig_done(&rig);
+}
+
+static void restart(void)
+{
+	admin = varlink_free(admin);
+	rig_restart(&rig);
+	rig_hello(&rig, CONTROLLERS);
+	admin = rig_connect(&rig);
+}
+
+/* Each tenant that is in the kernel is brought to it; the memory_max that the last one got. */
+static int64_t change(const char *method, json_t *parameters)
+{
+	int64_t memory_max = -1;
+	json_t *answer;
+
+	rig_call(&rig, admin, method, parameters, NULL);
+	rig_turn(&rig);
+	while (poll(&(struct pollfd){ rig.supervisor, POLLIN, 0 }, 1, 0) == 1) {
+		rig_take(&rig, SPEC_TENANT_APPLY, &message);
+		memory_max = message.apply.limits.memory_max_bytes;
+		rig_reply(&rig, &message, TN_OK);
+		rig_turn(&rig);
+	}
+	answer = rig_answer(&rig, admin);
+	cr_assert_null(json_object_get(answer, "error"), "%s", rig_text(answer, "error"));
+	json_decref(answer);
+	return memory_max;
+}
+
+static int64_t reload(void)
+{
+	return change("io.tenantd.ReloadPolicy", json_object());
+}
+
+static int64_t rollback(const char *hash)
+{
+	return change("io.tenantd.RollbackPolicy", json_pack("{s:s}", "hash", hash));
+}
+
+static void expect_refused(const char *method, const char *hash, const char *error,
+                           const char *says)
+{
+	json_t *answer = rig_refused(&rig, admin, method, json_pack("{s:s}", "hash", hash),
+	                             NULL, error);
+
+	cr_expect(strstr(rig_text(answer, "message"), says) != NULL, "%s",
+	          rig_text(answer, "message"));
+	json_decref(answer);
+}
+
+/* What a degraded daemon says of its policy, "" for one that is not. */
+static const char *degraded(void)
+{
+	static char text[512];
+	json_t *answer = rig_ask(&rig, admin, "io.tenantd.GetStatus", json_object(), NULL);
+	const json_t *why = json_array_get(json_object_get(answer, "degraded"), 0);
+
+	(void)snprintf(text, sizeof(text), "%s", why != NULL ? json_string_value(why) : "");
+	json_decref(answer);
+	return text;
+}
+
+static void expect_degraded(const char *says)
+{
+	const char *text = degraded();
+
+	cr_expect(strstr(text, says) != NULL, "\"%s\" does not say \"%s\"", text, says);
+}
+
+/* Member @name of row @i of the history, "(none)" for null. */
+static const char *history(size_t i, const char *name)
+{
+	static char text[128];
+	json_t *answer = NULL;
+
+	rig_call(&rig, admin, "io.tenantd.ListPolicies", json_object(), "more");
+	(void)snprintf(text, sizeof(text), "(no row)");
+	for (size_t at = 0;; at++) {
+		const json_t *row;
+		bool more;
+
+		answer = rig_answer(&rig, admin);
+		row = json_object_get(json_object_get(answer, "parameters"), "policy");
+		if (at == i && row != NULL)
+			(void)snprintf(text, sizeof(text), "%s", rig_text(row, name));
+		more = json_is_true(json_object_get(answer, "continues"));
+		json_decref(answer);
+		if (!more)
+			return text;
+	}
+}
+
+/* "VALUE SOURCE" of limit @key as it holds for acme. */
+static const char *shown(const char *key)
+{
+	static char text[256];
+	json_t *answer = rig_ask(&rig, admin, "io.tenantd.ShowPolicy",
+	                         json_pack("{s:s}", "tenant", "acme"), NULL);
+	size_t i;
+	json_t *limit;
+
+	(void)snprintf(text, sizeof(text), "(none)");
+	json_array_foreach(json_object_get(answer, "limits"), i, limit)
+	{
+		if (strcmp(rig_text(limit, "key"), key) == 0)
+			(void)snprintf(text, sizeof(text), "%s %s", rig_text(limit, "value"),
+			               rig_text(limit, "source"));
+	}
+	json_decref(answer);
+	return text;
+}
+
+/* The change of @key that a diff tells for @tenant, "(none)" if there is none. */
+static const char *changed(const char *hash, const char *tenant, const char *key)
+{
+	static char text[512];
+	bool more = true;
+
+	rig_call(&rig, admin, "io.tenantd.DiffPolicy", json_pack("{s:s?}", "hash", hash),
+	         "more");
+	(void)snprintf(text, sizeof(text), "(none)");
+	while (more) {
+		json_t *answer = rig_answer(&rig, admin);
+		const json_t *change = json_object_get(json_object_get(answer, "parameters"),
+		                                       "change");
+
+		cr_assert_null(json_object_get(answer, "error"), "%s",
+		               rig_text(answer, "error"));
+		if (change != NULL && strcmp(rig_text(change, "tenant"), tenant) == 0 &&
+		    strcmp(rig_text(change, "key"), key) == 0)
+			(void)snprintf(
+				text, sizeof(text), "%s %s > %s %s: %s",
+				rig_text(change, "before"), rig_text(change, "before_source"),
+				rig_text(change, "after"), rig_text(change, "after_source"),
+				rig_text(change, "hurts"));
+		more = json_is_true(json_object_get(answer, "continues"));
+		json_decref(answer);
+	}
+	return text;
+}
+
+Test(policies, what_is_reloaded_is_kept_and_what_is_the_same_is_not_kept_twice, .init = set_up,
+     .fini = tear_down)
+{
+	reload();
+	cr_expect_str_eq(history(0, "policy_hash"), first);
+	cr_expect_str_eq(history(1, "policy_hash"), "(no row)");
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	reload();
+	cr_expect_str_neq(history(0, "policy_hash"), first);
+	cr_expect_str_eq(history(0, "state"), "in_force");
+	cr_expect_str_eq(history(0, "instead_of"), "(none)");
+	cr_expect_str_eq(history(1, "policy_hash"), first);
+	cr_expect_str_eq(history(1, "state"), "earlier");
+	cr_expect_str_eq(degraded(), "");
+}
+
+Test(policies, files_that_are_wrong_at_a_start_leave_what_was_accepted, .init = set_up,
+     .fini = tear_down)
+{
+	rig_tenant(&rig, "acme");
+	rig_write(&rig, "tiers/free.yaml", "tier: free\nlimits:\n  memory_max: lots\n");
+	restart();
+	cr_expect_str_eq(policy_hash_hex(rig.context->policies.present), first);
+	expect_degraded("tiers/free.yaml:3:15");
+	cr_expect_str_eq(shown("memory_max"), "128M tiers/free.yaml:4");
+	/* It is no different after one more. */
+	restart();
+	expect_degraded("tiers/free.yaml:3:15");
+	json_decref(rig_refused(&rig, admin, "io.tenantd.ReloadPolicy", json_object(), NULL,
+	                        "io.tenantd.Invalid"));
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	reload();
+	cr_expect_str_eq(degraded(), "");
+	cr_expect_str_eq(shown("memory_max"), "32M tiers/free.yaml:3");
+	restart();
+	cr_expect_str_eq(degraded(), "");
+	cr_expect_str_eq(shown("memory_max"), "32M tiers/free.yaml:3");
+}
+
+Test(policies, files_without_a_tier_that_is_in_use_are_wrong, .init = set_up, .fini = tear_down)
+{
+	char path[2 * RIG_PATH_BYTES_MAX];
+
+	rig_tenant(&rig, "acme");
+	(void)snprintf(path, sizeof(path), "%s/tiers/free.yaml", rig.dir);
+	cr_assert_eq(unlink(path), 0);
+	restart();
+	expect_degraded("tenants have tier 'free'");
+	cr_expect_str_eq(shown("memory_max"), "128M tiers/free.yaml:4");
+}
+
+Test(policies, an_earlier_one_holds_until_the_files_change, .init = set_up, .fini = tear_down)
+{
+	char short_hash[9];
+
+	rig_tenant(&rig, "acme");
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	reload();
+	cr_expect_str_eq(shown("tasks_max"), "8 tiers/free.yaml:4");
+	(void)snprintf(short_hash, sizeof(short_hash), "%s", first);
+	rollback(short_hash);
+	cr_expect_str_eq(shown("tasks_max"), "32 tiers/free.yaml:7");
+	expect_degraded("set aside");
+	cr_expect_str_eq(history(0, "policy_hash"), first);
+	cr_expect_str_eq(history(0, "state"), "in_force");
+	cr_expect_str_eq(history(2, "state"), "earlier");
+	cr_expect_eq(strlen(history(0, "instead_of")), POLICY_HASH_HEX_SIZE - 1);
+	restart();
+	cr_expect_str_eq(shown("tasks_max"), "32 tiers/free.yaml:7");
+	expect_degraded("set aside");
+	/* Whoever edits them means them. */
+	rig_write(&rig, "tiers/free.yaml", "tier: free\nlimits: {tasks_max: 9}\n");
+	restart();
+	cr_expect_str_eq(degraded(), "");
+	cr_expect_str_eq(shown("tasks_max"), "9 tiers/free.yaml:2");
+}
+
+Test(policies, a_reload_ends_a_rollback, .init = set_up, .fini = tear_down)
+{
+	rig_tenant(&rig, "acme");
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	reload();
+	rollback(first);
+	reload();
+	cr_expect_str_eq(degraded(), "");
+	cr_expect_str_eq(shown("tasks_max"), "8 tiers/free.yaml:4");
+	/* Back to what the files say is none. */
+	rollback(policy_hash_hex(rig.context->policies.present));
+	cr_expect_str_eq(degraded(), "");
+}
+
+Test(policies, a_rollback_reaches_the_kernel, .init = set_up, .fini = tear_down)
+{
+	rig_tenant(&rig, "acme");
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	cr_expect_eq(reload(), 32 << 20);
+	cr_expect_eq(rollback(first), 128 << 20);
+}
+
+Test(policies, a_rollback_to_what_cannot_be_is_refused, .init = set_up, .fini = tear_down)
+{
+	char only_free[POLICY_HASH_HEX_SIZE], path[2 * RIG_PATH_BYTES_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/tiers/large.yaml", rig.dir);
+	cr_assert_eq(unlink(path), 0);
+	reload();
+	(void)snprintf(only_free, sizeof(only_free), "%s",
+	               policy_hash_hex(rig.context->policies.present));
+	rig_write(&rig, "tiers/large.yaml", "tier: large\n");
+	reload();
+	rig_call(&rig, admin, "io.tenantd.CreateTenant",
+	         json_pack("{s:s, s:s}", "name", "big", "tier", "large"), NULL);
+	rig_take(&rig, SPEC_TENANT_APPLY, &message);
+	rig_reply(&rig, &message, TN_OK);
+	json_decref(rig_answer(&rig, admin));
+	expect_refused("io.tenantd.RollbackPolicy", only_free, "io.tenantd.InvalidState",
+	               "tier 'large'");
+	expect_refused("io.tenantd.RollbackPolicy", "abc", "io.tenantd.Invalid", "at least 4");
+	expect_refused("io.tenantd.RollbackPolicy", "ABCDEF", "io.tenantd.Invalid",
+	               "hexadecimal");
+	expect_refused("io.tenantd.RollbackPolicy", "00000000000000", "io.tenantd.NotFound",
+	               "begins with 00000000000000");
+	expect_refused("io.tenantd.GetPolicy", "00000000000000", "io.tenantd.NotFound",
+	               "begins with");
+	cr_expect_str_eq(degraded(), "");
+}
+
+Test(policies, the_files_of_each_can_be_had, .init = set_up, .fini = tear_down)
+{
+	json_t *answer, *files;
+
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	reload();
+	answer = rig_ask(&rig, admin, "io.tenantd.GetPolicy", json_pack("{s:s}", "hash", first),
+	                 NULL);
+	files = json_object_get(answer, "files");
+	cr_expect_eq(json_object_size(files), 2);
+	cr_expect(strstr(rig_text(files, "tiers/free.yaml"), "memory_max: 128M\n") != NULL);
+	cr_expect_str_eq(rig_text(answer, "policy_hash"), first);
+	json_decref(answer);
+}
+
+Test(policies, a_diff_tells_each_change_its_line_and_what_it_hurts, .init = set_up,
+     .fini = tear_down)
+{
+	rig_tenant(&rig, "acme");
+	rig_tenant(&rig, "globex");
+	(void)change("io.tenantd.UpdateTenant",
+	             json_pack("{s:s, s:{s:s}}", "tenant", "globex", "overrides",
+	                       "limits.memory_max", "64M"));
+	cr_expect_str_eq(changed(NULL, "acme", "memory_max"), "(none)");
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	rig_cgroup(&rig, "acme", 7);
+	rig_write(&rig, "cgroup/acme/memory.current", "50000000\n");
+	rig_write(&rig, "cgroup/acme/pids.current", "8\n");
+	cr_expect_str_eq(changed(NULL, "acme", "memory_max"),
+	                 "128M tiers/free.yaml:4 > 32M tiers/free.yaml:3: "
+	                 "50000000 bytes of memory are in use");
+	cr_expect_str_eq(changed(NULL, "acme", "tasks_max"),
+	                 "32 tiers/free.yaml:7 > 8 tiers/free.yaml:4: (none)");
+	/* What is a tenant's own does not change with its tier. */
+	cr_expect_str_eq(changed(NULL, "globex", "memory_max"), "(none)");
+	cr_expect_str_eq(changed(NULL, "globex", "tasks_max"),
+	                 "32 tiers/free.yaml:7 > 8 tiers/free.yaml:4: (none)");
+	/* Nothing has been done. */
+	cr_expect_str_eq(shown("memory_max"), "128M tiers/free.yaml:4");
+	reload();
+	cr_expect_str_eq(changed(NULL, "acme", "memory_max"), "(none)");
+	cr_expect_str_eq(changed(first, "acme", "memory_max"),
+	                 "32M tiers/free.yaml:3 > 128M tiers/free.yaml:4: (none)");
+}
