@@ -9,6 +9,7 @@
 #include <base/fdpass.h>
 #include <base/log.h>
 
+#include "notify.h"
 static void reply(struct dispatch *d, const struct spec_head *request, const struct id *tenant,
                   const struct spec_slot *slot, const struct tn_error *error)
 {
@@ -249,6 +250,17 @@ static void ready(struct dispatch *d, const void *message, struct received recei
 	(void)received;
 }
 
+static void status(struct dispatch *d, const void *message, struct received received)
+{
+	const struct spec_status *request = message;
+	char text[SPEC_STATUS_BYTES_MAX + 1] = "";
+
+	(void)d;
+	(void)received;
+	memcpy(text, request->text, sizeof(request->text));
+	notify_status(text);
+}
+
 static const struct row {
 	enum spec_op op;
 	size_t bytes;
@@ -264,6 +276,7 @@ static const struct row {
 	{ SPEC_KILL, sizeof(struct spec_kill), 0, 0, kill_now },
 	{ SPEC_SETTLED, sizeof(struct spec_settled), 0, 0, settled },
 	{ SPEC_READY, sizeof(struct spec_head), 0, 0, ready },
+	{ SPEC_STATUS, sizeof(struct spec_status), 0, 0, status },
 };
 
 void dispatch_message(struct dispatch *d, const struct spec_head *message, int *fds,

@@ -13,11 +13,12 @@
 #include <base/fd.h>
 #include <base/num.h>
 
-#define LISTEN_FDS_FIRST 3 /* as sd_listen_fds(3) has it */
-#define LISTEN_FDS_MAX   16
+#define LISTEN_FDS_FIRST        3 /* as sd_listen_fds(3) has it */
+#define LISTEN_FDS_MAX          16
+#define NOTIFY_STATUS_BYTES_MAX 1024
 
 /* With a copy of @kept_fd, unless that is FD_NONE. */
-static void send_state(const char *state, int kept_fd)
+static void send_state(const char *state, int kept_fd, int flags)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -50,12 +51,23 @@ static void send_state(const char *state, int kept_fd)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	(void)sendmsg(fd, &message, MSG_NOSIGNAL);
+	(void)sendmsg(fd, &message, MSG_NOSIGNAL | flags);
 }
 
 void notify(const char *state)
 {
-	send_state(state, FD_NONE);
+	send_state(state, FD_NONE, 0);
+}
+
+void notify_status(const char *text)
+{
+	char state[NOTIFY_STATUS_BYTES_MAX];
+
+	(void)snprintf(state, sizeof(state), "STATUS=%s", text);
+	for (char *p = state; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	send_state(state, FD_NONE, MSG_DONTWAIT);
 }
 
 void notify_keep_fd(const char *name, int fd)
@@ -63,7 +75,7 @@ void notify_keep_fd(const char *name, int fd)
 	char state[96];
 
 	(void)snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
-	send_state(state, fd);
+	send_state(state, fd, 0);
 }
 
 void notify_drop_fd(const char *name)

@@ -11,6 +11,10 @@
  */
 void notify(const char *state);
 
+/* The same as STATUS=@text, unless that would have to wait: nobody needs it. What is no
+ * printable character is replaced; a line of its own would be another word to systemd. */
+void notify_status(const char *text);
+
 /*
  * Have systemd keep a copy of @fd under @name over a restart and our death, though not over a
  * stop of the unit (FileDescriptorStoreMax= in its file).

@@ -29,11 +29,12 @@
 #include <base/name.h>
 #include <tenant/error.h>
 
-#define SPEC_VERSION          4
+#define SPEC_VERSION          5
 #define SPEC_MSG_BYTES_MAX    16384
 #define SPEC_FDS_MAX          16
 #define SPEC_PATH_BYTES_MAX   256
 #define SPEC_ENV_BYTES_MAX    4096
+#define SPEC_STATUS_BYTES_MAX 512
 #define SPEC_BINDS_MAX        12
 #define SPEC_TMPFS_MAX        8
 #define SPEC_HASH_BYTES       32
@@ -75,6 +76,7 @@ enum spec_op {
 	SPEC_READY,         /* controller: it serves; the head alone */
 	SPEC_TENANT_FREEZE, /* controller */
 	SPEC_TENANT_DELETE, /* controller */
+	SPEC_STATUS,        /* controller */
 };
 
 struct spec_head {
@@ -111,6 +113,13 @@ struct spec_tenant_limits {
 	int64_t memory_swap_max_bytes;
 	int64_t tasks_max;
 	int64_t executions_max;
+};
+
+/* How it is, in words, for the unit's status; whatever is no printable character is replaced.
+ */
+struct spec_status {
+	struct spec_head head;
+	char text[SPEC_STATUS_BYTES_MAX]; /* as long as it is, or up to its NUL */
 };
 
 /* Create the tenant's slot and cgroup, or bring an existing one to these limits. */

@@ -18,6 +18,22 @@
 
 static_assert(FILTER_INSNS_MAX == SPEC_FILTER_INSNS_MAX, "what is compiled is taken");
 
+/* In the unit's status; that it arrives is not needed. */
+static void context_tell_status(const struct context *context)
+{
+	struct spec_status status = { 0 };
+	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_STATUS, &status);
+	struct tn_error ignored = { 0 };
+
+	if (context->policies.degraded[0] != '\0')
+		(void)snprintf(status.text, sizeof(status.text), "degraded: %s",
+		               context->policies.degraded);
+	else
+		(void)snprintf(status.text, sizeof(status.text), "serving, policy %.12s",
+		               policy_hash_hex(context->policies.present));
+	(void)supervisor_send(context->link, &request, &ignored);
+}
+
 static int context_send_ready(struct context *context, struct tn_error *err)
 {
 	struct spec_head ready = { 0 };
@@ -51,6 +67,7 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 		return;
 	}
 	loop_arm(context->orphans_timer, ORPHANS_GRACE_USEC);
+	context_tell_status(context);
 	log_event(LOG_INFO, "serving", LF_STR("cgroup_root", hello->cgroup_root),
 	          LF_STR("policy_hash", policy_hash_hex(context->policies.present)), LF_END);
 }
@@ -327,6 +344,7 @@ int context_set_policy(struct context *context, struct policies_change *change,
 	          LF_STR("policy_hash_before", policy_hash_hex(context->policies.present)),
 	          LF_END);
 	before = policies_take(&context->policies, change);
+	context_tell_status(context);
 	context->reloaded = done;
 	context->reloaded_userdata = userdata;
 	tenants_set_policy(context->tenants, context->policies.present, context_on_reapplied,

@@ -578,6 +578,8 @@ static size_t sound(uint8_t op, unsigned char *out)
 	};
 	struct spec_settled settled = { { sizeof(settled), SPEC_SETTLED, SPEC_VERSION, 0 },
 		                        ended_id };
+	struct spec_status status = { { sizeof(status), SPEC_STATUS, SPEC_VERSION, 0 },
+		                      "fine" };
 	struct spec_head ready = { sizeof(ready), SPEC_READY, SPEC_VERSION, 0 };
 	const struct {
 		const void *message;
@@ -587,7 +589,7 @@ static size_t sound(uint8_t op, unsigned char *out)
 		{ &remove, sizeof(remove) }, { &freeze, sizeof(freeze) },
 		{ &delete, sizeof(delete) }, { &signal, sizeof(signal) },
 		{ &kill, sizeof(kill) },     { &settled, sizeof(settled) },
-		{ &ready, sizeof(ready) },
+		{ &ready, sizeof(ready) },   { &status, sizeof(status) },
 	};
 	const size_t i = op % ARRAY_LEN(rows);
 

@@ -55,6 +55,20 @@ Test(notify, tells_systemd_by_a_path_or_an_abstract_name)
 	told(fd, "STATUS=3 tenants\nWATCHDOG=1");
 }
 
+/* The text is the controller's, which is not trusted. */
+Test(notify, lets_nobody_say_more_than_a_status_or_hold_us_up)
+{
+	int fd = listener(rig_path("notify"));
+	char text[64];
+
+	notify_status("fine\nMAINPID=1\x7f\xff");
+	told(fd, "STATUS=fine?MAINPID=1??");
+	/* Far more than the socket takes. */
+	for (int i = 0; i < 100000; i++)
+		notify_status("busy");
+	cr_expect_gt(recv(fd, text, sizeof(text), 0), 0);
+}
+
 Test(notify, is_silent_when_nobody_listens)
 {
 	char text[200];

@@ -246,7 +246,11 @@ static int rig_receive(struct rig *rig, union rig_message *ret)
 		             "%zu descriptors", fds_n);
 	if (ret->head.op == SPEC_TENANT_APPLY)
 		cr_assert_eq(fds_n, 1);
-	return 1;
+	if (ret->head.op != SPEC_STATUS)
+		return 1;
+	/* It comes whenever it comes, and asks for nothing. */
+	memcpy(rig->status, ret->status.text, sizeof(rig->status));
+	return rig_receive(rig, ret);
 }
 
 void rig_take_any(struct rig *rig, union rig_message *ret)
@@ -265,6 +269,12 @@ void rig_take(struct rig *rig, enum spec_op op, union rig_message *ret)
 	rig_take_any(rig, ret);
 	cr_assert_eq(ret->head.op, op, "tenantd got operation %d, not %d", ret->head.op,
 	             (int)op);
+}
+
+bool rig_next(struct rig *rig, union rig_message *ret)
+{
+	rig_turn(rig);
+	return rig_receive(rig, ret) == 1;
 }
 
 bool rig_silent(struct rig *rig)

@@ -21,9 +21,10 @@ struct rig {
 	char dir[RIG_PATH_BYTES_MAX]; /* tiers/, store/, cgroup/, control.sock */
 	struct loop *loop;
 	struct context *context;
-	int supervisor;       /* tenantd's end of the channel */
-	int cgroup;           /* directory that stands for the cgroup tree */
-	bool nobody_is_admin; /* but root; else whoever runs the test is one */
+	int supervisor;                     /* tenantd's end of the channel */
+	char status[SPEC_STATUS_BYTES_MAX]; /* what tenantd was last told to show */
+	int cgroup;                         /* directory that stands for the cgroup tree */
+	bool nobody_is_admin;               /* but root; else whoever runs the test is one */
 	gid_t admin_gid;
 	bool admin_gid_known;
 };
@@ -60,12 +61,15 @@ union rig_message {
 	struct spec_signal signal;
 	struct spec_kill kill;
 	struct spec_settled settled;
+	struct spec_status status;
 };
 
 /* As tenantd: take the next message, which must be @op, with its descriptors closed. */
 void rig_take(struct rig *rig, enum spec_op op, union rig_message *ret);
 /* The next message, whatever it is. */
 void rig_take_any(struct rig *rig, union rig_message *ret);
+/* Whether there is one, and then what it is. */
+bool rig_next(struct rig *rig, union rig_message *ret);
 /* Whether nothing has been sent to tenantd. */
 bool rig_silent(struct rig *rig);
 void rig_send(struct rig *rig, enum spec_op op, uint64_t serial, struct spec_head *message,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which policy is in force: files, what was accepted before, and what somebody wishes back. */
 #include <criterion/criterion.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,8 +54,8 @@ static int64_t change(const char *method, json_t *parameters)
 
 	rig_call(&rig, admin, method, parameters, NULL);
 	rig_turn(&rig);
-	while (poll(&(struct pollfd){ rig.supervisor, POLLIN, 0 }, 1, 0) == 1) {
-		rig_take(&rig, SPEC_TENANT_APPLY, &message);
+	while (rig_next(&rig, &message)) {
+		cr_assert_eq(message.head.op, SPEC_TENANT_APPLY);
 		memory_max = message.apply.limits.memory_max_bytes;
 		rig_reply(&rig, &message, TN_OK);
 		rig_turn(&rig);
@@ -203,6 +202,8 @@ Test(policies, files_that_are_wrong_at_a_start_leave_what_was_accepted, .init = 
 	restart();
 	cr_expect_str_eq(policy_hash_hex(rig.context->policies.present), first);
 	expect_degraded("tiers/free.yaml:3:15");
+	cr_expect(rig_silent(&rig));
+	cr_expect(strstr(rig.status, "tiers/free.yaml:3:15") != NULL, "%s", rig.status);
 	cr_expect_str_eq(shown("memory_max"), "128M tiers/free.yaml:4");
 	/* It is no different after one more. */
 	restart();
@@ -212,6 +213,7 @@ Test(policies, files_that_are_wrong_at_a_start_leave_what_was_accepted, .init = 
 	rig_write(&rig, "tiers/free.yaml", small_yaml);
 	reload();
 	cr_expect_str_eq(degraded(), "");
+	cr_expect(strncmp(rig.status, "serving", strlen("serving")) == 0, "%s", rig.status);
 	cr_expect_str_eq(shown("memory_max"), "32M tiers/free.yaml:3");
 	restart();
 	cr_expect_str_eq(degraded(), "");

@@ -11,6 +11,11 @@ def in_force():
     return json.loads(Host.ctl("status", "--json", check=False).stdout)["policy_hash"]
 
 
+def unit_status():
+    return subprocess.run(["systemctl", "show", "-P", "StatusText", "tenantd.service"],
+                          capture_output=True, text=True, check=True).stdout
+
+
 def shown(tenant, key):
     rows = Host.ctl_json("policy", "show", tenant.name)["limits"]
     return next((row["value"], row["source"]) for row in rows if row["key"] == key)
@@ -79,6 +84,7 @@ def test_files_that_are_wrong_at_a_start_stop_nobody(host):
         assert status.returncode == 1
         assert f"tiers/{tier}.yaml:4:1: ".encode() in status.stdout
         assert in_force() == good
+        assert f"tiers/{tier}.yaml:4:1: " in unit_status()
         assert running.poll() is None
         result = tenant.run(["true"])
         assert (result.status, result.record["policy_hash"]) == (0, good)
@@ -89,6 +95,7 @@ def test_files_that_are_wrong_at_a_start_stop_nobody(host):
         path.write_text(before, encoding="utf-8")
     host.ctl("policy", "reload")
     assert host.ctl("status").returncode == 0
+    assert unit_status().startswith("serving, policy ")
     host.ctl("kill", running.id)
     assert running.wait().record["reason"] == "killed"
 

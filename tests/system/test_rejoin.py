@@ -117,6 +117,7 @@ def test_who_comes_meanwhile_waits(host, disturb):
     for comer in comers:
         comer.start()
     disturb()
+    wait_for(lambda: len(results) > len(comers), "answers from both")
     over.set()
     for comer in comers:
         comer.join(120)
