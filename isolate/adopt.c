@@ -5,6 +5,7 @@
  * execution's own leaf; one that has ended is settled from its leaf and status file.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -53,6 +54,31 @@ static int running_pid_fd(const struct execution *e)
 	return fd < 0 ? FD_NONE : fd;
 }
 
+/*
+ * Its start, which the tenantd before us did not live to note: until then it is tenantd's own
+ * program, forked.
+ */
+static bool has_executed_something(const struct execution *e)
+{
+	char path[32], theirs[PATH_MAX] = "", ours[PATH_MAX] = "";
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/exe", e->record.pid);
+	return readlink(path, theirs, sizeof(theirs) - 1) > 0 &&
+	       readlink("/proc/self/exe", ours, sizeof(ours) - 1) > 0 &&
+	       strcmp(theirs, ours) != 0 && strstr(theirs, "/tenantd") == NULL;
+}
+
+static void start_adopt(struct execution *e)
+{
+	struct tn_error err = { 0 };
+
+	if (e->record.started || !has_executed_something(e))
+		return;
+	e->record.started = 1;
+	if (record_write(e->all->dir_fd, &e->record, &err) < 0)
+		log_event(LOG_ERR, "cannot note a start", LF_STR("error", err.msg), LF_END);
+}
+
 /* It has its mounts from an earlier tenantd, whose keeper has died with it. */
 static void mounts_adopt(struct execution *e)
 {
@@ -66,6 +92,31 @@ static void mounts_adopt(struct execution *e)
 	kept.ns_fd = fd;
 	e->mounts_kept = fd >= 0 &&
 	                 keeper_hold(e->all->keeper.source.fd, &e->node.id, &kept, &err) == 0;
+}
+
+/*
+ * The tenantd before us ended while it was set up, and with that so did it: whatever executes
+ * a command leaves a status, unless it is killed. Then it has never been, and whoever wanted
+ * it may ask again. False if it cannot be told, or something is there still.
+ */
+static bool never_was(const struct execution *e, const char *name)
+{
+	struct spec_counters counters = { 0 };
+	struct init_status status;
+	struct tn_error err = { 0 };
+
+	if (e->record.started || e->record.no_init || e->leaf_fd < 0 || e->status_fd < 0 ||
+	    record_status_read(e->status_fd, &status))
+		return false;
+	cg_counters_read(e->leaf_fd, e->all->controllers, &e->counters, &counters);
+	return counters.oom_kills <= 0 && cg_leaf_remove(e->tenant->cgroup_fd, name, &err) == 0;
+}
+
+static void forget(struct execution *e)
+{
+	e->all->running_n--;
+	record_remove(e->all->dir_fd, &e->node.id);
+	execution_free(e);
 }
 
 static void adopt_running(struct execution *e)
@@ -89,10 +140,15 @@ static void adopt_running(struct execution *e)
 		          LF_STR("execution", name), LF_STR("error", err.msg), LF_END);
 		return;
 	}
+	if (pid_fd < 0 && never_was(e, name)) {
+		forget(e);
+		return;
+	}
 	if (pid_fd < 0) {
 		execution_end(e);
 		return;
 	}
+	start_adopt(e);
 	mounts_adopt(e);
 	log_event(LOG_INFO, "execution adopted", LF_STR("execution", name),
 	          LF_STR("tenant", e->tenant->name), LF_END);

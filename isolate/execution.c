@@ -302,6 +302,23 @@ void execution_tell_started(struct execution *e, bool executed, int terminal,
 	if (error != NULL)
 		started.error = *error;
 	e->all->tell(e->all->context, &started, terminal);
+	execution_is_told(e);
+}
+
+static void tell_replayed(struct executions *executions)
+{
+	const struct spec_head replayed = { sizeof(replayed), SPEC_REPLAYED, SPEC_VERSION, 0 };
+
+	executions->tell(executions->context, &replayed, FD_NONE);
+}
+
+void execution_is_told(struct execution *e)
+{
+	if (!e->untold)
+		return;
+	e->untold = false;
+	if (--e->all->untold_n == 0)
+		tell_replayed(e->all);
 }
 
 static void replay_one(void *member, void *context)
@@ -310,17 +327,24 @@ static void replay_one(void *member, void *context)
 
 	(void)context;
 	e->serial = 0;
+	e->untold = false;
 	if (e->told) {
 		e->record.exited.head.serial = 0;
 		e->all->tell(e->all->context, &e->record.exited, FD_NONE);
 	} else if (e->record.started && !e->record.final) {
 		execution_tell_started(e, true, FD_NONE, NULL);
+	} else {
+		e->untold = true;
+		e->all->untold_n++;
 	}
 }
 
 void executions_replay(struct executions *executions)
 {
+	executions->untold_n = 0;
 	id_table_each(&executions->table, replay_one, NULL);
+	if (executions->untold_n == 0)
+		tell_replayed(executions);
 }
 
 int executions_start(struct executions *executions, struct tn_error *err)

@@ -67,6 +67,7 @@ struct execution {
 	bool mounts_dropping;       /* and has been asked to drop it */
 	bool settled;               /* the record is final and the leaf gone */
 	bool told;                  /* its end: that waits for the mounts, too */
+	bool untold;                /* the present controller has not heard of it yet */
 	bool waited;                /* wait_status is that of pid 1 */
 	int32_t wait_status;        /* as waitpid(2) gives it */
 	bool executing;             /* reported: the next step is the workload's exec */
@@ -83,6 +84,7 @@ struct execution {
 struct executions {
 	struct id_table table;
 	size_t running_n, unsettled_n;
+	size_t untold_n; /* of those from before the present controller */
 	struct loop *loop;
 	struct turns *turns;
 	struct tenants *tenants;

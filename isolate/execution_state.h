@@ -46,6 +46,9 @@ void execution_mounts_lost(void *context);
 /* The processes are gone: settle the leaf, and tell once the mounts are gone, too. */
 void execution_end(struct execution *execution);
 
+/* The controller has heard of it. */
+void execution_is_told(struct execution *execution);
+
 /* @terminal: its master, borrowed, or FD_NONE. */
 void execution_tell_started(struct execution *execution, bool executed, int terminal,
                             const struct tn_error *error);

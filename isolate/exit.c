@@ -225,6 +225,7 @@ static void tell_end(struct execution *e)
 		execution_tell_started(e, false, FD_NONE, NULL);
 	e->all->unsettled_n++;
 	e->all->tell(e->all->context, &e->record.exited, FD_NONE);
+	execution_is_told(e);
 }
 
 /* Nothing has run that could be billed as the workload's: as if it had never been. */

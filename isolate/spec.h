@@ -77,6 +77,7 @@ enum spec_op {
 	SPEC_TENANT_FREEZE, /* controller */
 	SPEC_TENANT_DELETE, /* controller */
 	SPEC_STATUS,        /* controller */
+	SPEC_REPLAYED,      /* tenantd: it has told of all from before; the head alone */
 };
 
 struct spec_head {

@@ -13,7 +13,7 @@
 
 #include "control/server.h"
 
-/* How long tenantd has to report what still runs before it counts as lost. */
+/* How long whoever launched what still runs has to come back; and tenantd, to tell of it. */
 #define ORPHANS_GRACE_USEC INT64_C(10000000)
 
 static_assert(FILTER_INSNS_MAX == SPEC_FILTER_INSNS_MAX, "what is compiled is taken");
@@ -96,13 +96,6 @@ static void context_on_gone(void *userdata, const struct tn_error *why)
 	loop_stop(context->loop, plain ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-static const struct supervisor_handlers supervisor_handlers = {
-	.hello = context_on_hello,
-	.started = context_on_started,
-	.exited = context_on_exited,
-	.gone = context_on_gone,
-};
-
 static void context_on_sample(void *userdata, const struct id *tenant,
                               struct ledger_sample *ret)
 {
@@ -154,9 +147,8 @@ static const struct journal_handlers journal_handlers = {
  * Executions that the store takes for running and tenantd does not know: the host went
  * down under them. How they ended is not known and not invented.
  */
-static void context_on_orphans(void *userdata, uint32_t events)
+static void context_settle(struct context *context)
 {
-	struct context *context = userdata;
 	struct store_selection running = { .state = RECORD_RUNNING,
 		                           .since = LEDGER_ABSENT,
 		                           .until = LEDGER_ABSENT };
@@ -165,7 +157,8 @@ static void context_on_orphans(void *userdata, uint32_t events)
 	struct tn_error err = { 0 };
 	int r;
 
-	(void)events;
+	if (context->settled)
+		return;
 	for (;;) {
 		r = context->store->ops->execution_next(context->store, &running, &place,
 		                                        &record, &err);
@@ -184,9 +177,35 @@ static void context_on_orphans(void *userdata, uint32_t events)
 		log_event(LOG_ERR, "lost executions could not be recorded",
 		          LF_STR("error", err.msg), LF_END);
 	context->settled = true;
+	executions_forget_unknown(context->executions);
+}
+
+static void context_on_replayed(void *userdata)
+{
+	struct context *context = userdata;
+
+	context_settle(context);
+	drain_on_left(context->drain);
+}
+
+/* Whoever launched what runs has had the time to come back. */
+static void context_on_orphans(void *userdata, uint32_t events)
+{
+	struct context *context = userdata;
+
+	(void)events;
+	context_settle(context);
 	executions_end_orphans(context->executions);
 	drain_on_left(context->drain);
 }
+
+static const struct supervisor_handlers supervisor_handlers = {
+	.hello = context_on_hello,
+	.started = context_on_started,
+	.exited = context_on_exited,
+	.replayed = context_on_replayed,
+	.gone = context_on_gone,
+};
 
 static int context_load(struct context *context, const struct context_config *config,
                         struct tn_error *err)

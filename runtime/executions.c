@@ -61,6 +61,11 @@ static struct execution *execution_find(struct executions *executions, const str
 	return id_table_find(&executions->table, id);
 }
 
+bool executions_runs(struct executions *executions, const struct id *id)
+{
+	return execution_find(executions, id) != NULL;
+}
+
 /* 0 and *ret, or -errno. */
 static int execution_add(struct executions *executions, const struct id *id,
                          struct tenant *tenant, struct execution **ret, struct tn_error *err)
@@ -93,7 +98,7 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
                        struct tn_error *err)
 {
 	launch->tenant = request->tenant->row.id;
-	launch->execution = identity_new();
+	launch->execution = request->id != NULL ? *request->id : identity_new();
 	launch->limits = request->plan->execution;
 	memcpy(launch->policy_hash, request->policy_hash, sizeof(launch->policy_hash));
 	launch->flags = request->plan->flags | SPEC_LAUNCH_ATTACHED |
@@ -127,6 +132,8 @@ int executions_launch(struct executions *executions, const struct execution_requ
 	struct execution *execution = NULL;
 	int r = launch_fill(request, &launch, err);
 
+	if (r == 0 && executions_runs(executions, &launch.execution))
+		r = err_refuse(err, TN_EXISTS, "the execution's id is taken");
 	if (r < 0)
 		return r;
 	r = tenants_apply(executions->config.tenants, request->tenant, err);
@@ -227,11 +234,6 @@ int executions_kill_all(struct executions *executions, const struct tenant *tena
 		return 0;
 	r = supervisor_send(executions->config.link, &request, err);
 	return r < 0 ? r : (int)n;
-}
-
-bool executions_runs(struct executions *executions, const struct id *id)
-{
-	return execution_find(executions, id) != NULL;
 }
 
 /* A walk over those of one tenant, or of all. */
@@ -347,9 +349,13 @@ static void end_if_orphan(void *member, void *context)
 
 void executions_end_orphans(struct executions *executions)
 {
+	id_table_each(&executions->table, end_if_orphan, executions);
+}
+
+void executions_forget_unknown(struct executions *executions)
+{
 	struct execution_waiter *waiter;
 
-	id_table_each(&executions->table, end_if_orphan, executions);
 	do {
 		waiter = executions->waiters;
 		while (waiter != NULL && executions_runs(executions, &waiter->id))
@@ -361,6 +367,13 @@ void executions_end_orphans(struct executions *executions)
 			tell_waiters(executions, &id, NULL, "");
 		}
 	} while (waiter != NULL);
+}
+
+bool executions_has_started(struct executions *executions, const struct id *id)
+{
+	const struct execution *execution = execution_find(executions, id);
+
+	return execution != NULL && execution->executed;
 }
 
 bool executions_lack_room(const struct tn_error *refusal)
@@ -426,6 +439,15 @@ static void execution_keep(struct executions *executions, const struct record *r
 		          LF_END);
 }
 
+/* None of them goes for that. */
+static void tell_owners_started(const struct executions *executions, const struct id *id)
+{
+	for (struct execution_waiter *waiter = executions->waiters; waiter != NULL;
+	     waiter = waiter->next)
+		if (waiter->owns && id_equal(&waiter->id, id))
+			waiter->started(waiter->userdata);
+}
+
 void executions_on_started(struct executions *executions, const struct spec_started *started,
                            int terminal)
 {
@@ -454,6 +476,7 @@ void executions_on_started(struct executions *executions, const struct spec_star
 	execution_keep(executions, record);
 	if (execution->client != NULL)
 		execution->client->started(execution->userdata, record, terminal);
+	tell_owners_started(executions, &record->id);
 }
 
 void executions_on_exited(struct executions *executions, const struct spec_exited *exited)

@@ -34,6 +34,9 @@ struct execution_waiter {
 	/* Called once. @record is NULL if it was not launched after all, and @why, why it
 	 * ended, unless that is in the record alone. */
 	void (*ended)(void *userdata, const struct record *record, const char *why);
+	/* Of one that owns, before that: it has been executed. It may be told more than once.
+	 */
+	void (*started)(void *userdata);
 	void *userdata;
 	struct execution_waiter *next;
 };
@@ -50,6 +53,7 @@ struct executions_config {
 
 struct execution_request {
 	struct tenant *tenant;
+	const struct id *id; /* NULL: a new one */
 	const struct plan *plan;
 	const uint8_t *policy_hash; /* SPEC_HASH_BYTES */
 	uint32_t argc;
@@ -94,6 +98,8 @@ int executions_kill_all(struct executions *executions, const struct tenant *tena
 bool executions_lack_room(const struct tn_error *refusal);
 
 bool executions_runs(struct executions *executions, const struct id *id);
+/* Its command has been executed, too. */
+bool executions_has_started(struct executions *executions, const struct id *id);
 
 /* Those of @tenant, or all if it is NULL. */
 size_t executions_count(struct executions *executions, const struct id *tenant);
@@ -108,9 +114,10 @@ void executions_await(struct executions *executions, struct execution_waiter *wa
 void executions_unawait(struct executions *executions, const struct execution_waiter *waiter);
 /* Whether its caller could be replaced: it was launched for one, who is not here. */
 bool executions_is_orphan(struct executions *executions, const struct id *id);
-/* tenantd has told all that it knows. What was launched for a caller who has not come back
- * is killed, and who waits for what nobody knows is told so. */
+/* What was launched for a caller who has not come back is killed. */
 void executions_end_orphans(struct executions *executions);
+/* tenantd has told all that it knows: who waits for what nobody knows is told so. */
+void executions_forget_unknown(struct executions *executions);
 
 /* It does not run, which nobody knew: @record is how it is booked. */
 void executions_on_lost(struct executions *executions, const struct record *record);

@@ -214,6 +214,14 @@ static int journal_grow(struct journal *journal, struct tn_error *err)
 	return 0;
 }
 
+bool journal_waits(const struct journal *journal, const struct id *id)
+{
+	for (size_t i = 0; i < journal->pending_n; i++)
+		if (id_equal(&journal->pending[i].id, id))
+			return true;
+	return false;
+}
+
 int journal_add(struct journal *journal, const struct record *record, struct tn_error *err)
 {
 	int r = journal_grow(journal, err);

@@ -38,6 +38,9 @@ struct journal *journal_free(struct journal *journal);
 /* Have @record booked within the window. -ENOBUFS if too many wait. */
 int journal_add(struct journal *journal, const struct record *record, struct tn_error *err);
 
+/* Whether a record of @id waits to be booked. */
+bool journal_waits(const struct journal *journal, const struct id *id);
+
 /* Book all that waits now, and @sample too unless it is NULL. On failure all still waits. */
 int journal_commit(struct journal *journal, const struct ledger_sample *sample,
                    struct tn_error *err);

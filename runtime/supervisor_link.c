@@ -197,6 +197,7 @@ static const struct incoming {
 	{ SPEC_REPLY, sizeof(struct spec_reply), false, true },
 	{ SPEC_STARTED, sizeof(struct spec_started), true, true },
 	{ SPEC_EXITED, sizeof(struct spec_exited), false, true },
+	{ SPEC_REPLAYED, sizeof(struct spec_head), false, true },
 };
 
 /* tenantd is trusted; this finds a program of another version before it does harm. */
@@ -242,7 +243,7 @@ static void supervisor_terminate(union supervisor_message *message)
 		message->reply.error.msg[TN_ERROR_MSG_BYTES - 1] = '\0';
 	} else if (message->head.op == SPEC_STARTED) {
 		message->started.error.msg[TN_ERROR_MSG_BYTES - 1] = '\0';
-	} else {
+	} else if (message->head.op == SPEC_EXITED) {
 		message->exited.error.msg[TN_ERROR_MSG_BYTES - 1] = '\0';
 	}
 }
@@ -272,6 +273,9 @@ static int supervisor_take(struct supervisor_link *link, struct tn_error *err)
 		return 1;
 	case SPEC_EXITED:
 		link->handlers->exited(link->userdata, &message.exited);
+		return 1;
+	case SPEC_REPLAYED:
+		link->handlers->replayed(link->userdata);
 		return 1;
 	default:
 		r = supervisor_reply(link, &message.reply, err);

@@ -26,6 +26,8 @@ struct supervisor_handlers {
 	/* @terminal: a terminal's master, borrowed, or FD_NONE. */
 	void (*started)(void *userdata, const struct spec_started *started, int terminal);
 	void (*exited)(void *userdata, const struct spec_exited *exited);
+	/* All that was there before this controller has been told of. */
+	void (*replayed)(void *userdata);
 	void (*gone)(void *userdata, const struct tn_error *why);
 };
 

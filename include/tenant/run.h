@@ -5,8 +5,10 @@
  * A run has a connection to itself while it lasts. Whoever frees a run, or dies, ends the
  * execution and everything it started. When it is the daemon that goes away, as for an upgrade,
  * the command runs on: the run waits up to a minute until the daemon is back, and goes on;
- * freed meanwhile, it ends the execution once the daemon is back. The conventions are those of
- * client.h; separate runs are independent of each other and of the client.
+ * freed meanwhile, it ends the execution once the daemon is back. One that had not been
+ * launched yet is asked for again, never twice, and up to three times; only a terminal's is
+ * not. The conventions are those of client.h; separate runs are independent of each other and
+ * of the client.
  *
  * The whole of it as one call, with what the command wrote kept in memory:
  *
@@ -172,9 +174,9 @@ TN_API short tn_run_events(const struct tn_run *run);
 
 /**
  * Read and write what can be. Returns one enum tn_run_event, or a negative errno: the
- * run was refused, or the daemon went away before it was started or for good. Call again until
- * it returns TN_RUN_NOTHING; after TN_RUN_EXITED it returns nothing else, and all output is
- * here.
+ * run was refused, or the daemon went away for good, or again and again before it was started.
+ * Call again until it returns TN_RUN_NOTHING; after TN_RUN_EXITED it returns nothing else, and
+ * all output is here.
  */
 TN_API int tn_run_process(struct tn_run *run, struct tn_error *err);
 

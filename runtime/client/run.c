@@ -7,8 +7,10 @@
  */
 #include <tenant/run.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +25,8 @@
 #include "streams.h"
 
 #define SIGNALS_KEPT_MAX 16
+/* So often is asked for a run that gets lost: it may be what the daemon dies of. */
+#define ASKED_MAX 4
 /* Until then a daemon that lives has passed a signal on. */
 #define SIGNAL_PASSED_USEC 1000000
 
@@ -31,7 +35,7 @@ static_assert(TN_RUN_BINDS_MAX + 4 == VARLINK_FDS_MAX, "stdio, arguments and bin
 enum run_state {
 	RUN_ASKED,
 	RUN_STARTED,
-	RUN_LOST,      /* it runs, and the daemon is away: link is NULL */
+	RUN_LOST,      /* it runs, or may, and the daemon is away: link is NULL */
 	RUN_REJOINING, /* it has been asked whether it is back */
 	RUN_EXITED,
 	RUN_FAILED,
@@ -48,6 +52,12 @@ struct tn_run {
 	struct home *home; /* where link goes once the run is over */
 	enum run_state state;
 	char id[ID_TEXT_BYTES];
+	bool executed; /* so the daemon says */
+	/* To ask once more, until it is known to have been launched: ours. */
+	json_t *request;
+	int request_fds[VARLINK_FDS_MAX];
+	size_t request_fds_n;
+	int asked_n;
 	json_t *last; /* the last reply, which explanation points into */
 	const char *explanation;
 	char unenforced[UNENFORCED_BYTES_MAX];
@@ -132,7 +142,7 @@ static json_t *add_options(json_t *parameters, const struct tn_run_spec *spec)
 	return NULL;
 }
 
-static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args)
+static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args, const char *id)
 {
 	/* Daemons that do not know of waiting are not told unless it is wanted. */
 	json_t *queue = spec->queue_usec_max > 0 ? json_integer(spec->queue_usec_max) : NULL;
@@ -141,10 +151,10 @@ static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args)
 	                                    spec->tty_cols)
 	                        : json_pack("{s:s, s:i, s:i, s:i}", "tenant", spec->tenant,
 	                                    "stdin", 0, "stdout", 1, "stderr", 2);
-	json_t *rest = json_pack("{s:i, s:i, s:i, s:o, s:o, s:o*, s:b}", "args", stdio_n(spec),
-	                         "argc", args->argc, "envc", args->envc, "limits",
-	                         pack_limits(&spec->limits), "binds", pack_binds(spec),
-	                         "queue_usec_max", queue, "dry_run", false);
+	json_t *rest = json_pack(
+		"{s:i, s:i, s:i, s:o, s:o, s:o*, s:b, s:s}", "args", stdio_n(spec), "argc",
+		args->argc, "envc", args->envc, "limits", pack_limits(&spec->limits), "binds",
+		pack_binds(spec), "queue_usec_max", queue, "dry_run", false, "id", id);
 
 	if (json_object_update(run, rest) < 0) {
 		json_decref(run);
@@ -192,6 +202,49 @@ static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
 	return check_options(spec, err);
 }
 
+static void request_drop(struct tn_run *run)
+{
+	for (size_t i = 0; i < run->request_fds_n; i++)
+		fd_closep(&run->request_fds[i]);
+	run->request_fds_n = 0;
+	json_decref(run->request);
+	run->request = NULL;
+}
+
+/* The caller may close what is the caller's as soon as it has been asked. */
+static int request_keep(struct tn_run *run, const int *fds, size_t n, struct tn_error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		run->request_fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+		if (run->request_fds[i] < 0)
+			return err_errno(err, "keep descriptor %d: %s", fds[i],
+			                 strerror(errno));
+		run->request_fds_n++;
+	}
+	return 0;
+}
+
+static int request_send(struct tn_run *run, struct tn_error *err)
+{
+	run->asked_n++;
+	return connection_call_with_fds(run->link, "Run", json_incref(run->request),
+	                                run->request_fds, run->request_fds_n, err);
+}
+
+/* By an id of our choice: whether it runs can be asked also before anything was told. */
+static int id_choose(struct tn_run *run, struct tn_error *err)
+{
+	struct id id;
+
+	if (getrandom(id.bytes, sizeof(id.bytes), 0) != (ssize_t)sizeof(id.bytes))
+		return err_errno(err, "choose an id");
+	/* A random UUID, version 4. */
+	id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0f) | 0x40);
+	id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3f) | 0x80);
+	id_format(&id, run->id);
+	return 0;
+}
+
 static int ask(struct tn_run *run, const struct tn_client *client,
                const struct tn_run_spec *spec, struct tn_error *err)
 {
@@ -200,6 +253,8 @@ static int ask(struct tn_run *run, const struct tn_client *client,
 	struct args args;
 	int r = args_new(spec, &args, err);
 
+	if (r == 0)
+		r = id_choose(run, err);
 	if (r < 0)
 		return r;
 	memcpy(fds, run->streams.theirs, at * sizeof(fds[0]));
@@ -208,15 +263,17 @@ static int ask(struct tn_run *run, const struct tn_client *client,
 		fds[at + 1 + i] = spec->binds[i].fd;
 	/* Only now: what cannot be asked leaves the connection where it is. */
 	r = client_connect(client, &run->link, &run->home, err);
-	if (r < 0) {
-		fd_closep(&args.fd);
-		return r;
+	if (r == 0)
+		r = request_keep(run, fds, at + 1 + spec->binds_n, err);
+	if (r == 0) {
+		run->request = pack_run(spec, &args, run->id);
+		r = request_send(run, err);
 	}
-	r = connection_call_with_fds(run->link, "Run", pack_run(spec, &args), fds,
-	                             at + 1 + spec->binds_n, err);
 	fd_closep(&args.fd);
+	if (r < 0)
+		return r;
 	streams_close_theirs(&run->streams);
-	return r;
+	return 0;
 }
 
 /* It runs, and no daemon has said so since the last one went. */
@@ -276,6 +333,7 @@ struct tn_run *tn_run_free(struct tn_run *run)
 		return NULL;
 	tn_execution_done(&run->execution);
 	fd_closep(&run->tty_fd);
+	request_drop(run);
 	json_decref(run->last);
 	/* What was sent after the command's end is not to meet whoever comes next. */
 	if (run->state == RUN_EXITED && !run->too_much)
@@ -382,13 +440,29 @@ static int on_queued(struct tn_run *run, const json_t *parameters, struct tn_err
 	return TN_RUN_QUEUED;
 }
 
+/* It runs, and the daemon is there. Returns @event. */
+static int go_on(struct tn_run *run, enum tn_run_event event, struct tn_error *err)
+{
+	int r;
+
+	run->executed = true;
+	run->state = RUN_STARTED;
+	request_drop(run);
+	rejoin_end(&run->rejoin);
+	r = send_kept_signals(run, err);
+	return r < 0 ? r : (int)event;
+}
+
 static int on_started(struct tn_run *run, const json_t *parameters, struct tn_error *err)
 {
 	const char *id = json_string_value(json_object_get(parameters, "id"));
 	struct id ignored;
-	int r;
 
-	if (run->state != RUN_ASKED || id == NULL || id_parse(id, &ignored) < 0)
+	/* Of one that was rejoined before the daemon knew it, which had started long ago. */
+	if (run->executed)
+		return TN_RUN_NOTHING;
+	if ((run->state != RUN_ASKED && run->state != RUN_REJOINING) || id == NULL ||
+	    id_parse(id, &ignored) < 0)
 		return err_refuse(err, TN_PROTOCOL, "the daemon's reply does not name the run");
 	if (run->tty != (run->tty_fd >= 0) || (run->tty && isatty(run->tty_fd) == 0))
 		return err_refuse(err, TN_PROTOCOL,
@@ -396,23 +470,22 @@ static int on_started(struct tn_run *run, const json_t *parameters, struct tn_er
 		                           : "the daemon sends what was not asked for");
 	memcpy(run->id, id, sizeof(run->id)); /* as long as every UUID */
 	read_unenforced(run, json_object_get(parameters, "unenforced"));
-	run->state = RUN_STARTED;
-	r = send_kept_signals(run, err);
-	return r < 0 ? r : TN_RUN_STARTED;
+	return go_on(run, TN_RUN_STARTED, err);
 }
 
-static int on_rejoined(struct tn_run *run, struct tn_error *err)
+static int on_rejoined(struct tn_run *run, const json_t *parameters, struct tn_error *err)
 {
 	int r;
 
 	if (run->state != RUN_REJOINING)
 		return err_refuse(err, TN_PROTOCOL, "the daemon takes up what was not lost");
-	run->state = RUN_STARTED;
-	rejoin_end(&run->rejoin);
+	/* On its way, or not there at all: that is told next. */
+	if (!run->executed && !json_is_true(json_object_get(parameters, "started")))
+		return TN_RUN_NOTHING;
+	r = go_on(run, run->executed ? TN_RUN_REJOINED : TN_RUN_STARTED, err);
 	/* The order may have been lost. */
 	run->too_much = false;
-	r = send_kept_signals(run, err);
-	return r < 0 ? r : TN_RUN_REJOINED;
+	return r;
 }
 
 /* It may be the first reply too: a command that could not be executed never started. */
@@ -428,6 +501,7 @@ static int on_exited(struct tn_run *run, json_t *parameters, struct tn_error *er
 	if (run->too_much && run->execution.reason == TN_REASON_KILLED)
 		run->explanation = "killed because it wrote more than is kept";
 	run->state = RUN_EXITED;
+	request_drop(run);
 	r = streams_finish(&run->streams, err);
 	return r < 0 ? r : TN_RUN_EXITED;
 }
@@ -442,7 +516,7 @@ static int on_event(struct tn_run *run, json_t *parameters, bool continues,
 	if (event != NULL && continues && strcmp(event, "started") == 0)
 		return on_started(run, parameters, err);
 	if (event != NULL && continues && strcmp(event, "rejoined") == 0)
-		return on_rejoined(run, err);
+		return on_rejoined(run, parameters, err);
 	if (event != NULL && !continues && strcmp(event, "exited") == 0)
 		return on_exited(run, parameters, err);
 	return err_refuse(err, TN_PROTOCOL, "the daemon's reply is no event of a run");
@@ -474,13 +548,16 @@ static void forget_passed_signals(struct tn_run *run)
 	memmove(run->signals, run->signals + passed, run->signals_n * sizeof(run->signals[0]));
 }
 
-/* The daemon has gone. Only what has been started can be asked for again. */
+/*
+ * The daemon has gone. What has not been told of yet may have been launched all the same, which
+ * the next one knows; but a terminal went with whoever had it.
+ */
 static int on_gone(struct tn_run *run, struct tn_error *err)
 {
 	const bool again = run->state == RUN_REJOINING;
 	int r = 0;
 
-	if (run->state != RUN_STARTED && !again)
+	if (!run->executed && (run->tty || run->asked_n >= ASKED_MAX))
 		return err_set(err, TN_UNREACHABLE, EPIPE,
 		               "tenantd went away before the run had ended");
 	if (!again)
@@ -490,7 +567,15 @@ static int on_gone(struct tn_run *run, struct tn_error *err)
 	forget_passed_signals(run);
 	run->link = varlink_free(run->link);
 	run->state = RUN_LOST;
-	return again ? TN_RUN_NOTHING : TN_RUN_LOST;
+	return again || !run->executed ? TN_RUN_NOTHING : TN_RUN_LOST;
+}
+
+/* It was never launched: nobody knows it, on the connection on which that was said. */
+static int ask_again(struct tn_run *run, struct tn_error *err)
+{
+	rejoin_end(&run->rejoin);
+	run->state = RUN_ASKED;
+	return request_send(run, err);
 }
 
 static int rejoin(struct tn_run *run, struct tn_error *err)
@@ -514,6 +599,8 @@ static int next_event(struct tn_run *run, struct tn_error *err)
 			return r == -EPIPE ? on_gone(run, err) : r;
 		r = reply(run, &parameters, &continues, err);
 	}
+	if (r < 0 && err->code == TN_NOT_FOUND && run->state == RUN_REJOINING && !run->executed)
+		return ask_again(run, err);
 	if (r == 0 && run->state == RUN_REJOINING)
 		r = rejoin_check(&run->rejoin, err);
 	if (r <= 0)
@@ -543,6 +630,7 @@ int tn_run_process(struct tn_run *run, struct tn_error *err)
 	}
 	if (r < 0) {
 		run->state = RUN_FAILED;
+		request_drop(run);
 		run->quota_refused = err->code == TN_QUOTA;
 	}
 	return r;
@@ -583,7 +671,7 @@ int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err)
 
 const char *tn_run_id(const struct tn_run *run)
 {
-	return run->id[0] != '\0' ? run->id : NULL;
+	return run->executed ? run->id : NULL;
 }
 
 int tn_run_tty(struct tn_run *run)

@@ -43,6 +43,7 @@ struct run_arguments {
 	json_t *binds;
 	int64_t queue_usec_max;
 	bool dry_run;
+	const char *id;
 	const char *user;
 	json_t *tmpfs;
 	bool read_only;
@@ -98,6 +99,7 @@ static const struct param run_params[] = {
 	{ .name = "binds", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(binds) },
 	{ .name = "queue_usec_max", .kind = PARAM_INT, RUN_AT(queue_usec_max) },
 	{ .name = "dry_run", .kind = PARAM_BOOL, RUN_AT(dry_run) },
+	{ .name = "id", .kind = PARAM_STRING, RUN_AT(id) },
 	{ .name = "user", .kind = PARAM_STRING, .max = PLAN_USER_BYTES_MAX - 1, RUN_AT(user) },
 	{ .name = "tmpfs", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(tmpfs) },
 	{ .name = "read_only", .kind = PARAM_BOOL, RUN_AT(read_only) },
@@ -151,6 +153,7 @@ struct run {
 	struct tenant *tenant;
 	const struct policy_tier *tier; /* of the policy it was planned by */
 	struct plan plan;
+	struct id wanted; /* if the caller has chosen it */
 	struct id execution;
 	bool launched;
 	int fds[RUN_FDS_MAX];
@@ -402,6 +405,7 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	const struct run_arguments *arguments = call->arguments;
 	struct execution_request request = {
 		.tenant = run->tenant,
+		.id = arguments->id != NULL ? &run->wanted : NULL,
 		.plan = &run->plan,
 		.policy_hash = policy_hash(call->context->policies.present),
 		.argc = (uint32_t)arguments->argc,
@@ -544,6 +548,24 @@ static int run_reply_plan(struct call *call, const struct run *run, struct tn_er
 	return 0;
 }
 
+/* An id that the caller has chosen, so that it can be asked for by that whatever comes. */
+static int run_take_id(struct call *call, struct run *run, struct tn_error *err)
+{
+	const struct run_arguments *arguments = call->arguments;
+	struct store *store = call->context->store;
+	struct record record;
+	int r;
+
+	if (arguments->id == NULL)
+		return 0;
+	r = execution_id_parse(arguments->id, &run->wanted, err);
+	if (r == 0)
+		r = journal_waits(call->context->journal, &run->wanted);
+	if (r == 0)
+		r = store->ops->execution_by_id(store, &run->wanted, &record, err);
+	return r == 1 ? err_refuse(err, TN_EXISTS, "the execution's id is taken") : r;
+}
+
 static int handle_run(struct call *call, struct tn_error *err)
 {
 	const struct run_arguments *arguments = call->arguments;
@@ -570,7 +592,9 @@ static int handle_run(struct call *call, struct tn_error *err)
 		call_fail_service(call, "ExpectedMore", json_object());
 		return 0;
 	}
-	r = run_take_fds(call, run, err);
+	r = run_take_id(call, run, err);
+	if (r == 0)
+		r = run_take_fds(call, run, err);
 	if (r < 0)
 		return r;
 	run->admission.tenant = run->tenant;

@@ -115,6 +115,15 @@ static void rejoin_on_ended(void *userdata, const struct record *record, const c
 		call_reply(userdata, encode_exited(record, why));
 }
 
+static void rejoin_on_started(void *userdata)
+{
+	const struct call *call = userdata;
+	const struct wait_arguments *arguments = call->arguments;
+
+	call_reply_more(userdata,
+	                json_pack("{s:s, s:s}", "event", "started", "id", arguments->id));
+}
+
 /* Whoever had it has gone for good. */
 static void rejoin_abandoned(struct call *call)
 {
@@ -151,13 +160,17 @@ static int handle_rejoin(struct call *call, struct tn_error *err)
 		return 0;
 	}
 	r = wait_begin(call, &id,
-	               (struct execution_waiter){ .owns = true, .ended = rejoin_on_ended },
+	               (struct execution_waiter){ .owns = true,
+	                                          .ended = rejoin_on_ended,
+	                                          .started = rejoin_on_started },
 	               rejoin_abandoned, err);
 	if (r < 0)
 		return r;
 	call_set_executing(call, true);
 	call_reply_more(call,
-	                json_pack("{s:s, s:s}", "event", "rejoined", "id", arguments->id));
+	                json_pack("{s:s, s:s, s:b}", "event", "rejoined", "id", arguments->id,
+	                          "started",
+	                          executions_has_started(call->context->executions, &id)));
 	return 0;
 }
 

@@ -184,8 +184,32 @@ Test(run, goes_on_with_what_is_captured_when_the_daemon_is_back)
 	tn_run_free(run);
 }
 
-/* What had not begun may never have; nobody can say. */
-Test(run, fails_when_the_daemon_goes_before_it_has_started)
+/* The new daemon knows nothing of it: it was never launched. */
+Test(run, is_asked_for_again_when_the_daemon_goes_before_it_has_started)
+{
+	int before = fds_open(), out[2];
+	struct tn_run *run;
+	char line[8];
+
+	cr_assert_eq(pipe(out), 0);
+	(void)kill(daemon_pid, SIGSTOP);
+	run = start("acme", COMMAND("sh", "-c", "echo once; exit 4"), out);
+	(void)close(out[1]);
+	cr_expect_eq(tn_run_process(run, &err), TN_RUN_NOTHING);
+	daemon_stop();
+	daemon_start();
+	cr_assert_eq(event_of(run), TN_RUN_STARTED, "%s", err.msg);
+	cr_assert_eq(event_of(run), TN_RUN_EXITED, "%s", err.msg);
+	cr_expect_eq(tn_run_execution(run)->exit_code, 4);
+	read_line(out[0], line, sizeof(line));
+	cr_expect_str_eq(line, "once");
+	(void)close(out[0]);
+	tn_run_free(run);
+	cr_expect_eq(fds_open(), before);
+}
+
+/* It may be what each of them dies of. */
+Test(run, fails_when_the_daemon_goes_again_and_again_before_it_has_started)
 {
 	struct tn_run *run = start("gone", COMMAND("true"), NULL);
 

@@ -149,6 +149,8 @@ static bool misbehave(const struct call *call, const char *tenant)
 		                 "meter", "executions", "limit", 16, "used", 16, "requested", 1,
 		                 "reset_at"));
 	} else if (strcmp(tenant, "echo") == 0) {
+		/* Another one each time. */
+		(void)json_object_del(call->parameters, "id");
 		refuse(call, "io.tenantd.Invalid",
 		       json_pack("{s:o}", "message",
 		                 json_string(json_dumps(call->parameters, JSON_COMPACT))));

@@ -15,7 +15,7 @@ struct fixture {
 	struct loop *loop;
 	struct supervisor_link *link;
 	int peer;
-	int hellos, starts, terminals, exits, gones, replies, abandoned;
+	int hellos, starts, terminals, exits, replays, gones, replies, abandoned;
 	uint64_t replied[4];
 	char why[TN_ERROR_MSG_BYTES];
 };
@@ -53,7 +53,15 @@ static void on_gone(void *userdata, const struct tn_error *why)
 	(void)snprintf(fixture->why, sizeof(fixture->why), "%s", why->msg);
 }
 
-static const struct supervisor_handlers handlers = { on_hello, on_started, on_exited, on_gone };
+static void on_replayed(void *userdata)
+{
+	struct fixture *fixture = userdata;
+
+	fixture->replays++;
+}
+
+static const struct supervisor_handlers handlers = { on_hello, on_started, on_exited,
+	                                             on_replayed, on_gone };
 
 static void on_reply(void *userdata, const struct spec_reply *reply)
 {

@@ -255,6 +255,89 @@ Test(wait, only_what_has_lost_its_caller_is_rejoined, .init = set_up, .fini = te
 	expect_refused(rejoin("acme"), "io.tenantd.Invalid");
 }
 
+static void replayed(void)
+{
+	struct spec_head head = { 0 };
+
+	rig_send(&rig, SPEC_REPLAYED, 0, &head, sizeof(head));
+	rig_turn(&rig);
+}
+
+static const char chosen[] = "0192f0c4-8a5e-4c7e-9b1d-2f6a3c5d7e9f";
+
+/* A Run by an id of the caller's choice has reached tenantd when all but that goes. */
+static void lose_a_launch(void)
+{
+	(void)varlink_free(runs);
+	exit_with(0);
+	runs = rig_connect(&rig);
+	rig_run(&rig, runs, "acme", json_pack("{s:s}", "id", chosen));
+	rig_take(&rig, SPEC_LAUNCH, &launch);
+	id_format(&launch.launch.execution, id);
+	cr_assert_str_eq(id, chosen);
+	rig_restart(&rig);
+	rig_hello(&rig, SPEC_CONTROLLER_CPU);
+	launch.head.serial = 0;
+}
+
+static void expect_event(struct varlink *link, const char *event)
+{
+	json_t *answer = rig_answer(&rig, link);
+
+	cr_expect_str_eq(rig_text(json_object_get(answer, "parameters"), "event"), event);
+	json_decref(answer);
+}
+
+Test(wait, a_launch_of_a_controller_that_has_gone_is_rejoined_when_it_starts, .init = set_up,
+     .fini = tear_down)
+{
+	struct varlink *link;
+	json_t *answer;
+
+	lose_a_launch();
+	link = rejoin(chosen);
+	answer = rig_answer(&rig, link);
+	cr_expect(json_is_false(
+		json_object_get(json_object_get(answer, "parameters"), "started")));
+	json_decref(answer);
+	cr_expect_not(rig_answered(&rig, link));
+	rig_started(&rig, &launch);
+	expect_event(link, "started");
+	replayed();
+	cr_expect_not(rig_answered(&rig, link), "it is known");
+	exit_with(4);
+	expect_event(link, "exited");
+	(void)varlink_free(link);
+	/* Nobody else can have that id any more. */
+	rig_run(&rig, runs = rig_connect(&rig), "acme", json_pack("{s:s}", "id", chosen));
+	expect_refused(runs, "io.tenantd.AlreadyExists");
+	runs = rig_connect(&rig);
+}
+
+Test(wait, a_launch_that_never_reached_tenantd_is_launched_again, .init = set_up,
+     .fini = tear_down)
+{
+	struct varlink *link;
+	json_t *answer;
+
+	lose_a_launch();
+	link = rejoin(chosen);
+	answer = rig_answer(&rig, link);
+	json_decref(answer);
+	replayed();
+	expect_refused(link, "io.tenantd.NotFound");
+	rig_run(&rig, runs = rig_connect(&rig), "acme", json_pack("{s:s}", "id", chosen));
+	rig_take(&rig, SPEC_TENANT_APPLY, &launch);
+	rig_reply(&rig, &launch, TN_OK);
+	rig_take(&rig, SPEC_LAUNCH, &launch);
+	rig_started(&rig, &launch);
+	expect_event(runs, "started");
+	/* Twice is once too often. */
+	link = rig_connect(&rig);
+	rig_run(&rig, link, "acme", json_pack("{s:s}", "id", chosen));
+	expect_refused(link, "io.tenantd.AlreadyExists");
+}
+
 /* A restart may have come before the store knew of it. */
 Test(wait, what_tenantd_may_still_tell_of_is_waited_for, .init = set_up, .fini = tear_down)
 {
@@ -264,8 +347,7 @@ Test(wait, what_tenantd_may_still_tell_of_is_waited_for, .init = set_up, .fini =
 	rig_call(&rig, waits, "io.tenantd.Wait", json_pack("{s:s}", "id", unknown), NULL);
 	cr_expect_not(rig_answered(&rig, link));
 	cr_expect_not(rig_answered(&rig, waits));
-	rig.context->settled = true;
-	executions_end_orphans(rig.context->executions);
+	replayed();
 	expect_refused(link, "io.tenantd.NotFound");
 	expect_refused(waits, "io.tenantd.NotFound");
 	expect_refused(rejoin(unknown), "io.tenantd.NotFound");

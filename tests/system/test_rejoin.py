@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,28 @@ def test_an_end_meanwhile_is_told_later(host, disturb):
     result = running.wait()
     assert result.status == 8
     assert result.record == tenant.ps()[0]
+
+
+@pytest.mark.parametrize("find", [Host.controller_pid, Host.supervisor_pid],
+                         ids=["controller", "tenantd"])
+def test_what_had_not_been_launched_is_launched_once(host, find):
+    tenant = host.tenant()
+    assert tenant.run(["true"]).status == 0
+    old = find()
+    # It does not get to what is asked of it before its end.
+    os.kill(old, signal.SIGSTOP)
+    asking = [tenant.start(["sh", "-c", f"echo {n} >>/data/log; exit {n}"]) for n in (3, 4, 5)]
+    time.sleep(0.5)
+    assert tenant.leaves() == []
+    os.kill(old, signal.SIGKILL)
+    host.wait_served(find, old)
+    results = [running.wait() for running in asking]
+    assert [result.status for result in results] == [3, 4, 5]
+    assert sorted((tenant.storage / "log").read_text("ascii").split()) == ["3", "4", "5"]
+    rows = {row["id"]: row for row in tenant.ps()}
+    assert len(rows) == 4
+    for result in results:
+        assert rows[result.record["id"]] == result.record
 
 
 def test_signals_that_come_meanwhile_arrive(host):
