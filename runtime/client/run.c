@@ -58,7 +58,8 @@ struct tn_run {
 	int request_fds[VARLINK_FDS_MAX];
 	size_t request_fds_n;
 	int asked_n;
-	json_t *last; /* the last reply, which explanation points into */
+	int64_t queue_until; /* CLOCK_MONOTONIC; 0: it does not wait */
+	json_t *last;        /* the last reply, which explanation points into */
 	const char *explanation;
 	char unenforced[UNENFORCED_BYTES_MAX];
 	struct tn_execution execution;
@@ -267,6 +268,10 @@ static int ask(struct tn_run *run, const struct tn_client *client,
 		r = request_keep(run, fds, at + 1 + spec->binds_n, err);
 	if (r == 0) {
 		run->request = pack_run(spec, &args, run->id);
+		if (spec->queue_usec_max > 0 &&
+		    __builtin_add_overflow(clock_usec(CLOCK_MONOTONIC), spec->queue_usec_max,
+		                           &run->queue_until))
+			run->queue_until = INT64_MAX;
 		r = request_send(run, err);
 	}
 	fd_closep(&args.fd);
@@ -575,6 +580,12 @@ static int ask_again(struct tn_run *run, struct tn_error *err)
 {
 	rejoin_end(&run->rejoin);
 	run->state = RUN_ASKED;
+	if (run->queue_until != 0) {
+		const int64_t left = run->queue_until - clock_usec(CLOCK_MONOTONIC);
+
+		(void)json_object_set_new(run->request, "queue_usec_max",
+		                          json_integer(left > 0 ? left : 1));
+	}
 	return request_send(run, err);
 }
 
