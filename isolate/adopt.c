@@ -55,24 +55,25 @@ static int running_pid_fd(const struct execution *e)
 }
 
 /*
- * Its start, which the tenantd before us did not live to note: until then it is tenantd's own
- * program, forked.
+ * Until it executes something it is tenantd's own program; that of the tenantd before us may
+ * have been replaced, which the kernel says behind the path.
  */
-static bool has_executed_something(const struct execution *e)
+static bool has_executed(const struct execution *e)
 {
 	char path[32], theirs[PATH_MAX] = "", ours[PATH_MAX] = "";
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/exe", e->record.pid);
 	return readlink(path, theirs, sizeof(theirs) - 1) > 0 &&
 	       readlink("/proc/self/exe", ours, sizeof(ours) - 1) > 0 &&
-	       strcmp(theirs, ours) != 0 && strstr(theirs, "/tenantd") == NULL;
+	       strncmp(theirs, ours, strlen(ours)) != 0;
 }
 
+/* Its start, which the tenantd before us did not live to note. */
 static void start_adopt(struct execution *e)
 {
 	struct tn_error err = { 0 };
 
-	if (e->record.started || !has_executed_something(e))
+	if (e->record.started || !has_executed(e))
 		return;
 	e->record.started = 1;
 	if (record_write(e->all->dir_fd, &e->record, &err) < 0)

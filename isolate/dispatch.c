@@ -10,6 +10,7 @@
 #include <base/log.h>
 
 #include "notify.h"
+
 static void reply(struct dispatch *d, const struct spec_head *request, const struct id *tenant,
                   const struct spec_slot *slot, const struct tn_error *error)
 {

@@ -114,17 +114,15 @@ static int file_copy(struct sources *sources, const struct policy_file *from,
                      struct tn_error *err)
 {
 	struct policy_file *file = sources_add(sources, err);
+	int r;
 
 	if (file == NULL)
 		return -ENOMEM;
-	*file = *from;
-	/* One more, so that none is of no bytes. */
-	file->text = malloc(from->n + 1);
-	if (file->text == NULL)
-		return err_set(err, TN_SYSTEM, ENOMEM, "copy the policy");
-	memcpy(file->text, from->text, from->n);
-	sources->n++;
-	return 0;
+	memcpy(file->name, from->name, sizeof(file->name));
+	r = sources_text_set(file, from->text, from->n, err);
+	if (r == 0)
+		sources->n++;
+	return r;
 }
 
 int policy_build(const struct policy_file *files, size_t n, struct policy **ret,

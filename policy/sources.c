@@ -62,6 +62,17 @@ struct policy_file *sources_add(struct sources *sources, struct tn_error *err)
 	return &sources->files[sources->n];
 }
 
+int sources_text_set(struct policy_file *file, const char *text, size_t n, struct tn_error *err)
+{
+	/* One more, so that none is of no bytes. */
+	file->text = malloc(n + 1);
+	if (file->text == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "read %s", file->name);
+	memcpy(file->text, text, n);
+	file->n = n;
+	return 0;
+}
+
 /* "memory.yaml", in no further directory. */
 static bool is_dropin_name(const char *name)
 {
@@ -294,6 +305,7 @@ static int file_read(struct loader *loader, struct policy_file *file, struct tn_
 	/* Non-blocking, lest a FIFO without a writer holds us up before it is refused. */
 	cleanup_fd int fd = openat(loader->dir_fd, file->name + strlen(TIERS_DIR "/"),
 	                           O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	cleanup_free char *text = NULL;
 	ssize_t n;
 	int r;
 
@@ -306,15 +318,14 @@ static int file_read(struct loader *loader, struct policy_file *file, struct tn_
 	if (r < 0)
 		return r;
 	/* One byte more than may be in it, for the parser to see that it is too large. */
-	file->text = malloc(DOCUMENT_BYTES_MAX + 1);
-	if (file->text == NULL)
+	text = malloc(DOCUMENT_BYTES_MAX + 1);
+	if (text == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "read %s", file->name);
-	n = io_read_all(fd, file->text, DOCUMENT_BYTES_MAX + 1);
+	n = io_read_all(fd, text, DOCUMENT_BYTES_MAX + 1);
 	if (n < 0)
 		return err_set(err, TN_SYSTEM, (int)-n, "read %s: %s", file->name,
 		               strerror((int)-n));
-	file->n = (size_t)n;
-	return 0;
+	return sources_text_set(file, text, (size_t)n, err);
 }
 
 /* Open @dir/tiers; who may write there decides what every tenant gets. */

@@ -23,6 +23,10 @@ int sources_read(const char *dir, struct sources *ret, struct tn_error *err);
 /* Room for one more, zeroed; it is not there until @n counts it. */
 struct policy_file *sources_add(struct sources *sources, struct tn_error *err);
 
+/* Give @file a copy of the @n bytes of @text. */
+int sources_text_set(struct policy_file *file, const char *text, size_t n,
+                     struct tn_error *err);
+
 void sources_done(struct sources *sources);
 
 /* Whether @file is named as a policy's are, and whose it is: "tiers/free.d/memory.yaml". */

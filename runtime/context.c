@@ -164,7 +164,9 @@ static void context_settle(struct context *context)
 		                                        &record, &err);
 		if (r <= 0)
 			break;
-		if (executions_runs(context->executions, &record.id))
+		/* What tenantd has just told the end of is not in the store yet. */
+		if (executions_runs(context->executions, &record.id) ||
+		    journal_waits(context->journal, &record.id))
 			continue;
 		record.state = RECORD_EXITED;
 		record.reason = REASON_UNKNOWN;

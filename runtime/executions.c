@@ -439,7 +439,7 @@ static void execution_keep(struct executions *executions, const struct record *r
 		          LF_END);
 }
 
-/* None of them goes for that. */
+/* A waiter that cannot be reached goes later. */
 static void tell_owners_started(const struct executions *executions, const struct id *id)
 {
 	for (struct execution_waiter *waiter = executions->waiters; waiter != NULL;

@@ -57,69 +57,80 @@ static int begin_with_last(struct policies *policies, const struct store_policy 
 	return 0;
 }
 
-static void say_files_wrong(const struct tn_error *why, const char *hash, char *text,
-                            size_t size)
+static void say_files_wrong(const struct tn_error *why, const char *hash,
+                            char text[static POLICIES_REASON_BYTES_MAX])
 {
-	(void)snprintf(text, size, "%s; %.*s, accepted before, is in force", why->msg,
-	               HASH_SHOWN, hash);
+	(void)snprintf(text, POLICIES_REASON_BYTES_MAX,
+	               "%s; %.*s, accepted before, is in force", why->msg, HASH_SHOWN, hash);
 }
 
-static void say_rolled_back(const struct store_policy *row, const char *dir, char *text,
-                            size_t size)
+static void say_rolled_back(const struct store_policy *row, const char *dir,
+                            char text[static POLICIES_REASON_BYTES_MAX])
 {
-	(void)snprintf(text, size,
+	(void)snprintf(text, POLICIES_REASON_BYTES_MAX,
 	               "policy %s: set aside for %.*s until it changes or is reloaded", dir,
 	               HASH_SHOWN, row->hash);
 }
 
 /* The files have been read as @policy, which is consumed. */
-static int begin_with_files(struct policies *policies, struct policy *policy,
-                            const struct store_policy *last, bool has_last)
+static void begin_with_files(struct policies *policies, struct policy *policy,
+                             const struct store_policy *last)
 {
 	struct policies_change change = { .policy = policy };
 	struct tn_error err = { 0 };
 
 	policies->present = policy;
+	policies->degraded[0] = '\0';
 	row_fill(&change.row, policy, LEDGER_ABSENT);
-	if (has_last && strcmp(last->hash, change.row.hash) == 0 && last->instead_of[0] == '\0')
-		return 0;
+	if (strcmp(last->hash, change.row.hash) == 0 && last->instead_of[0] == '\0')
+		return;
 	/* It is in force all the same, for a store that cannot be written is no reason to
 	 * stop whoever runs. */
 	if (policies_keep(policies, &change, &err) < 0)
 		(void)snprintf(policies->degraded, sizeof(policies->degraded),
 		               "the policy cannot be kept: %s", err.msg);
-	return 0;
+}
+
+/* What was rolled back to may be a policy to us no more, and the files are one. */
+static void begin_as_wished(struct policies *policies, struct policy *files,
+                            const struct store_policy *last)
+{
+	struct tn_error err = { 0 };
+
+	if (strcmp(last->instead_of, policy_hash_hex(files)) == 0) {
+		say_rolled_back(last, policies->dir, policies->degraded);
+		if (begin_with_last(policies, last, &err) == 0) {
+			(void)policy_free(files);
+			return;
+		}
+		log_event(LOG_ERR, "a rollback ends: its policy cannot be used",
+		          LF_STR("policy_hash", last->hash), LF_STR("error", err.msg), LF_END);
+	}
+	begin_with_files(policies, files, last);
 }
 
 int policies_init(struct policies *policies, const char *dir, struct store *store,
                   struct tn_error *err)
 {
 	struct store_policy last = { 0 };
-	struct tn_error why = { 0 };
+	struct tn_error ignored = { 0 };
 	struct policy *files = NULL;
-	int has_last = store->ops->policy_before(store, INT64_MAX, &last, err);
-	int r;
+	int r = store->ops->policy_before(store, INT64_MAX, &last, err);
 
-	if (has_last < 0)
-		return has_last;
+	if (r < 0)
+		return r;
 	*policies = (struct policies){ .store = store };
 	(void)snprintf(policies->dir, sizeof(policies->dir), "%s", dir);
-	r = files_load(policies, &files, &why);
-	if (r < 0 && has_last == 0) {
-		*err = why;
+	r = files_load(policies, &files, err);
+	if (r == 0) {
+		begin_as_wished(policies, files, &last);
+		return 0;
+	}
+	if (last.hash[0] == '\0')
 		return r;
-	}
-	if (r < 0) {
-		say_files_wrong(&why, last.hash, policies->degraded,
-		                sizeof(policies->degraded));
-		return begin_with_last(policies, &last, err);
-	}
-	if (has_last == 1 && strcmp(last.instead_of, policy_hash_hex(files)) == 0) {
-		(void)policy_free(files);
-		say_rolled_back(&last, dir, policies->degraded, sizeof(policies->degraded));
-		return begin_with_last(policies, &last, err);
-	}
-	return begin_with_files(policies, files, &last, has_last == 1);
+	say_files_wrong(err, last.hash, policies->degraded);
+	/* The files are what can be mended. */
+	return begin_with_last(policies, &last, &ignored) < 0 ? r : 0;
 }
 
 void policies_done(struct policies *policies)
@@ -140,8 +151,9 @@ int policies_read(const struct policies *policies, int64_t uid, struct policies_
 	return 0;
 }
 
-int policies_resolve(struct store *store, const char *text, char ret[POLICY_HASH_HEX_SIZE],
-                     struct tn_error *err)
+/* The one hash that begins with @text. */
+static int hash_resolve(struct store *store, const char *text, char ret[POLICY_HASH_HEX_SIZE],
+                        struct tn_error *err)
 {
 	struct store_policy row = { .seq = INT64_MAX };
 	const size_t n = strlen(text);
@@ -179,35 +191,40 @@ static void set_aside(const struct policies *policies, struct policies_change *c
 
 	if (files_load(policies, &files, &why) < 0) {
 		(void)snprintf(change->row.instead_of, sizeof(change->row.instead_of), NO_HASH);
-		say_files_wrong(&why, change->row.hash, change->degraded,
-		                sizeof(change->degraded));
+		say_files_wrong(&why, change->row.hash, change->degraded);
 		return;
 	}
 	if (strcmp(policy_hash_hex(files), change->row.hash) != 0) {
 		(void)snprintf(change->row.instead_of, sizeof(change->row.instead_of), "%s",
 		               policy_hash_hex(files));
-		say_rolled_back(&change->row, policies->dir, change->degraded,
-		                sizeof(change->degraded));
+		say_rolled_back(&change->row, policies->dir, change->degraded);
 	}
 	(void)policy_free(files);
+}
+
+int policies_get(struct store *store, const char *hash, struct policy **ret,
+                 struct tn_error *err)
+{
+	char whole[POLICY_HASH_HEX_SIZE];
+	int r = hash_resolve(store, hash, whole, err);
+
+	if (r < 0)
+		return r;
+	r = store->ops->policy_by_hash(store, whole, ret, err);
+	if (r == 0)
+		return err_refuse(err, TN_NOT_FOUND, "policy %s is not kept any more", whole);
+	return r < 0 ? r : 0;
 }
 
 int policies_find(const struct policies *policies, const char *hash, int64_t uid,
                   struct policies_change *ret, struct tn_error *err)
 {
-	struct store *store = policies->store;
 	struct policies_change change = { 0 };
-	char whole[POLICY_HASH_HEX_SIZE];
-	int r = policies_resolve(store, hash, whole, err);
+	int r = policies_get(policies->store, hash, &change.policy, err);
 
-	if (r == 0)
-		r = store->ops->policy_by_hash(store, whole, &change.policy, err);
-	else
+	if (r < 0)
 		return r;
-	if (r == 0)
-		r = err_refuse(err, TN_NOT_FOUND, "policy %s is not kept any more", whole);
-	if (r > 0)
-		r = tenants_check_policy(store, change.policy, err);
+	r = tenants_check_policy(policies->store, change.policy, err);
 	if (r < 0) {
 		policies_change_done(&change);
 		return r;

@@ -25,7 +25,8 @@ struct policies {
 
 /*
  * The policy to begin with: of the files in @dir, or, if these do not check, do not fit the
- * tenants, or were set aside, the last that was accepted. Fails only if there is none.
+ * tenants, or were set aside, the last that was accepted. Fails, and says what is wrong with
+ * the files, only if that cannot be had either.
  */
 int policies_init(struct policies *policies, const char *dir, struct store *store,
                   struct tn_error *err);
@@ -42,10 +43,7 @@ struct policies_change {
 int policies_read(const struct policies *policies, int64_t uid, struct policies_change *ret,
                   struct tn_error *err);
 
-/*
- * The same of an earlier one. @hash may be cut to what is still the only one's. TN_NOT_FOUND
- * if there is none, TN_INVALID if there are more.
- */
+/* The same of an earlier one, by its hash as policies_get() takes it. */
 int policies_find(const struct policies *policies, const char *hash, int64_t uid,
                   struct policies_change *ret, struct tn_error *err);
 
@@ -59,8 +57,11 @@ struct policy *policies_take(struct policies *policies, struct policies_change *
 /* Of one that is not taken. Accepts a zeroed one. */
 void policies_change_done(struct policies_change *change);
 
-/* The hash that begins with @text; see policies_find(). */
-int policies_resolve(struct store *store, const char *text, char ret[POLICY_HASH_HEX_SIZE],
-                     struct tn_error *err);
+/*
+ * An earlier one, for policy_free(). @hash may be cut to what is still the only one's.
+ * TN_NOT_FOUND if there is none, TN_INVALID if there are more.
+ */
+int policies_get(struct store *store, const char *hash, struct policy **ret,
+                 struct tn_error *err);
 
 #endif

@@ -6,12 +6,6 @@
 /* The exit status for monitors. */
 #define STATUS_DEGRADED 1
 
-static void print_texts(const char *title, const struct tn_texts *texts)
-{
-	for (size_t i = 0; i < texts->n; i++)
-		(void)printf("%-14s %s\n", i == 0 ? title : "", texts->items[i]);
-}
-
 static void print_status(const struct tn_status *status)
 {
 	char uptime[OUTPUT_CELL_BYTES_MAX], store[OUTPUT_CELL_BYTES_MAX];
@@ -20,7 +14,7 @@ static void print_status(const struct tn_status *status)
 	(void)printf("tenantd %s, up %s, %s\n", status->version,
 	             output_duration(status->uptime_usec, uptime),
 	             status->health == TN_HEALTH_OK ? "healthy" : "degraded");
-	print_texts("degraded", &status->degraded);
+	output_texts("degraded", &status->degraded);
 	if (status->drained_at != TN_ABSENT)
 		(void)printf("%-14s since %s, by uid %lld; it launches nothing\n", "drained",
 		             output_instant(status->drained_at, drained),
@@ -30,7 +24,7 @@ static void print_status(const struct tn_status *status)
 	(void)printf("%-14s %lld\n", "running", (long long)status->executions);
 	(void)printf("%-14s %s\n", "store", output_bytes(status->store_bytes, store));
 	(void)printf("%-14s %s\n", "commit lag", output_duration(status->commit_lag_usec, lag));
-	print_texts("not enforced", &status->unenforced);
+	output_texts("not enforced", &status->unenforced);
 }
 
 int cmd_status(struct ctl *ctl, struct tn_error *err)

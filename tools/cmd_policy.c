@@ -17,22 +17,17 @@
 /* What tells policies apart for people. */
 #define HASH_SHOWN 12
 
-static void print_policy(const struct tn_policy *policy)
-{
-	(void)printf("policy %s\n", policy->policy_hash);
-	for (size_t i = 0; i < policy->tiers.n; i++)
-		(void)printf("%-14s %s\n", i == 0 ? "tiers" : "", policy->tiers.items[i]);
-}
-
 /* @r of a call that gave @policy. */
 static int show_policy(const struct ctl *ctl, int r, struct tn_policy *policy)
 {
 	if (r < 0)
 		return r;
-	if (ctl->json)
+	if (ctl->json) {
 		output_json(stdout, tn_policy_fields(), policy);
-	else
-		print_policy(policy);
+	} else {
+		(void)printf("policy %s\n", policy->policy_hash);
+		output_texts("tiers", &policy->tiers);
+	}
 	tn_policy_done(policy);
 	return 0;
 }
@@ -209,21 +204,16 @@ static int export_directory(int dir_fd, const char *file, struct tn_error *err)
 static int export_file(int dir_fd, const struct tn_pair *file, struct tn_error *err)
 {
 	cleanup_fd int fd = FD_NONE;
-	const size_t n = strlen(file->value);
-	int r = 0;
+	int r = export_directory(dir_fd, file->key, err);
 
-	/* The daemon has less privilege than we may have. */
-	if (!policy_file_name_valid(file->key))
-		return err_refuse(err, TN_PROTOCOL, "'%.64s' is no policy file's name",
-		                  file->key);
-	r = export_directory(dir_fd, file->key, err);
 	if (r < 0)
 		return r;
 	fd = openat(dir_fd, file->key, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 	            0644);
-	if (fd < 0 || write(fd, file->value, n) != (ssize_t)n)
-		return err_errno(err, "write %s: %s", file->key, strerror(errno));
-	return 0;
+	if (fd < 0)
+		return err_errno(err, "create %s: %s", file->key, strerror(errno));
+	r = io_write_all(fd, file->value, strlen(file->value));
+	return r < 0 ? err_set(err, TN_SYSTEM, -r, "write %s: %s", file->key, strerror(-r)) : 0;
 }
 
 static int export_all(const struct tn_policy_files *policy, const char *path,
@@ -232,6 +222,11 @@ static int export_all(const struct tn_policy_files *policy, const char *path,
 	cleanup_fd int dir_fd = FD_NONE;
 	int r = 0;
 
+	/* The daemon has less privilege than we may have. */
+	for (size_t i = 0; i < policy->files.n; i++)
+		if (!policy_file_name_valid(policy->files.items[i].key))
+			return err_refuse(err, TN_PROTOCOL, "'%.64s' is no policy file's name",
+			                  policy->files.items[i].key);
 	if (mkdir(path, 0755) < 0)
 		return err_errno(err, "create %s: %s", path, strerror(errno));
 	dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

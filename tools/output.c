@@ -112,6 +112,12 @@ void output_json(FILE *file, const struct tn_field *fields, const void *record)
 	(void)putc('\n', file);
 }
 
+void output_texts(const char *title, const struct tn_texts *texts)
+{
+	for (size_t i = 0; i < texts->n; i++)
+		(void)printf("%-14s %s\n", i == 0 ? title : "", texts->items[i]);
+}
+
 void output_error(const char *program, bool json, const struct tn_error *err)
 {
 	struct jout out = { .file = stderr };

@@ -27,6 +27,9 @@ void output_record(struct jout *out, const char *key, const struct tn_field *fie
 /* One record and the end of the line. */
 void output_json(FILE *file, const struct tn_field *fields, const void *record);
 
+/* "title  first", and the others below it. */
+void output_texts(const char *title, const struct tn_texts *texts);
+
 /* "program: message", or {"error": NAME, "message": ...}, to stderr. */
 void output_error(const char *program, bool json, const struct tn_error *err);
 

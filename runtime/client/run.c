@@ -564,7 +564,8 @@ static int on_gone(struct tn_run *run, struct tn_error *err)
 
 	if (!run->executed && (run->tty || run->asked_n >= ASKED_MAX))
 		return err_set(err, TN_UNREACHABLE, EPIPE,
-		               "tenantd went away before the run had ended");
+		               "tenantd went away before the command had started; see: "
+		               "systemctl status tenantd");
 	if (!again)
 		r = rejoin_begin(&run->rejoin, err);
 	if (r < 0)

@@ -93,6 +93,12 @@ json_t *encode_exited(const struct record *record, const char *why)
 	                 encode_record(record), "explanation", encode_text(why));
 }
 
+int encode_limit(json_t *list, const char *key, const char *value, const char *source)
+{
+	return json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key", key, "value",
+	                                             value, "source", source));
+}
+
 json_t *encode_limits(const struct plan *plan)
 {
 	json_t *list = json_array();
@@ -100,9 +106,7 @@ json_t *encode_limits(const struct plan *plan)
 	for (size_t i = 0; i < plan->limits_n; i++) {
 		const struct plan_limit *limit = &plan->limits[i];
 
-		if (json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key", limit->key,
-		                                          "value", limit->value, "source",
-		                                          limit->source)) < 0) {
+		if (encode_limit(list, limit->key, limit->value, limit->source) < 0) {
 			json_decref(list);
 			return NULL;
 		}

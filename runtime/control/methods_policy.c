@@ -131,21 +131,13 @@ static json_t *files_object(const struct policy *policy)
 static int handle_get(struct call *call, struct tn_error *err)
 {
 	const struct policy_arguments *arguments = call->arguments;
-	struct store *store = call->context->store;
-	char hash[POLICY_HASH_HEX_SIZE];
 	struct policy *policy;
-	int r = policies_resolve(store, arguments->hash, hash, err);
+	int r = policies_get(call->context->store, arguments->hash, &policy, err);
 
-	if (r == 0)
-		r = store->ops->policy_by_hash(store, hash, &policy, err);
-	else
-		return r;
-	if (r == 0)
-		r = err_refuse(err, TN_NOT_FOUND, "policy %s is not kept any more", hash);
 	if (r < 0)
 		return r;
-	call_reply(call,
-	           json_pack("{s:s, s:o}", "policy_hash", hash, "files", files_object(policy)));
+	call_reply(call, json_pack("{s:s, s:o}", "policy_hash", policy_hash_hex(policy),
+	                           "files", files_object(policy)));
 	(void)policy_free(policy);
 	return 0;
 }
@@ -162,28 +154,26 @@ static const struct param show_params[] = {
 	{ .name = NULL },
 };
 
-static void limit_add(json_t *list, const char *key, const char *value, const char *source)
-{
-	(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key", key, "value",
-	                                            value, "source", source));
-}
-
 static json_t *limits_list(const struct policy_tier *tier)
 {
 	json_t *list = json_array();
+	int r = 0;
 
-	for (size_t i = 0; i < POLICY_LIMITS_N; i++) {
+	for (size_t i = 0; r == 0 && i < POLICY_LIMITS_N; i++) {
 		char value[PLAN_VALUE_BYTES_MAX], source[PLAN_SOURCE_BYTES_MAX];
 
 		policy_limit_text(tier, i, value, sizeof(value));
 		policy_limit_source(tier, i, source, sizeof(source));
-		limit_add(list, policy_limit_key(i), value, source);
+		r = encode_limit(list, policy_limit_key(i), value, source);
 	}
-	for (size_t i = 0; i < tier->binds_allow_n; i++)
-		limit_add(list, "binds.allow", tier->binds_allow[i], tier->file);
-	for (size_t i = 0; i < tier->binds_rw_n; i++)
-		limit_add(list, "binds.rw", tier->binds_rw[i], tier->file);
-	return list;
+	for (size_t i = 0; r == 0 && i < tier->binds_allow_n; i++)
+		r = encode_limit(list, "binds.allow", tier->binds_allow[i], tier->file);
+	for (size_t i = 0; r == 0 && i < tier->binds_rw_n; i++)
+		r = encode_limit(list, "binds.rw", tier->binds_rw[i], tier->file);
+	if (r == 0)
+		return list;
+	json_decref(list);
+	return NULL;
 }
 
 static int handle_show(struct call *call, struct tn_error *err)

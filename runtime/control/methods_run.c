@@ -436,13 +436,6 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	return 0;
 }
 
-/* One row of the plan's options, with where it is set. */
-static void option_add(json_t *list, const char *key, const char *value, const char *source)
-{
-	(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key", key, "value",
-	                                            value, "source", source));
-}
-
 static json_t *run_options(const struct call *call, const struct run *run)
 {
 	const struct run_arguments *arguments = call->arguments;
@@ -450,15 +443,15 @@ static json_t *run_options(const struct call *call, const struct run *run)
 	char text[SPEC_PATH_BYTES_MAX + PLAN_VALUE_BYTES_MAX], size[PLAN_VALUE_BYTES_MAX];
 
 	(void)snprintf(text, sizeof(text), "%u:%u", run->plan.uid, run->plan.gid);
-	option_add(list, "user", text, arguments->user != NULL ? "--user" : "default");
-	option_add(list, "read_only", arguments->read_only ? "yes" : "no",
-	           arguments->read_only ? "--read-only" : "default");
-	option_add(list, "init", arguments->no_init ? "no" : "yes",
-	           arguments->no_init ? "--no-init" : "default");
+	(void)encode_limit(list, "user", text, arguments->user != NULL ? "--user" : "default");
+	(void)encode_limit(list, "read_only", arguments->read_only ? "yes" : "no",
+	                   arguments->read_only ? "--read-only" : "default");
+	(void)encode_limit(list, "init", arguments->no_init ? "no" : "yes",
+	                   arguments->no_init ? "--no-init" : "default");
 	for (uint32_t i = 0; i < run->tmpfs_n; i++) {
 		units_bytes_format(run->tmpfs[i].bytes_max, size, sizeof(size));
 		(void)snprintf(text, sizeof(text), "%s:%s", run->tmpfs[i].target, size);
-		option_add(list, "tmpfs", text, "--tmpfs");
+		(void)encode_limit(list, "tmpfs", text, "--tmpfs");
 	}
 	return list;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which policy is in force: files, what was accepted before, and what somebody wishes back. */
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -256,6 +257,44 @@ Test(policies, an_earlier_one_holds_until_the_files_change, .init = set_up, .fin
 	restart();
 	cr_expect_str_eq(degraded(), "");
 	cr_expect_str_eq(shown("tasks_max"), "9 tiers/free.yaml:2");
+}
+
+/* As if what it says were allowed no more. */
+static void spoil_what_is_kept(void)
+{
+	char path[2 * RIG_PATH_BYTES_MAX];
+	sqlite3 *db;
+
+	(void)snprintf(path, sizeof(path), "%s/store/tenantd.db", rig.dir);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "UPDATE policy_files SET text = x'3a'", NULL, NULL, NULL),
+	             SQLITE_OK, "%s", sqlite3_errmsg(db));
+	cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+Test(policies, files_that_check_are_in_force_if_what_is_kept_does_not, .init = set_up,
+     .fini = tear_down)
+{
+	rig_tenant(&rig, "acme");
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	reload();
+	rollback(first);
+	spoil_what_is_kept();
+	restart();
+	cr_expect_str_eq(degraded(), "");
+	cr_expect_str_eq(shown("tasks_max"), "8 tiers/free.yaml:4");
+}
+
+Test(policies, where_neither_can_be_had_the_files_are_named, .init = set_up, .fini = tear_down)
+{
+	struct policies policies = { 0 };
+	struct tn_error err = { 0 };
+
+	spoil_what_is_kept();
+	rig_write(&rig, "tiers/free.yaml", "tier: [\n");
+	cr_expect_eq(policies_init(&policies, rig.dir, rig.context->store, &err), -EINVAL);
+	cr_expect(strstr(err.msg, "tiers/free.yaml:") != NULL, "%s", err.msg);
+	policies_done(&policies);
 }
 
 Test(policies, a_reload_ends_a_rollback, .init = set_up, .fini = tear_down)

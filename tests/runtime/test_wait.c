@@ -318,12 +318,9 @@ Test(wait, a_launch_that_never_reached_tenantd_is_launched_again, .init = set_up
      .fini = tear_down)
 {
 	struct varlink *link;
-	json_t *answer;
 
 	lose_a_launch();
-	link = rejoin(chosen);
-	answer = rig_answer(&rig, link);
-	json_decref(answer);
+	link = rejoin_running(chosen);
 	replayed();
 	expect_refused(link, "io.tenantd.NotFound");
 	rig_run(&rig, runs = rig_connect(&rig), "acme", json_pack("{s:s}", "id", chosen));
@@ -336,6 +333,21 @@ Test(wait, a_launch_that_never_reached_tenantd_is_launched_again, .init = set_up
 	link = rig_connect(&rig);
 	rig_run(&rig, link, "acme", json_pack("{s:s}", "id", chosen));
 	expect_refused(link, "io.tenantd.AlreadyExists");
+}
+
+Test(wait, an_end_that_tenantd_has_told_is_not_taken_for_lost, .init = set_up,
+     .fini = tear_down)
+{
+	union rig_message settled;
+
+	/* The store knows that it runs, and not yet that it has ended. */
+	rig_window(&rig);
+	lose_the_caller(true);
+	exit_with(4);
+	replayed();
+	expect_ended(wait_for_id(), 4);
+	rig_take(&rig, SPEC_SETTLED, &settled);
+	cr_expect(rig_silent(&rig), "it has one end");
 }
 
 /* A restart may have come before the store knew of it. */
