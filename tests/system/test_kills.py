@@ -16,6 +16,7 @@ from product import Host, wait_for
 TENANTS = 20
 LONG_LIVED = 5
 STALL_MSEC = 500
+TRIES_MAX = 8
 # What a caller is told whose run was lost again and again before it had begun.
 UNKNOWN = (b"went away before", b"does not answer")
 
@@ -88,13 +89,26 @@ def usual_seconds(what, tenant, rng):
     return sorted(took)[len(took) // 2]
 
 
+def under_way(what, who, rng):
+    """Some work at some moment of it. How long it takes changes with all that goes on: what is
+    over by then tells that it takes less, and what is not, that it may take more."""
+    for _ in range(TRIES_MAX):
+        moment = rng.uniform(0.1, 0.9) * who.usual[what]
+        process = begin(what, rng.choice(who.tenants), rng)
+        time.sleep(moment)
+        if process.poll() is None:
+            who.usual[what] *= 1.25
+            break
+        who.usual[what] = moment
+    return process
+
+
 def shoot(host, who, rng):
     """Kills `who` at some moment of a launch with its settlement, or of a change with its
     commit. Gives back whether that was under way."""
     what = rng.choice((launch, launch, update))
     pids = [find() for find in who.targets(rng)]
-    with begin(what, rng.choice(who.tenants), rng) as process:
-        time.sleep(rng.uniform(0.1, 0.9) * who.usual[what])
+    with under_way(what, who, rng) as process:
         inside = process.poll() is None
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
