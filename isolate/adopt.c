@@ -8,7 +8,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -19,11 +21,12 @@
 
 #include "cgroup.h"
 #include "execution_state.h"
+#include "join.h"
 
 #define ADOPT_PROCS_BYTES_MAX 65536
+#define ADOPT_LOOK_NSEC       20000000
 
-/* Is @pid listed in the leaf? Asked after its pidfd is open, so it cannot be another. */
-static bool in_leaf(int leaf_fd, int32_t pid)
+static bool leaf_has(int leaf_fd, int32_t pid)
 {
 	char *text = malloc(ADOPT_PROCS_BYTES_MAX);
 	char wanted[16];
@@ -42,14 +45,15 @@ static bool in_leaf(int leaf_fd, int32_t pid)
 	return found;
 }
 
-static int running_pid_fd(const struct execution *e)
+int execution_pid_open(int leaf_fd, int32_t pid)
 {
 	int fd;
 
-	if (e->record.pid <= 0)
+	if (pid <= 0)
 		return FD_NONE;
-	fd = (int)syscall(SYS_pidfd_open, e->record.pid, 0);
-	if (fd >= 0 && !in_leaf(e->leaf_fd, e->record.pid))
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	/* Looked for after its pidfd is open: so it cannot be another. */
+	if (fd >= 0 && !leaf_has(leaf_fd, pid))
 		fd_closep(&fd);
 	return fd < 0 ? FD_NONE : fd;
 }
@@ -58,26 +62,71 @@ static int running_pid_fd(const struct execution *e)
  * Until it executes something it is tenantd's own program; that of the tenantd before us may
  * have been replaced, which the kernel says behind the path.
  */
-static bool has_executed(const struct execution *e)
+bool execution_has_executed(int32_t pid)
 {
 	char path[32], theirs[PATH_MAX] = "", ours[PATH_MAX] = "";
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/exe", e->record.pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	return readlink(path, theirs, sizeof(theirs) - 1) > 0 &&
 	       readlink("/proc/self/exe", ours, sizeof(ours) - 1) > 0 &&
 	       strncmp(theirs, ours, strlen(ours)) != 0;
 }
 
-/* Its start, which the tenantd before us did not live to note. */
+/* The tenantd before us did not live to note it. */
+static void start_note(struct execution *e)
+{
+	struct tn_error err = { 0 };
+
+	e->record.started = 1;
+	if (record_write(e->all->dir_fd, &e->record, &err) < 0)
+		log_event(LOG_ERR, "cannot note a start", LF_STR("error", err.msg), LF_END);
+}
+
+/* Its launch pipe went with the tenantd before us: it has to be looked at. */
+static void beginning_look(void *context, uint32_t events)
+{
+	struct execution *e = context;
+	uint64_t ticks;
+
+	(void)events;
+	(void)!read(e->beginning.fd, &ticks, sizeof(ticks));
+	if (!e->ended && !execution_has_executed(e->record.pid))
+		return;
+	loop_remove(e->all->loop, &e->beginning);
+	fd_closep(&e->beginning.fd);
+	if (e->ended)
+		return;
+	start_note(e);
+	execution_tell_started(e, true, FD_NONE, NULL);
+	execution_is_told(e);
+}
+
+static int beginning_watch(struct execution *e, struct tn_error *err)
+{
+	const struct itimerspec looks = { .it_value = { .tv_nsec = ADOPT_LOOK_NSEC },
+		                          .it_interval = { .tv_nsec = ADOPT_LOOK_NSEC } };
+
+	e->beginning = (struct loop_source){
+		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), beginning_look, e
+	};
+	if (e->beginning.fd < 0 || timerfd_settime(e->beginning.fd, 0, &looks, NULL) < 0)
+		return err_errno(err, "a timer");
+	return loop_add(e->all->loop, &e->beginning, EPOLLIN, err);
+}
+
+/* It runs, or is on its way: then who makes its mounts may have lived on, and so it may, too.
+ */
 static void start_adopt(struct execution *e)
 {
 	struct tn_error err = { 0 };
 
-	if (e->record.started || !has_executed(e))
+	if (e->record.started)
 		return;
-	e->record.started = 1;
-	if (record_write(e->all->dir_fd, &e->record, &err) < 0)
-		log_event(LOG_ERR, "cannot note a start", LF_STR("error", err.msg), LF_END);
+	if (execution_has_executed(e->record.pid))
+		start_note(e);
+	else if (beginning_watch(e, &err) < 0)
+		log_event(LOG_ERR, "a start will not be told", LF_STR("error", err.msg),
+		          LF_END);
 }
 
 /* It has its mounts from an earlier tenantd, whose keeper has died with it. */
@@ -95,31 +144,6 @@ static void mounts_adopt(struct execution *e)
 	                 keeper_hold(e->all->keeper.source.fd, &e->node.id, &kept, &err) == 0;
 }
 
-/*
- * The tenantd before us ended while it was set up, and with that so did it: whatever executes
- * a command leaves a status, unless it is killed. Then it has never been, and whoever wanted
- * it may ask again. False if it cannot be told, or something is there still.
- */
-static bool never_was(const struct execution *e, const char *name)
-{
-	struct spec_counters counters = { 0 };
-	struct init_status status;
-	struct tn_error err = { 0 };
-
-	if (e->record.started || e->record.no_init || e->leaf_fd < 0 || e->status_fd < 0 ||
-	    record_status_read(e->status_fd, &status))
-		return false;
-	cg_counters_read(e->leaf_fd, e->all->controllers, &e->counters, &counters);
-	return counters.oom_kills <= 0 && cg_leaf_remove(e->tenant->cgroup_fd, name, &err) == 0;
-}
-
-static void forget(struct execution *e)
-{
-	e->all->running_n--;
-	record_remove(e->all->dir_fd, &e->node.id);
-	execution_free(e);
-}
-
 static void adopt_running(struct execution *e)
 {
 	char name[ID_TEXT_BYTES];
@@ -131,24 +155,20 @@ static void adopt_running(struct execution *e)
 	                    O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	e->status_fd = record_status_open(e->all->dir_fd, &e->node.id);
 	e->all->running_n++;
-	pid_fd = e->leaf_fd < 0 ? FD_NONE : running_pid_fd(e);
+	pid_fd = e->leaf_fd < 0 ? FD_NONE : execution_pid_open(e->leaf_fd, e->record.pid);
 	/* The kernel is right about what is frozen: we may have ended between its word and
 	 * ours.
 	 */
 	execution_freeze(e, cg_frozen(e->tenant->cgroup_fd), clock_usec(CLOCK_BOOTTIME));
-	if (execution_watch(e, pid_fd, &err) < 0 && pid_fd >= 0) {
-		log_event(LOG_ERR, "cannot watch an adopted execution",
+	/* Its end is waited for all the same. */
+	if (execution_clocks(e, &err) < 0 && pid_fd >= 0)
+		log_event(LOG_ERR, "an adopted execution has no deadline",
 		          LF_STR("execution", name), LF_STR("error", err.msg), LF_END);
-		return;
-	}
-	if (pid_fd < 0 && never_was(e, name)) {
-		forget(e);
-		return;
-	}
 	if (pid_fd < 0) {
 		execution_end(e);
 		return;
 	}
+	execution_watch(e, pid_fd);
 	start_adopt(e);
 	mounts_adopt(e);
 	log_event(LOG_INFO, "execution adopted", LF_STR("execution", name),
@@ -170,9 +190,12 @@ static void leaf_sweep(struct executions *all, const struct record *record)
 static void adopt_one(const struct record *record, void *context)
 {
 	struct executions *all = context;
-	struct execution *e = execution_new(all, &record->execution);
 	struct tn_error err = { 0 };
+	struct execution *e;
 
+	if (!id_is_none(&record->joined.joins))
+		return;
+	e = execution_new(all, &record->execution);
 	if (e == NULL)
 		return;
 	e->record = *record;
@@ -186,15 +209,19 @@ static void adopt_one(const struct record *record, void *context)
 	if (tenants_adopt(all->tenants, &record->tenant, &e->tenant, &err) < 0) {
 		log_event(LOG_WARNING, "an execution's record has no tenant any more",
 		          LF_STR("error", err.msg), LF_END);
-		record_remove(all->dir_fd, &record->execution);
+		leftovers_record_remove(all, &record->execution);
 		execution_free(e);
 		return;
 	}
 	e->tenant->executions_n++;
+	e->filter = filters_find(all->tenants->filters, record->filter);
 	adopt_running(e);
 }
 
 int executions_adopt(struct executions *executions, struct tn_error *err)
 {
-	return record_each(executions->dir_fd, adopt_one, executions, err);
+	int r = record_each(executions->dir_fd, adopt_one, executions, err);
+
+	/* They look for those that they have joined. */
+	return r < 0 ? r : record_each(executions->dir_fd, joins_adopt, executions, err);
 }

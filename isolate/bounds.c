@@ -32,6 +32,8 @@ static const struct key {
 	{ "tasks_max",      false, 1,     4194304,        INT64_C(65536), offsetof(struct bounds, tasks_max) },
 	{ "nofile_max",     false, 16,    1048576,        INT64_C(1048576), offsetof(struct bounds, nofile_max) },
 	{ "core_max",       false, 0,     INT64_MAX,      INT64_C(1073741824), offsetof(struct bounds, core_bytes_max) },
+	{ "reserve_memory", false, 0,     INT64_MAX,      0, offsetof(struct bounds, reserve_memory_bytes) },
+	{ "reserve_cpu",    false, 0,     1000000,        0, offsetof(struct bounds, reserve_cpu_percent) },
 	{ "cgroup_root",    true,  0,     0,              0, offsetof(struct bounds, cgroup_root) },
 	{ "storage_root",   true,  0,     0,              0, offsetof(struct bounds, storage_root) },
 	{ "bind_root",      true,  0,     0,              0, offsetof(struct bounds, bind_root) },
@@ -268,6 +270,23 @@ int bounds_check_tenant(const struct bounds *bounds, const struct spec_tenant_ap
 
 	if (memchr(apply->name, '\0', sizeof(apply->name)) == NULL || !name_valid(apply->name))
 		return err_refuse(err, TN_INVALID, "the tenant's name is not " NAME_RULE);
+	if ((apply->flags & ~(uint32_t)SPEC_APPLY_MAY_KILL) != 0)
+		return err_refuse(err, TN_INVALID,
+		                  "flags of %#" PRIx32 " hold some that are none",
+		                  apply->flags);
+	return fields_check(fields, ARRAY_LEN(fields), err);
+}
+
+int bounds_check_reserve(const struct bounds *bounds, const struct spec_reserve *reserve,
+                         struct tn_error *err)
+{
+	const struct field fields[] = {
+		{ "host_reserve.memory", reserve->memory_bytes, bounds->reserve_memory_bytes,
+		  SPEC_UNLIMITED },
+		{ "host_reserve.cpu", reserve->cpu_usec,
+		  bounds->reserve_cpu_percent * (SPEC_CPU_PERIOD_USEC / 100), SPEC_UNLIMITED },
+	};
+
 	return fields_check(fields, ARRAY_LEN(fields), err);
 }
 
@@ -307,6 +326,13 @@ static int check_strings(const struct spec_launch *launch, struct tn_error *err)
 	return 0;
 }
 
+/* None is what says elsewhere that there is no execution. */
+static int check_id(const struct id *execution, struct tn_error *err)
+{
+	return id_is_none(execution) ? err_refuse(err, TN_INVALID, "the execution has no id")
+	                             : 0;
+}
+
 int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *launch,
                         struct tn_error *err)
 {
@@ -334,9 +360,34 @@ int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *l
 	int r = fields_check(fields, ARRAY_LEN(fields), err);
 
 	if (r == 0)
+		r = check_id(&launch->execution, err);
+	if (r == 0)
 		r = check_tmpfs(launch, err);
 	if (r == 0 && (launch->flags & ~(uint32_t)SPEC_LAUNCH_FLAGS) != 0)
 		r = err_refuse(err, TN_INVALID, "flags of %#" PRIx32 " hold some that are none",
 		               launch->flags);
 	return r < 0 ? r : check_strings(launch, err);
+}
+
+int bounds_check_join(const struct spec_join *join, struct tn_error *err)
+{
+	const struct field fields[] = {
+		{ "argc", join->argc, 1, UINT16_MAX },
+		{ "envc", join->envc, 0, UINT16_MAX },
+		{ "args_bytes", join->args_bytes, 2, INT32_MAX },
+		{ "tty_rows", join->tty_rows, 0, TERMINAL_SIZE_MAX },
+		{ "tty_cols", join->tty_cols, 0, TERMINAL_SIZE_MAX },
+		{ "uid", join->uid, 0, SPEC_UIDS_PER_TENANT - 1 },
+		{ "gid", join->gid, 0, SPEC_UIDS_PER_TENANT - 1 },
+	};
+	int r = fields_check(fields, ARRAY_LEN(fields), err);
+
+	if (r == 0)
+		r = check_id(&join->execution, err);
+	if (r == 0 && id_is_none(&join->joins))
+		r = err_refuse(err, TN_INVALID, "no execution to join");
+	if (r == 0 && (join->flags & ~(uint32_t)SPEC_JOIN_FLAGS) != 0)
+		r = err_refuse(err, TN_INVALID, "flags of %#" PRIx32 " hold some that are none",
+		               join->flags);
+	return r;
 }

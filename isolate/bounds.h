@@ -26,6 +26,8 @@ struct bounds {
 	int64_t tasks_max;        /* of one tenant */
 	int64_t nofile_max;
 	int64_t core_bytes_max;
+	int64_t reserve_memory_bytes; /* left to the host, whatever is asked */
+	int64_t reserve_cpu_percent;  /* of one CPU */
 	char cgroup_root[SPEC_PATH_BYTES_MAX];
 	char storage_root[SPEC_PATH_BYTES_MAX];
 	char bind_root[SPEC_PATH_BYTES_MAX]; /* what may be bound into a sandbox lies below */
@@ -40,7 +42,11 @@ int bounds_parse(char *text, size_t n, struct bounds *ret, struct tn_error *err)
 /* 0, or a refusal that names the first field of the message outside the bounds. */
 int bounds_check_tenant(const struct bounds *bounds, const struct spec_tenant_apply *apply,
                         struct tn_error *err);
+int bounds_check_reserve(const struct bounds *bounds, const struct spec_reserve *reserve,
+                         struct tn_error *err);
 int bounds_check_launch(const struct bounds *bounds, const struct spec_launch *launch,
                         struct tn_error *err);
+/* What holds for every host. */
+int bounds_check_join(const struct spec_join *join, struct tn_error *err);
 
 #endif

@@ -24,8 +24,8 @@
 #include <base/log.h>
 
 #define CHANNEL_SNDBUF_BYTES (1 << 20)
-#define CHANNEL_RESTART_NSEC 100000000
 #define CHANNEL_STOP_MSEC    5000
+#define NSEC_PER_MSEC        1000000
 
 struct channel_message {
 	struct channel_message *next;
@@ -67,12 +67,14 @@ static uint32_t message_bytes(const void *message)
 	return head.bytes;
 }
 
-/* 0: sent; -EAGAIN: the socket is full; else the controller is gone, which its pidfd tells. */
+/* 0: sent; -EAGAIN: there is no room at the moment; else the controller is gone, which its
+ * pidfd tells. */
 static int send_now(struct channel *c, const void *message, int fd)
 {
 	struct tn_error err = { 0 };
+	int r = fdpass_send(c->socket.fd, message, message_bytes(message), &fd, fd >= 0, &err);
 
-	return fdpass_send(c->socket.fd, message, message_bytes(message), &fd, fd >= 0, &err);
+	return r == -ENOBUFS || r == -ENOMEM ? -EAGAIN : r;
 }
 
 static void queue_flush(struct channel *c)
@@ -137,7 +139,8 @@ static void socket_ready(void *context, uint32_t events)
 	if ((events & ~(uint32_t)EPOLLOUT) == 0)
 		return;
 	n = fdpass_recv(c->socket.fd, buf, sizeof(c->input), fds, SPEC_FDS_MAX, &fds_n, &err);
-	if (n == -EAGAIN)
+	/* It lies there still. */
+	if (n == -EAGAIN || n == -ENOMEM)
 		return;
 	if (n < 0 && n != -EBADMSG) {
 		/* It ends, or has only closed the channel: then it is of no more use. */
@@ -149,6 +152,12 @@ static void socket_ready(void *context, uint32_t events)
 	}
 	if (n >= (int)sizeof(head))
 		memcpy(&head, buf, sizeof(head));
+	if (n >= (int)sizeof(head) && head.version != SPEC_VERSION)
+		(void)err_refuse(
+			&err, TN_UNSUPPORTED,
+			"it speaks version %d of the channel, tenantd %d: one of them is of "
+			"another release; install both and restart tenantd",
+			head.version, SPEC_VERSION);
 	if (n < (int)sizeof(head) || head.bytes != (uint32_t)n ||
 	    head.version != SPEC_VERSION) {
 		fdpass_close(fds, fds_n);
@@ -157,8 +166,10 @@ static void socket_ready(void *context, uint32_t events)
 		controller_kill(c);
 		return;
 	}
-	if (head.op == SPEC_READY)
+	if (head.op == SPEC_READY) {
 		c->was_ready = true;
+		c->pause_msec = 0;
+	}
 	c->received(c->context, (const struct spec_head *)(const void *)buf, fds, fds_n);
 	fdpass_close(fds, fds_n);
 }
@@ -243,9 +254,21 @@ static void controller_gone(struct channel *c)
 	c->pid = 0;
 }
 
+/* One that has come up is replaced at once; one that could not is tried ever more seldom. */
+static void restart_later(struct channel *c)
+{
+	struct itimerspec when = { 0 };
+
+	c->pause_msec = c->pause_msec == 0 ? CHANNEL_RESTART_MSEC : 2 * c->pause_msec;
+	if (c->pause_msec > CHANNEL_RESTART_MSEC_MAX)
+		c->pause_msec = CHANNEL_RESTART_MSEC_MAX;
+	when.it_value.tv_sec = c->pause_msec / 1000;
+	when.it_value.tv_nsec = c->pause_msec % 1000 * NSEC_PER_MSEC;
+	(void)timerfd_settime(c->restart.fd, 0, &when, NULL);
+}
+
 static void process_ready(void *context, uint32_t events)
 {
-	const struct itimerspec soon = { .it_value = { .tv_nsec = CHANNEL_RESTART_NSEC } };
 	struct channel *c = context;
 	siginfo_t info = { 0 };
 
@@ -262,7 +285,7 @@ static void process_ready(void *context, uint32_t events)
 		c->loop->done = true;
 		return;
 	}
-	(void)timerfd_settime(c->restart.fd, 0, &soon, NULL);
+	restart_later(c);
 }
 
 static void restart_ready(void *context, uint32_t events)

@@ -19,6 +19,9 @@
 #include "spec.h"
 
 #define CHANNEL_QUEUE_MAX 16384
+/* Until the next controller is started; each time that one did not come up, twice as long. */
+#define CHANNEL_RESTART_MSEC     100
+#define CHANNEL_RESTART_MSEC_MAX 5000
 
 struct channel_message;
 
@@ -34,6 +37,7 @@ struct channel {
 	const char *const *argv; /* its arguments, NULL-terminated */
 	pid_t pid;               /* 0: none runs */
 	bool was_ready;          /* some controller has said SPEC_READY */
+	long pause_msec;         /* that the last restart has waited; 0: it has come up */
 	bool stopping;
 	_Alignas(struct spec_head) unsigned char input[SPEC_MSG_BYTES_MAX];
 	/* A new controller is there: greet it. */

@@ -26,8 +26,8 @@
 
 #include "init.h"
 #include "landlock.h"
+#include "start.h"
 #include "terminal.h"
-#include "workload.h"
 
 #define CHILD_EXIT_FAILED 125
 #define CHILD_INIT_FD     5
@@ -64,6 +64,7 @@ static const char *const stage_texts[CHILD_STAGES_N] = {
 	[CHILD_LANDLOCK] = "confine writing by Landlock",
 	[CHILD_SECCOMP] = "install the seccomp filter",
 	[CHILD_EXEC_INIT] = "execute tenant-init",
+	[CHILD_RECORD] = "note the process in the execution's record",
 };
 
 int child_error(uint32_t stage, int32_t error, struct tn_error *err)
@@ -152,9 +153,8 @@ static void tell(const struct child_request *request, uint32_t stage, int error)
 	(void)!write(request->report_fd, &report, sizeof(report));
 }
 
-static void fail(const struct child_request *request, enum child_stage stage)
-	__attribute__((noreturn));
-static void fail(const struct child_request *request, enum child_stage stage)
+static void fail(const struct child_request *request, uint32_t stage) __attribute__((noreturn));
+static void fail(const struct child_request *request, uint32_t stage)
 {
 	tell(request, stage, errno);
 	_exit(CHILD_EXIT_FAILED);
@@ -222,6 +222,16 @@ static void process_limits(const struct child_request *request)
 	(void)prlimit(0, RLIMIT_NPROC, &unlimited, NULL);
 }
 
+/* Namespaces of a process that has none of its own choice: see floor.h. */
+static void namespaces_join(const struct child_request *request)
+{
+	const int types = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
+	                  CLONE_NEWNS;
+
+	if (setns(request->join_pid_fd, types) < 0)
+		fail(request, CHILD_SETNS);
+}
+
 static void namespaces_enter(const struct child_request *request)
 {
 	static const struct {
@@ -275,10 +285,12 @@ static void privileges_drop(const struct child_request *request)
 	                           SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	const int user_fd = request->joins ? request->join_pid_fd
+	                                   : request->context->fds[CONTEXT_USER];
 	const uid_t uid = request->launch->uid;
 	const gid_t gid = request->launch->gid;
 
-	if (setns(request->context->fds[CONTEXT_USER], CLONE_NEWUSER) < 0)
+	if (setns(user_fd, CLONE_NEWUSER) < 0)
 		fail(request, CHILD_USERNS);
 	/* Entering a user namespace fills the bounding set again. */
 	for (int cap = 0; cap <= request->masks->cap_last; cap++)
@@ -289,11 +301,12 @@ static void privileges_drop(const struct child_request *request)
 	if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, gid, gid, gid) < 0 ||
 	    syscall(SYS_setresuid, uid, uid, uid) < 0)
 		fail(request, CHILD_IDS);
+	/* With other ids the kernel decides anew, by fs.suid_dumpable. Up to here nobody inside
+	 * could trace us for the capabilities that we have still. */
+	hide();
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
 	    syscall(SYS_capset, &header, none) < 0)
 		fail(request, CHILD_CAPS);
-	/* With other ids the kernel decides anew, by fs.suid_dumpable. */
-	hide();
 }
 
 static bool same_key(const char *entry, const char *ours)
@@ -328,8 +341,10 @@ static const char *workdir_default(const struct spec_launch *launch)
 }
 
 struct vectors {
-	char **argv; /* "tenant-init", the working directory, the command, NULL */
+	char **argv; /* the command, NULL */
 	char **envp;
+	const char *dir;
+	char *stack; /* for who executes it */
 };
 
 static size_t env_entries_max(const struct spec_launch *launch)
@@ -340,7 +355,7 @@ static size_t env_entries_max(const struct spec_launch *launch)
 /* The vectors and, behind them, theirs and ours before they are put together. */
 size_t child_pointers_bytes(const struct spec_launch *launch)
 {
-	return (3 + (size_t)launch->argc + 2 * env_entries_max(launch) + 3) * sizeof(char *);
+	return ((size_t)launch->argc + 2 * env_entries_max(launch) + 4) * sizeof(char *);
 }
 
 static void *map(const struct child_request *request, unsigned int i, size_t bytes, int fd)
@@ -358,7 +373,7 @@ static void *map(const struct child_request *request, unsigned int i, size_t byt
 }
 
 /*
- * One mapping of the sealed memfd and one for the pointers.
+ * One mapping of the sealed memfd, and one for a stack with the pointers behind it.
  * What the client wrote is only split here, and only after the count of strings and the
  * final NUL have been checked.
  */
@@ -371,7 +386,8 @@ static struct vectors vectors_make(const struct child_request *request)
 	char *text, **theirs, **ours;
 
 	text = map(request, 0, launch->args_bytes, request->args_fd);
-	v.argv = map(request, 1, child_pointers_bytes(launch), FD_NONE);
+	v.stack = map(request, 1, START_STACK_BYTES + child_pointers_bytes(launch), FD_NONE);
+	v.argv = (void *)(v.stack + START_STACK_BYTES);
 	for (size_t i = 0; i < launch->args_bytes; i++)
 		strings += text[i] == '\0';
 	errno = EINVAL;
@@ -379,16 +395,14 @@ static struct vectors vectors_make(const struct child_request *request)
 	    strings != (size_t)launch->argc + launch->envc + 1)
 		fail(request, CHILD_ARGS);
 
-	v.envp = v.argv + 3 + launch->argc;
+	v.envp = v.argv + launch->argc + 1;
 	theirs = v.envp + env_entries_max(launch) + 1;
 	ours = theirs + launch->envc + 1;
 
-	strings_index(&text, launch->argc, v.argv + 2);
+	strings_index(&text, launch->argc, v.argv);
 	strings_index(&text, launch->envc, theirs);
 	strings_index(&env, launch->env_n, ours);
-	v.argv[0] = (char *)(uintptr_t)(request->terminal_fd >= 0 ? INIT_NAME_TERMINAL
-	                                                          : INIT_NAME);
-	v.argv[1] = *text != '\0' ? text : (char *)(uintptr_t)workdir_default(launch);
+	v.dir = *text != '\0' ? text : workdir_default(launch);
 
 	/* The defaults give way to the client's entries, the others do not. */
 	for (size_t i = 0; i < launch->env_n; i++)
@@ -424,7 +438,7 @@ static bool without_init(const struct child_request *request)
 
 /*
  * tenantd keeps its own descriptors above these numbers, so none is overwritten. Without
- * tenant-init its own stay closed, and the pipe closes with the workload's exec.
+ * tenant-init its own stay closed. All but the standard ones close with the workload's exec.
  */
 static void fds_arrange(const struct child_request *request)
 {
@@ -436,42 +450,46 @@ static void fds_arrange(const struct child_request *request)
 		{ request->stdio_fds[0], 0, true },
 		{ request->stdio_fds[1], 0, true },
 		{ request->stdio_fds[2], 0, true },
-		[INIT_STATUS_FD] = { request->status_fd, 0, init },
-		[INIT_REPORT_FD] = { request->report_fd, init ? 0 : O_CLOEXEC, true },
+		[INIT_STATUS_FD] = { request->status_fd, O_CLOEXEC, init },
+		[INIT_REPORT_FD] = { request->report_fd, O_CLOEXEC, true },
 		[CHILD_INIT_FD] = { request->init_fd, O_CLOEXEC, init },
 		[CHILD_QUEUES_FD] = { request->context->queues_fd, O_CLOEXEC,
 		                      request->context->queues_fd >= 0 },
-		[CHILD_MOUNTS_FD] = { request->mounts_fd, O_CLOEXEC, true },
+		[CHILD_MOUNTS_FD] = { request->mounts_fd, O_CLOEXEC, !request->joins },
 	};
 
 	for (int i = 0; i < (int)ARRAY_LEN(order); i++)
 		if (order[i].wanted && dup3(order[i].fd, i, order[i].flags) < 0)
 			fail(request, CHILD_FDS);
-	if (close_range(CHILD_MOUNTS_FD + 1, ~0u, 0) < 0)
+	if (close_range(request->joins ? CHILD_MOUNTS_FD : CHILD_MOUNTS_FD + 1, ~0u, 0) < 0)
 		fail(request, CHILD_FDS);
 }
 
-/* As tenant-init's child does it, but as pid 1: tenantd waits for it itself. */
+/* Without tenant-init it is pid 1, and tenantd waits for it itself. */
 static void workload(const struct child_request *request, const struct vectors *v)
 	__attribute__((noreturn));
 static void workload(const struct child_request *request, const struct vectors *v)
 {
-	sigset_t none;
-	int error;
+	const bool init = !without_init(request);
+	const struct start start = {
+		.argv = v->argv,
+		.envp = v->envp,
+		.dir = v->dir,
+		.terminal = request->terminal_fd >= 0,
+		.joins = request->joins,
+		.report_fd = INIT_REPORT_FD,
+		.status_fd = init ? INIT_STATUS_FD : FD_NONE,
+	};
+	int32_t nobody_waits;
+	const struct start_place place = {
+		.init_fd = CHILD_INIT_FD,
+		.stack = v->stack,
+		.workload = request->maps != NULL ? &request->maps->workload : &nobody_waits,
+	};
 
-	if (request->terminal_fd >= 0)
-		(void)terminal_claim(STDIN_FILENO);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	error = workload_enter(v->argv[1]);
-	if (error != 0) {
-		tell(request, INIT_STAGE_CHDIR, error);
-		_exit(CHILD_EXIT_FAILED);
-	}
-	tell(request, INIT_STAGE_EXECUTING, 0);
-	error = workload_execute(v->argv + 2, v->envp);
-	tell(request, INIT_STAGE_EXEC, error);
-	_exit(CHILD_EXIT_FAILED);
+	if (!init)
+		start_command(&start);
+	fail(request, start_with_init(&start, &place, CHILD_EXEC_INIT));
 }
 
 /*
@@ -488,10 +506,11 @@ static void confine(const struct child_request *request)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail(request, CHILD_NO_NEW_PRIVS);
-	list_fd = ll_begin(abi, request->launch, queues_fd);
+	list_fd = ll_begin(abi, request->launch, queues_fd, request->joins);
 	if (abi != 0 && list_fd < 0)
 		fail(request, CHILD_LANDLOCK);
-	mounts_wait(request);
+	if (!request->joins)
+		mounts_wait(request);
 	if (ll_confine(abi, list_fd) < 0)
 		fail(request, CHILD_LANDLOCK);
 	if (queues_fd >= 0)
@@ -525,8 +544,27 @@ void child_enter(const struct child_request *request)
 	/* Who made the mounts was of our pid namespace: nobody inside is to see it. This read
 	 * is under the policy's filter, which cannot make it give a byte that is not there. */
 	mounts_wait(&moved);
-	if (without_init(request))
-		workload(&moved, &v);
-	(void)syscall(SYS_execveat, CHILD_INIT_FD, "", v.argv, v.envp, AT_EMPTY_PATH);
-	fail(&moved, CHILD_EXEC_INIT);
+	workload(&moved, &v);
+}
+
+void child_join(const struct child_request *request)
+{
+	struct child_request moved = *request;
+	struct vectors v;
+
+	hide();
+	(void)close(request->mounts_peer_fd);
+	mounts_wait(request);
+	(void)setsid();
+	(void)umask(022);
+	signals_default(request->masks);
+	process_limits(request);
+	v = vectors_make(request);
+	namespaces_join(request);
+	privileges_drop(request);
+	terminal_make(&moved);
+	fds_arrange(&moved);
+	moved.report_fd = INIT_REPORT_FD;
+	confine(&moved);
+	workload(&moved, &v);
 }

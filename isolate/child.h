@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The way into the sandbox: what runs between clone3 and the exec of tenant-init, or of the
- * workload where that is to be pid 1 itself.
+ * The way into the sandbox: what runs from clone3 to where the workload and tenant-init are
+ * executed (start.h), or the workload alone where that is to be pid 1 itself.
  *
  * The child begins in the leaf, with all signals blocked, as root in the initial user
  * namespace, in the memory of a launcher (launcher.h) or a copy of tenantd's; it ends as the
@@ -16,6 +16,7 @@
 #define ISOLATE_CHILD_H
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,6 +56,7 @@ enum child_stage {
 	CHILD_LANDLOCK,
 	CHILD_SECCOMP,
 	CHILD_EXEC_INIT,
+	CHILD_RECORD, /* tenantd's, beside it */
 	CHILD_STAGES_N,
 };
 
@@ -78,6 +80,7 @@ void child_masks_probe(struct child_masks *masks);
 struct child_maps {
 	void *at[2]; /* NULL: nothing */
 	size_t bytes[2];
+	int32_t workload; /* not 0: its pid, and it uses them still; a futex (start.h) */
 };
 
 struct child_request {
@@ -89,6 +92,8 @@ struct child_request {
 	uint32_t leaf_files; /* bit i: show the leaf's own template_cgroup_file(i) */
 	int stdio_fds[3];    /* FD_NONE with a terminal */
 	int terminal_fd;     /* socket for the terminal's master; FD_NONE without one */
+	bool joins;          /* what follows is set, and of context its message queues alone */
+	int join_pid_fd;     /* of pid 1 of the execution that is joined */
 	int args_fd;
 	int status_fd;
 	int report_fd;
@@ -107,6 +112,16 @@ struct child_request {
 size_t child_pointers_bytes(const struct spec_launch *launch);
 
 void child_enter(const struct child_request *request) __attribute__((noreturn));
+
+/*
+ * The way in of a command that joins an execution. It begins in that one's leaf and pid
+ * namespace, and takes all others from pid 1 of it, which cannot change its own. The workload
+ * runs beside it and has, in the end, the same uid: until both have executed something, nobody
+ * inside may look into it, trace it or reach its descriptors (hide(), and before that its uid
+ * and its capabilities). @request->mounts_fd tells when it may begin: what is to be done from
+ * outside has been done.
+ */
+void child_join(const struct child_request *request) __attribute__((noreturn));
 
 /* Fill *err from what a failed child reported; "mount /proc: Permission denied". */
 int child_error(uint32_t stage, int32_t error, struct tn_error *err);

@@ -167,8 +167,7 @@ static int namespaces_open(int fds[CONTEXT_NS_N], struct tn_error *err)
 	return 0;
 }
 
-/* *ret is FD_NONE where the kernel has none; no error is mistaken for that. */
-static int queues_open(int *ret, struct tn_error *err)
+int context_queues_open(int *ret, struct tn_error *err)
 {
 	cleanup_fd int fs = fsopen("mqueue", FSOPEN_CLOEXEC);
 	int fd;
@@ -205,7 +204,7 @@ static int build(const struct context_request *request, int fds[CONTEXT_FDS_N],
 		return err_errno(err, "set the host name");
 	r = namespaces_open(fds, err);
 	if (r == 0)
-		r = queues_open(&fds[CONTEXT_NS_N], err);
+		r = context_queues_open(&fds[CONTEXT_NS_N], err);
 	if (r == 0)
 		r = link_loopback_up(err);
 	if (r == 0)

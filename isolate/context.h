@@ -53,6 +53,12 @@ void context_init(struct context *context);
 /* Close everything; the namespaces end with their last process. */
 void context_done(struct context *context);
 
+/*
+ * The root of the message queues of the caller's own IPC namespace, for struct context. *ret is
+ * FD_NONE where the kernel has none; no error is mistaken for that.
+ */
+int context_queues_open(int *ret, struct tn_error *err);
+
 /* Fill @context, which is initialised. Waits for a child that runs no tenant's code. */
 int context_build(struct context *context, const struct context_request *request,
                   struct tn_error *err);

@@ -9,6 +9,7 @@
 #include <base/fdpass.h>
 #include <base/log.h>
 
+#include "join.h"
 #include "notify.h"
 
 static void reply(struct dispatch *d, const struct spec_head *request, const struct id *tenant,
@@ -30,13 +31,34 @@ struct received {
 	size_t fds_n;
 };
 
-static void refuse(struct dispatch *d, const struct spec_launch *request,
-                   const struct tn_error *why)
+/* To begin something: a launch, or a command that is to join one. */
+union begin {
+	struct spec_head head;
+	struct spec_launch launch;
+	struct spec_join join;
+};
+
+static bool is_join(const union begin *request)
+{
+	return request->head.op == SPEC_JOIN;
+}
+
+static const struct id *tenant_of(const union begin *request)
+{
+	return is_join(request) ? &request->join.tenant : &request->launch.tenant;
+}
+
+static const struct id *execution_of(const union begin *request)
+{
+	return is_join(request) ? &request->join.execution : &request->launch.execution;
+}
+
+static void refuse(struct dispatch *d, const union begin *request, const struct tn_error *why)
 {
 	const struct spec_started refused = {
 		.head = { sizeof(refused), SPEC_STARTED, SPEC_VERSION, request->head.serial },
-		.tenant = request->tenant,
-		.execution = request->execution,
+		.tenant = *tenant_of(request),
+		.execution = *execution_of(request),
 		.not_executed = 1,
 		.error = *why,
 	};
@@ -44,22 +66,27 @@ static void refuse(struct dispatch *d, const struct spec_launch *request,
 	channel_send(d->channel, &refused, FD_NONE);
 }
 
-static void launch_now(struct dispatch *d, const struct spec_launch *request, const int *fds,
-                       size_t fds_n)
+static void begin_now(struct dispatch *d, const union begin *request, const int *fds,
+                      size_t fds_n)
 {
 	struct tn_error why = { 0 };
+	int r;
 
-	if (executions_launch(d->executions, request, fds, fds_n, &why) < 0)
+	if (is_join(request))
+		r = executions_join(d->executions, &request->join, fds, fds_n, &why);
+	else
+		r = executions_launch(d->executions, &request->launch, fds, fds_n, &why);
+	if (r < 0)
 		refuse(d, request, &why);
 }
 
-/* A launch that waits, with descriptors of its own. */
+/* One that waits, with descriptors of its own. */
 struct waiting {
 	struct turns_job job;
 	struct dispatch *dispatch;
-	struct spec_launch request;
 	int fds[SPEC_FDS_MAX];
 	size_t fds_n;
+	union begin request;
 };
 
 static void waiting_drop(void *context)
@@ -74,7 +101,9 @@ static bool waiting_is_held(const void *context)
 {
 	const struct waiting *waiting = context;
 
-	return executions_crowded(waiting->dispatch->executions, &waiting->request.tenant);
+	return !is_join(&waiting->request) &&
+	       executions_crowded(waiting->dispatch->executions,
+	                          &waiting->request.launch.tenant);
 }
 
 static void waiting_run(void *context)
@@ -84,23 +113,23 @@ static void waiting_run(void *context)
 
 	/* Once the controller is gone, its clients are, too. */
 	if (d->channel->socket.fd >= 0)
-		launch_now(d, &waiting->request, waiting->fds, waiting->fds_n);
+		begin_now(d, &waiting->request, waiting->fds, waiting->fds_n);
 	waiting_drop(waiting);
 }
 
-static void launch(struct dispatch *d, const void *message, struct received received)
+static void begin(struct dispatch *d, const void *message, struct received received)
 {
-	const struct spec_launch *request = message;
+	const union begin *request = message;
 	struct waiting *waiting = malloc(sizeof(*waiting));
 
 	if (waiting == NULL) {
-		launch_now(d, request, received.fds, received.fds_n);
+		begin_now(d, request, received.fds, received.fds_n);
 		return;
 	}
 	waiting->dispatch = d;
-	waiting->request = *request;
+	memcpy(&waiting->request, request, request->head.bytes);
 	waiting->fds_n = received.fds_n;
-	waiting->job = (struct turns_job){ .execution = request->execution,
+	waiting->job = (struct turns_job){ .execution = *execution_of(request),
 		                           .run = waiting_run,
 		                           .drop = waiting_drop,
 		                           .is_held = waiting_is_held,
@@ -109,7 +138,7 @@ static void launch(struct dispatch *d, const void *message, struct received rece
 		waiting->fds[i] = fd_take(&received.fds[i]);
 	while (d->turns->launches_n >= TURNS_LAUNCHES_MAX)
 		turns_run_held(d->turns);
-	if (!turns_add(d->turns, &request->tenant, &waiting->job))
+	if (!turns_add(d->turns, tenant_of(request), &waiting->job))
 		waiting_run(waiting);
 }
 
@@ -149,6 +178,17 @@ static void tenant_apply(struct dispatch *d, const void *message, struct receive
 	reply(d, &apply->head, &apply->tenant, &slot, &err);
 }
 
+static void tenant_squeeze(struct dispatch *d, const void *message, struct received received)
+{
+	const struct spec_tenant_squeeze *request = message;
+	const struct spec_slot none = { 0 };
+	struct tn_error err = { 0 };
+
+	(void)received;
+	(void)tenants_squeeze(d->tenants, request, &err);
+	reply(d, &request->head, &request->tenant, &none, &err);
+}
+
 static void tenant_remove(struct dispatch *d, const void *message, struct received received)
 {
 	const struct spec_tenant_remove *remove = message;
@@ -185,6 +225,8 @@ static void tenant_delete(struct dispatch *d, const void *message, struct receiv
 
 	(void)received;
 	turns_run_all_of(d->turns, &request->tenant);
+	if (request->how == SPEC_DELETE_ALL)
+		data_servers_end_tenant(d->data, &request->tenant);
 	if (request->how > SPEC_DELETE_ALL)
 		(void)err_refuse(&err, TN_INVALID, "a tenant is not deleted in the way %u",
 		                 request->how);
@@ -213,16 +255,33 @@ static void send_signal(struct dispatch *d, const void *message, struct received
 		"cannot forward a signal", &err);
 }
 
+/* Nobody but an admin gives time: what else ends an execution does so at once. */
+static int kill_parse(const struct spec_kill *request, struct kill_how *ret,
+                      struct tn_error *err)
+{
+	*ret = (struct kill_how){ .why = (enum spec_kill_why)request->why };
+	if (request->why == SPEC_KILL_NONE || request->why > SPEC_KILL_QUOTA)
+		ret->why = SPEC_KILL_ADMIN;
+	if (request->grace_usec <= 0 || ret->why != SPEC_KILL_ADMIN)
+		return 0;
+	ret->grace_usec = request->grace_usec;
+	ret->signal = request->signal;
+	return execution_signal_check(request->signal, err);
+}
+
 static void kill_now(struct dispatch *d, const void *message, struct received received)
 {
 	const struct spec_kill *request = message;
 	struct tn_error err = { 0 };
-	enum spec_kill_why why = (enum spec_kill_why)request->why;
+	struct kill_how how;
+	int r = kill_parse(request, &how, &err);
 
 	(void)received;
-	if (request->why == SPEC_KILL_NONE || request->why > SPEC_KILL_QUOTA)
-		why = SPEC_KILL_ADMIN;
-	if (why == SPEC_KILL_CLIENT_GONE && !request->whole_tenant &&
+	if (r < 0) {
+		log_failure(r, "cannot end an execution", &err);
+		return;
+	}
+	if (how.why == SPEC_KILL_CLIENT_GONE && !request->whole_tenant &&
 	    launch_forget(d, &request->execution))
 		return;
 	if (request->whole_tenant)
@@ -230,9 +289,9 @@ static void kill_now(struct dispatch *d, const void *message, struct received re
 	else
 		launch_before(d, &request->execution);
 	if (request->whole_tenant)
-		executions_kill_tenant(d->executions, &request->tenant, why);
+		executions_kill_tenant(d->executions, &request->tenant, &how);
 	else
-		log_failure(executions_kill(d->executions, &request->execution, why, &err),
+		log_failure(executions_kill(d->executions, &request->execution, &how, &err),
 		            "cannot kill an execution", &err);
 }
 
@@ -262,6 +321,26 @@ static void status(struct dispatch *d, const void *message, struct received rece
 	notify_status(text);
 }
 
+static void reserve(struct dispatch *d, const void *message, struct received received)
+{
+	(void)received;
+	reserve_ask(d->reserve, message);
+}
+
+static void data(struct dispatch *d, const void *message, struct received received)
+{
+	const struct spec_data *request = message;
+	struct spec_reply answer = {
+		.head = { sizeof(answer), SPEC_REPLY, SPEC_VERSION, request->head.serial },
+		.tenant = request->tenant,
+	};
+	cleanup_fd int fd = FD_NONE;
+
+	(void)received;
+	(void)data_servers_start(d->data, request, &fd, &answer.error);
+	channel_send(d->channel, &answer, fd);
+}
+
 static const struct row {
 	enum spec_op op;
 	size_t bytes;
@@ -272,12 +351,16 @@ static const struct row {
 	{ SPEC_TENANT_REMOVE, sizeof(struct spec_tenant_remove), 0, 0, tenant_remove },
 	{ SPEC_TENANT_FREEZE, sizeof(struct spec_tenant_freeze), 0, 0, tenant_freeze },
 	{ SPEC_TENANT_DELETE, sizeof(struct spec_tenant_delete), 0, 0, tenant_delete },
-	{ SPEC_LAUNCH, sizeof(struct spec_launch), 1, 4 + SPEC_BINDS_MAX, launch },
+	{ SPEC_TENANT_SQUEEZE, sizeof(struct spec_tenant_squeeze), 0, 0, tenant_squeeze },
+	{ SPEC_LAUNCH, sizeof(struct spec_launch), 1, 4 + SPEC_BINDS_MAX, begin },
+	{ SPEC_JOIN, sizeof(struct spec_join), 1, 4, begin },
 	{ SPEC_SIGNAL, sizeof(struct spec_signal), 0, 0, send_signal },
 	{ SPEC_KILL, sizeof(struct spec_kill), 0, 0, kill_now },
 	{ SPEC_SETTLED, sizeof(struct spec_settled), 0, 0, settled },
 	{ SPEC_READY, sizeof(struct spec_head), 0, 0, ready },
 	{ SPEC_STATUS, sizeof(struct spec_status), 0, 0, status },
+	{ SPEC_RESERVE, sizeof(struct spec_reserve), 0, 0, reserve },
+	{ SPEC_DATA, sizeof(struct spec_data), 0, 0, data },
 };
 
 void dispatch_message(struct dispatch *d, const struct spec_head *message, int *fds,

@@ -5,7 +5,9 @@
 #define ISOLATE_DISPATCH_H
 
 #include "channel.h"
+#include "data.h"
 #include "execution.h"
+#include "reserve.h"
 #include "tenant.h"
 #include "turns.h"
 
@@ -14,6 +16,8 @@ struct dispatch {
 	struct tenants *tenants;
 	struct executions *executions;
 	struct turns *turns; /* in which launches wait */
+	struct reserve *reserve;
+	struct data_servers *data;
 };
 
 /* Handle one message; descriptors that are not moved out of @fds stay the caller's to close. */

@@ -16,6 +16,8 @@
 #include <base/log.h>
 
 #include "execution_state.h"
+#include "join.h"
+#include "unwatched.h"
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
 #define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
@@ -33,6 +35,7 @@ struct execution *execution_new(struct executions *executions, const struct id *
 	cg_counter_files_init(&e->counters);
 	e->pid = (struct loop_source){ FD_NONE, execution_pid_ready, e };
 	e->report = (struct loop_source){ FD_NONE, execution_report_ready, e };
+	e->beginning = (struct loop_source){ FD_NONE, NULL, NULL };
 	e->timer = (struct loop_source){ FD_NONE, execution_timer_ready, e };
 	e->cpu_timer = (struct loop_source){ FD_NONE, execution_cpu_timer_ready, e };
 	e->settling =
@@ -59,12 +62,14 @@ void execution_release(struct execution *e)
 	execution_set_up(e);
 	source_close(e->all->loop, &e->pid);
 	source_close(e->all->loop, &e->report);
+	source_close(e->all->loop, &e->beginning);
 	source_close(e->all->loop, &e->timer);
 	source_close(e->all->loop, &e->cpu_timer);
 	cg_counter_files_close(&e->counters);
 	fd_closep(&e->leaf_fd);
 	fd_closep(&e->status_fd);
 	fd_closep(&e->terminal_fd);
+	e->filter = filter_put(e->filter);
 	if (e->tenant != NULL)
 		e->tenant->executions_n--;
 	e->tenant = NULL;
@@ -97,6 +102,14 @@ int execution_timer_arm(struct execution *e, int64_t boot_usec)
 	return timer_set(e->timer.fd, TFD_TIMER_ABSTIME, boot_usec);
 }
 
+/* For @boot_usec or the end of a grace that was given, whichever comes first. */
+static int timer_arm_for(struct execution *e, int64_t boot_usec)
+{
+	if (e->record.kill_boot_usec < boot_usec)
+		boot_usec = e->record.kill_boot_usec;
+	return boot_usec == SPEC_UNLIMITED ? 0 : execution_timer_arm(e, boot_usec);
+}
+
 /* Look at once, and from then on when it is due. */
 static int cpu_time_watch(struct execution *e, struct tn_error *err)
 {
@@ -111,20 +124,21 @@ static int cpu_time_watch(struct execution *e, struct tn_error *err)
 	return loop_add(e->all->loop, &e->cpu_timer, EPOLLIN, err);
 }
 
-int execution_watch(struct execution *e, int pid_fd, struct tn_error *err)
+void execution_watch(struct execution *e, int pid_fd)
 {
-	struct loop *loop = e->all->loop;
+	e->pid.fd = pid_fd;
+	unwatched_watch(e->all, &e->pid, &e->unwatched);
+}
+
+int execution_clocks(struct execution *e, struct tn_error *err)
+{
 	int r;
 
-	e->pid.fd = pid_fd;
 	e->timer.fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (e->timer.fd < 0)
 		return err_errno(err, "create a timer");
-	r = loop_add(loop, &e->timer, EPOLLIN, err);
-	if (r == 0 && pid_fd >= 0)
-		r = loop_add(loop, &e->pid, EPOLLIN, err);
-	if (r == 0 && e->record.deadline_boot_usec != SPEC_UNLIMITED &&
-	    execution_timer_arm(e, e->record.deadline_boot_usec) < 0)
+	r = loop_add(e->all->loop, &e->timer, EPOLLIN, err);
+	if (r == 0 && timer_arm_for(e, e->record.deadline_boot_usec) < 0)
 		r = err_errno(err, "arm a timer");
 	return r < 0 ? r : cpu_time_watch(e, err);
 }
@@ -161,16 +175,34 @@ static int pid_signal(const struct execution *e, int signal)
 	return syscall(SYS_pidfd_send_signal, e->pid.fd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
-/* First the deadline: a polite signal; then the end of the grace it gives. */
+static void kill_for(struct execution *e, enum spec_kill_why why)
+{
+	/* It has ended by itself, if not to the last. */
+	if (e->ended)
+		return;
+	if (e->killed == SPEC_KILL_NONE)
+		e->killed = why;
+	kill_leaf(e);
+}
+
+/*
+ * First the deadline: a polite signal; then the end of the grace it gives. Before, between or
+ * after them the end of a grace that somebody else has given.
+ */
 void execution_timer_ready(void *context, uint32_t events)
 {
 	struct execution *e = context;
+	const int64_t now = clock_usec(CLOCK_BOOTTIME);
 	int64_t end = 0;
 	uint64_t ticks;
 
 	(void)events;
 	if (read(e->timer.fd, &ticks, sizeof(ticks)) < 0 || e->ended)
 		return;
+	if (now >= e->record.kill_boot_usec) {
+		kill_for(e, SPEC_KILL_ADMIN);
+		return;
+	}
 	if (e->killed == SPEC_KILL_NONE)
 		e->killed = SPEC_KILL_TIMEOUT;
 	if (e->terminated || e->record.kill_after_usec == 0) {
@@ -179,9 +211,9 @@ void execution_timer_ready(void *context, uint32_t events)
 	}
 	e->terminated = true;
 	(void)pid_signal(e, SIGTERM);
-	if (__builtin_add_overflow(clock_usec(CLOCK_BOOTTIME), e->record.kill_after_usec, &end))
-		return;
-	if (execution_timer_arm(e, end) < 0)
+	if (__builtin_add_overflow(now, e->record.kill_after_usec, &end))
+		end = SPEC_UNLIMITED;
+	if (timer_arm_for(e, end) < 0)
 		kill_leaf(e);
 }
 
@@ -218,44 +250,86 @@ static struct execution *find_running(struct executions *executions, const struc
 	return NULL;
 }
 
+int execution_signal_check(int signal, struct tn_error *err)
+{
+	if (signal < 1 || signal > SIGRTMAX || signal == SIGKILL || signal == SIGSTOP)
+		return err_refuse(err, TN_INVALID, "signal %d cannot be forwarded", signal);
+	return 0;
+}
+
 int executions_signal(struct executions *executions, const struct id *id, int signal,
                       struct tn_error *err)
 {
-	struct execution *e = find_running(executions, id, err);
+	struct execution *e;
 	int r;
 
+	r = execution_signal_check(signal, err);
+	if (r < 0)
+		return r;
+	if (joins_signal(executions, id, signal))
+		return 0;
+	e = find_running(executions, id, err);
 	if (e == NULL)
 		return -ENOENT;
-	if (signal < 1 || signal > SIGRTMAX || signal == SIGKILL || signal == SIGSTOP)
-		return err_refuse(err, TN_INVALID, "signal %d cannot be forwarded", signal);
 	r = pid_signal(e, signal);
 	return r < 0 ? err_set(err, TN_SYSTEM, -r, "send signal %d", signal) : 0;
 }
 
-static void kill_for(struct execution *e, enum spec_kill_why why)
+/* Noted on disk, so that whoever comes after us keeps it. */
+static void kill_politely(struct execution *e, const struct kill_how *how)
 {
-	/* It has ended by itself, if not to the last. */
-	if (e->ended)
-		return;
-	if (e->killed == SPEC_KILL_NONE)
-		e->killed = why;
-	kill_leaf(e);
+	struct tn_error err = { 0 };
+	int64_t now = clock_usec(CLOCK_BOOTTIME), end = 0;
+
+	/* The clock of what is suspended stands where it stood then. */
+	if (e->record.suspended_boot_usec != 0)
+		now = e->record.suspended_boot_usec;
+	if (__builtin_add_overflow(now, how->grace_usec, &end))
+		end = SPEC_UNLIMITED;
+	if (end < e->record.kill_boot_usec) {
+		e->record.kill_boot_usec = end;
+		if (record_write(e->all->dir_fd, &e->record, &err) < 0)
+			log_event(LOG_ERR, "cannot note when an execution is to be killed",
+			          LF_STR("error", err.msg), LF_END);
+	}
+	(void)pid_signal(e, how->signal);
+	/* One that is set up yet has no timer: it will be armed for that with the others. */
+	if (e->timer.fd >= 0 && (e->wake_boot_usec == 0 || end < e->wake_boot_usec) &&
+	    timer_arm_for(e, end) < 0)
+		kill_for(e, SPEC_KILL_ADMIN);
 }
 
-int executions_kill(struct executions *executions, const struct id *id, enum spec_kill_why why,
-                    struct tn_error *err)
+static void kill_as(struct execution *e, const struct kill_how *how)
 {
-	struct execution *e = find_running(executions, id, err);
+	if (e->ended)
+		return;
+	if (how->grace_usec > 0)
+		kill_politely(e, how);
+	else
+		kill_for(e, how->why);
+}
 
+int executions_kill(struct executions *executions, const struct id *id,
+                    const struct kill_how *how, struct tn_error *err)
+{
+	struct execution *e;
+
+	if (how->grace_usec > 0 && joins_have(executions, id))
+		return err_refuse(err, TN_INVALID,
+		                  "a command in an execution has no time of grace: send it a "
+		                  "signal, or end it at once");
+	if (joins_kill(executions, id, how->why))
+		return 0;
+	e = find_running(executions, id, err);
 	if (e == NULL)
 		return -ENOENT;
-	kill_for(e, why);
+	kill_as(e, how);
 	return 0;
 }
 
 struct kill_all {
 	const struct id *tenant;
-	enum spec_kill_why why;
+	const struct kill_how *how;
 };
 
 static void kill_one(void *member, void *context)
@@ -264,13 +338,13 @@ static void kill_one(void *member, void *context)
 	struct execution *e = member;
 
 	if (e->leaf_fd >= 0 && id_equal(&e->record.tenant, all->tenant))
-		kill_for(e, all->why);
+		kill_as(e, all->how);
 }
 
 void executions_kill_tenant(struct executions *executions, const struct id *tenant,
-                            enum spec_kill_why why)
+                            const struct kill_how *how)
 {
-	struct kill_all all = { tenant, why };
+	struct kill_all all = { tenant, how };
 
 	id_table_each(&executions->table, kill_one, &all);
 }
@@ -279,9 +353,9 @@ void executions_settled(struct executions *executions, const struct id *id)
 {
 	struct execution *e = id_table_find(&executions->table, id);
 
-	if (e == NULL || !e->told)
+	if (joins_settled(executions, id) || e == NULL || !e->told)
 		return;
-	record_remove(executions->dir_fd, id);
+	leftovers_record_remove(executions, id);
 	executions->unsettled_n--;
 	execution_free(e);
 }
@@ -317,8 +391,13 @@ void execution_is_told(struct execution *e)
 	if (!e->untold)
 		return;
 	e->untold = false;
-	if (--e->all->untold_n == 0)
-		tell_replayed(e->all);
+	executions_untold_less(e->all);
+}
+
+void executions_untold_less(struct executions *executions)
+{
+	if (--executions->untold_n == 0)
+		tell_replayed(executions);
 }
 
 static void replay_one(void *member, void *context)
@@ -343,6 +422,8 @@ void executions_replay(struct executions *executions)
 {
 	executions->untold_n = 0;
 	id_table_each(&executions->table, replay_one, NULL);
+	/* After those that they have joined. */
+	joins_replay(executions);
 	if (executions->untold_n == 0)
 		tell_replayed(executions);
 }
@@ -359,6 +440,10 @@ int executions_start(struct executions *executions, struct tn_error *err)
 	keeper->lost = execution_mounts_lost;
 	keeper->context = executions;
 	r = keeper_start(keeper, err);
+	if (r == 0)
+		r = unwatched_start(executions, err);
+	if (r == 0)
+		r = leftovers_start(executions, err);
 	return r < 0 ? r : launchers_start(&executions->launchers, child_enter, err);
 }
 
@@ -368,9 +453,18 @@ static void drop_one(void *member, void *context)
 	execution_free(member);
 }
 
+bool executions_have(struct executions *executions, const struct id *id)
+{
+	return id_table_find(&executions->table, id) != NULL ||
+	       id_table_find(&executions->joins, id) != NULL;
+}
+
 void executions_done(struct executions *executions)
 {
+	joins_done(executions);
 	id_table_each(&executions->table, drop_one, NULL);
 	keeper_stop(&executions->keeper);
+	unwatched_stop(executions);
+	leftovers_stop(executions);
 	launchers_stop(&executions->launchers);
 }

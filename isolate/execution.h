@@ -28,6 +28,7 @@
 #include "cpu_time.h"
 #include "keeper.h"
 #include "launcher.h"
+#include "leftovers.h"
 #include "loop.h"
 #include "mounts.h"
 #include "record.h"
@@ -41,6 +42,9 @@
  */
 #define EXECUTIONS_SETTING_UP_MAX 2
 
+/* Before the host's own services when memory runs out; tenants cannot go below. */
+#define EXECUTION_OOM_SCORE_ADJ 500
+
 /* So many have the files of their counters open while they run: enough for those that are
  * over in a moment, and of the others one more or less is nothing. */
 #define EXECUTIONS_COUNTERS_OPEN_MAX 64
@@ -52,21 +56,27 @@ struct execution {
 	struct id_node node;
 	struct tenant *tenant; /* NULL once the leaf is gone */
 	struct record record;  /* what is on disk, or will be */
-	uint64_t serial;       /* of the launch request; 0 after a restart */
+	struct filter
+		*filter; /* that of its launch; NULL: not known any more, or it has ended */
+	size_t joins_n;  /* commands that have joined it and have not ended */
+	uint64_t serial; /* of the launch request; 0 after a restart */
 	int leaf_fd;
 	struct cg_counter_files counters;
 	int status_fd;
 	int terminal_fd; /* socket in which the terminal's master lies; FD_NONE: none */
 	bool child;      /* ours to wait for: until it is reaped, and not after a restart */
 	int off_cpu_tries;
+	bool paused; /* before what was killed was read */
 	struct launcher_turn turn;
 	int64_t wake_boot_usec;     /* for when the timer is set; 0: not yet */
+	bool unwatched;             /* unwatched.h: its end */
 	bool setting_up;            /* its command has not been executed yet */
 	bool ended;                 /* pid 1, and so all of them */
 	bool mounts_kept;           /* the keeper has its mount namespace */
 	bool mounts_dropping;       /* and has been asked to drop it */
 	bool settled;               /* the record is final and the leaf gone */
 	bool told;                  /* its end: that waits for the mounts, too */
+	bool never;                 /* it has ended, and nothing of it ever ran */
 	bool untold;                /* the present controller has not heard of it yet */
 	bool waited;                /* wait_status is that of pid 1 */
 	int32_t wait_status;        /* as waitpid(2) gives it */
@@ -77,12 +87,15 @@ struct execution {
 	struct executions *all;
 	struct cpu_time cpu_time;
 	struct loop_source pid, report, timer, cpu_timer;
+	struct loop_source
+		beginning;         /* adopted on its way in: a timer, to look how far it is */
 	struct turns_job settling; /* what is to be done of its end */
 };
 
 /* All but the table and the counts is borrowed or plain and set by the owner. */
 struct executions {
 	struct id_table table;
+	struct id_table joins; /* join.h */
 	size_t running_n, unsettled_n;
 	size_t untold_n; /* of those from before the present controller */
 	struct loop *loop;
@@ -97,6 +110,8 @@ struct executions {
 	struct mounts_place mounts_place;
 	struct keeper keeper;
 	struct launchers launchers;
+	struct loop_source looking; /* unwatched.h: a timer */
+	struct leftovers leftovers;
 	/* Tell the controller; @message is a whole message of spec.h, @fd borrowed or
 	 * FD_NONE. */
 	void (*tell)(void *context, const void *message, int fd);
@@ -113,12 +128,27 @@ int executions_launch(struct executions *executions, const struct spec_launch *l
 /* A launch for this tenant has to wait for one of those before. */
 bool executions_crowded(const struct executions *executions, const struct id *tenant);
 
+/* An execution has that id, or a command that has joined one. */
+bool executions_have(struct executions *executions, const struct id *id);
+
+/* Whether @signal is one that a workload may be sent; refused if not. */
+int execution_signal_check(int signal, struct tn_error *err);
+/* By the id of either. */
 int executions_signal(struct executions *executions, const struct id *id, int signal,
                       struct tn_error *err);
-int executions_kill(struct executions *executions, const struct id *id, enum spec_kill_why why,
-                    struct tn_error *err);
+
+/* @why stands in the record. With @grace_usec it is only noted when that is over: until then
+ * they have @signal, which can be forwarded, and end by themselves. */
+struct kill_how {
+	enum spec_kill_why why;
+	int64_t grace_usec; /* 0: none, and no signal */
+	int signal;
+};
+
+int executions_kill(struct executions *executions, const struct id *id,
+                    const struct kill_how *how, struct tn_error *err);
 void executions_kill_tenant(struct executions *executions, const struct id *tenant,
-                            enum spec_kill_why why);
+                            const struct kill_how *how);
 
 /* Freeze the tenant or thaw it, and the clocks of its executions with it; nothing changes if
  * it is so already. */

@@ -25,6 +25,8 @@
 
 /* How long to wait before an end that is not quite one is looked at again. */
 #define EXIT_RETRY_NSEC 1000000
+/* And for processes that were killed together to leave their CPUs. */
+#define EXIT_KILLED_NSEC 5000000
 /* And how often for the last process to leave its CPU. */
 #define EXIT_OFF_CPU_TRIES_MAX 100
 /* So often it is looked at without a wait: mostly it takes some microseconds. */
@@ -173,11 +175,15 @@ static int64_t exit_kind(const struct execution *e, struct spec_exited *exited)
  * An OOM kill is counted where the memory belongs, and until the child executes, its is the
  * launcher's: the leaf knows nothing of it.
  */
-static bool ran_out_of_memory_on_its_way_in(const struct execution *e)
+static bool ran_out_of_memory_on_its_way_in(const struct execution *e,
+                                            const struct spec_exited *exited)
 {
-	return e->waited && WIFSIGNALED(e->wait_status) &&
-	       WTERMSIG(e->wait_status) == SIGKILL && e->killed == SPEC_KILL_NONE &&
-	       launchers_lost(&e->all->launchers, &e->turn);
+	/* The workload's process, or pid 1 and so both. */
+	const bool told = exited->kind == SPEC_EXIT_STATUS;
+	const int status = told ? exited->wait_status : e->wait_status;
+
+	return (told || e->waited) && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+	       e->killed == SPEC_KILL_NONE && launchers_lost(&e->all->launchers, &e->turn);
 }
 
 static void exited_fill(struct execution *e)
@@ -205,18 +211,21 @@ static void exited_fill(struct execution *e)
 	                                          ? SPEC_ABSENT
 	                                          : throttled - record->tenant_throttled_usec;
 	counters->overhead_usec = overhead_usec;
-	if (counters->oom_kills == 0 && ran_out_of_memory_on_its_way_in(e))
+	if (counters->oom_kills == 0 && ran_out_of_memory_on_its_way_in(e, exited))
 		counters->oom_kills = 1;
 }
 
-/* Come back: something in the leaf still ends. */
-static void retry_later(struct execution *e)
+/* Come back: something in the leaf still ends. False: it has no timer, as one that was adopted
+ * when the kernel had none left. */
+static bool retry_later(struct execution *e, long nsec)
 {
-	const struct itimerspec soon = { .it_value = { .tv_nsec = EXIT_RETRY_NSEC } };
+	const struct itimerspec soon = { .it_value = { .tv_nsec = nsec } };
 
+	if (timerfd_settime(e->timer.fd, 0, &soon, NULL) < 0)
+		return false;
 	loop_remove(e->all->loop, &e->pid);
-	(void)timerfd_settime(e->timer.fd, 0, &soon, NULL);
 	e->timer.ready = execution_pid_ready;
+	return true;
 }
 
 static void tell_end(struct execution *e)
@@ -228,6 +237,27 @@ static void tell_end(struct execution *e)
 	execution_is_told(e);
 }
 
+bool execution_never_was(const struct execution *e)
+{
+	struct spec_counters counters = { 0 };
+	struct init_status status;
+
+	if (e->serial != 0 || e->record.started || e->record.no_init ||
+	    e->killed != SPEC_KILL_NONE || e->leaf_fd < 0 || e->status_fd < 0 ||
+	    record_status_read(e->status_fd, &status))
+		return false;
+	cg_counters_read(e->leaf_fd, e->all->controllers, &e->counters, &counters);
+	return counters.oom_kills <= 0;
+}
+
+/* Whoever wanted it may ask again. */
+static void forget(struct execution *e)
+{
+	execution_is_told(e);
+	leftovers_record_remove(e->all, &e->node.id);
+	execution_free(e);
+}
+
 /* Nothing has run that could be billed as the workload's: as if it had never been. */
 static void tell_failure(struct execution *e)
 {
@@ -235,7 +265,7 @@ static void tell_failure(struct execution *e)
 
 	(void)child_error(e->failure.stage, e->failure.error, &error);
 	execution_tell_started(e, false, FD_NONE, &error);
-	record_remove(e->all->dir_fd, &e->node.id);
+	leftovers_record_remove(e->all, &e->node.id);
 }
 
 /* Leaf and mounts are gone. */
@@ -243,6 +273,10 @@ static void tell(struct execution *e)
 {
 	e->told = true;
 	e->all->running_n--;
+	if (e->never) {
+		forget(e);
+		return;
+	}
 	if (set_up_failed(e)) {
 		tell_failure(e);
 		execution_free(e);
@@ -254,13 +288,15 @@ static void tell(struct execution *e)
 
 void execution_end(struct execution *e)
 {
-	const bool failed = set_up_failed(e);
 	struct executions *all = e->all;
+	bool failed;
 	struct tn_error err = { 0 };
 	char name[ID_TEXT_BYTES];
 	int r;
 
 	id_format(&e->node.id, name);
+	e->never = !e->record.final && (e->never || execution_never_was(e));
+	failed = e->never || set_up_failed(e);
 	if (!e->record.final) {
 		exited_fill(e);
 		cg_counter_files_close(&e->counters);
@@ -274,8 +310,8 @@ void execution_end(struct execution *e)
 		struct tn_error lost = { 0 };
 
 		(void)cg_kill(e->leaf_fd, &lost);
-		retry_later(e);
-		return;
+		if (retry_later(e, EXIT_RETRY_NSEC))
+			return;
 	}
 	if (r < 0)
 		log_event(LOG_ERR, "cannot remove a leaf", LF_STR("execution", name),
@@ -309,6 +345,15 @@ static bool off_cpu(const struct execution *e)
 		(void)sched_yield();
 	}
 	return false;
+}
+
+/*
+ * Of what was killed with pid 1 nobody can ask: the kernel has reaped it. Its last stretch is
+ * charged as late, and it may be on another CPU.
+ */
+static bool killed_with_others(const struct execution *e)
+{
+	return e->killed != SPEC_KILL_NONE || (e->waited && WIFSIGNALED(e->wait_status));
 }
 
 static void child_reap(struct execution *e)
@@ -382,12 +427,16 @@ void execution_settle(void *context)
 {
 	struct execution *e = context;
 
-	if (e->child && !off_cpu(e) && e->off_cpu_tries++ < EXIT_OFF_CPU_TRIES_MAX) {
-		retry_later(e);
+	if (e->child && !off_cpu(e) && e->off_cpu_tries++ < EXIT_OFF_CPU_TRIES_MAX &&
+	    retry_later(e, EXIT_RETRY_NSEC))
 		return;
-	}
 	if (e->child)
 		child_reap(e);
+	if (!e->paused && killed_with_others(e)) {
+		e->paused = true;
+		if (retry_later(e, EXIT_KILLED_NSEC))
+			return;
+	}
 	execution_end(e);
 }
 

@@ -13,6 +13,7 @@
 
 #include <base/fd.h>
 #include <base/io.h>
+#include <base/num.h>
 
 #define VALUE_BYTES_MAX 64
 
@@ -421,13 +422,48 @@ static int node_create(const struct hierarchy *hierarchy, const char *name,
 	return r;
 }
 
-static int node_change(const struct hierarchy *hierarchy, const char *name,
+static int bytes_read(int node_fd, const char *file, int64_t *ret, struct tn_error *err)
+{
+	char text[VALUE_BYTES_MAX];
+	const ssize_t n = io_read_file_at(node_fd, file, text, sizeof(text));
+
+	if (n < 0)
+		return err_set(err, TN_SYSTEM, (int)-n, "read %s", file);
+	text[strcspn(text, "\n")] = '\0';
+	*ret = SPEC_UNLIMITED;
+	if (strcmp(text, "max") != 0 && num_parse(text, INT64_MAX, ret) < 0)
+		return err_refuse(err, TN_SYSTEM, "%s is '%.32s'", file, text);
+	return 0;
+}
+
+/* To write a memory.max below what is in use is to have the kernel kill. */
+static int memory_check(const struct hierarchy *hierarchy, int node_fd,
+                        const struct spec_tenant_limits *limits, struct tn_error *err)
+{
+	int64_t used = 0, max = 0;
+	int r;
+
+	if ((hierarchy->controllers & SPEC_CONTROLLER_MEMORY) == 0)
+		return 0;
+	r = bytes_read(node_fd, "memory.max", &max, err);
+	if (r == 0)
+		r = bytes_read(node_fd, "memory.current", &used, err);
+	if (r < 0 || limits->memory_max_bytes >= max || used <= limits->memory_max_bytes)
+		return r;
+	return err_refuse(err, TN_STATE,
+	                  "memory_max %" PRId64 " is below the %" PRId64 " in use",
+	                  limits->memory_max_bytes, used);
+}
+
+static int node_change(const struct hierarchy *hierarchy, const char *name, bool may_kill,
                        const struct spec_tenant_limits *limits, struct tn_error *err)
 {
 	cleanup_fd int node_fd = hierarchy_tenant_open(hierarchy, name, err);
 	struct values before;
 	int r = node_fd < 0 ? node_fd : values_read(hierarchy, node_fd, &before, err);
 
+	if (r == 0 && !may_kill)
+		r = memory_check(hierarchy, node_fd, limits, err);
 	if (r < 0)
 		return r;
 	r = node_apply(hierarchy, name, false, limits, err);
@@ -439,10 +475,12 @@ static int node_change(const struct hierarchy *hierarchy, const char *name,
 }
 
 int hierarchy_tenant_apply(const struct hierarchy *hierarchy, const char *name,
-                           const struct spec_tenant_limits *limits, struct tn_error *err)
+                           const struct spec_tenant_limits *limits, bool may_kill,
+                           struct tn_error *err)
 {
 	const bool create = faccessat(hierarchy->root_fd, name, F_OK, 0) < 0;
-	int r = (create ? node_create : node_change)(hierarchy, name, limits, err);
+	int r = create ? node_create(hierarchy, name, limits, err)
+	               : node_change(hierarchy, name, may_kill, limits, err);
 
 	return r < 0 ? err_wrap(err, r, "cgroup '%s'", name) : 0;
 }

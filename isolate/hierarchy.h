@@ -35,10 +35,12 @@ void hierarchy_close(struct hierarchy *hierarchy);
 
 /*
  * Create the node @name, or bring an existing one to @limits, and read them back. On failure a
- * new node is gone again, and an existing one has the limits that it had.
+ * new node is gone again, and an existing one has the limits that it had. A memory_max below
+ * what is in use is refused with TN_STATE unless @may_kill, and of an existing node only.
  */
 int hierarchy_tenant_apply(const struct hierarchy *hierarchy, const char *name,
-                           const struct spec_tenant_limits *limits, struct tn_error *err);
+                           const struct spec_tenant_limits *limits, bool may_kill,
+                           struct tn_error *err);
 
 /* O_PATH of the node @name, owned by the caller. */
 int hierarchy_tenant_open(const struct hierarchy *hierarchy, const char *name,

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What tenant-init and tenantd tell each other. tenant-init finds
- *   argv  INIT_NAME, or INIT_NAME_TERMINAL if fd 0 is to be the controlling terminal of
- *         the workload, the working directory, then the command and its arguments;
- *   fd 3  the status file: it writes one struct init_status before it ends;
+ * What the sandbox tells tenantd. tenant-init finds
+ *   argv  INIT_NAME and the pid of its child, the workload (start.h);
+ *   fd 3  the status file: one struct init_status before it ends.
+ * The child on its way in (child.h) has besides
  *   fd 4  the launch pipe: struct init_report, at most one of each stage, and its
- *         end once the workload has been executed.
+ *         end once both the workload and tenant-init have been executed.
  */
 #ifndef ISOLATE_INIT_H
 #define ISOLATE_INIT_H
 
 #include <stdint.h>
 
-/* Where the longer one goes on is where they differ. */
-#define INIT_NAME          "tenant-init"
-#define INIT_NAME_TERMINAL "tenant-init-tty"
+#define INIT_NAME "tenant-init"
 
 #define INIT_STATUS_FD 3
 #define INIT_REPORT_FD 4

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -71,20 +72,42 @@ static int allow_fd(int ruleset_fd, int fd, uint64_t rights)
 }
 
 /* A rule for a file cannot speak of what only directories have. */
-static int allow(int ruleset_fd, const char *path, uint64_t rights)
+static int allow_opened(int ruleset_fd, int path_fd, uint64_t rights)
 {
-	cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
 	int r;
 
-	if (fd < 0)
+	if (path_fd < 0)
 		return -1;
-	r = allow_fd(ruleset_fd, fd, rights);
+	r = allow_fd(ruleset_fd, path_fd, rights);
 	if (r < 0 && errno == EINVAL && (rights & ~LL_CONTENT) != 0)
-		r = allow_fd(ruleset_fd, fd, rights & LL_CONTENT);
+		r = allow_fd(ruleset_fd, path_fd, rights & LL_CONTENT);
 	return r;
 }
 
-static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch, int queues_fd)
+static int allow(int ruleset_fd, const char *path, uint64_t rights)
+{
+	cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return allow_opened(ruleset_fd, fd, rights);
+}
+
+/*
+ * A path that leads through directories of the workload's, which it may have moved away. In
+ * their place there may be a link to anywhere: that is not followed.
+ */
+static int allow_target(int ruleset_fd, const char *path, uint64_t rights, bool joins)
+{
+	const struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+		                      .resolve = RESOLVE_NO_SYMLINKS };
+	cleanup_fd int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+	if (fd < 0 && joins && errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+		return 0;
+	return allow_opened(ruleset_fd, fd, rights);
+}
+
+static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch, int queues_fd,
+                     bool joins)
 {
 	const bool read_only = (launch->flags & SPEC_LAUNCH_READ_ONLY) != 0;
 
@@ -94,15 +117,17 @@ static int allow_all(int abi, int ruleset_fd, const struct spec_launch *launch, 
 			return -1;
 	for (uint32_t i = 0; i < launch->binds_n; i++)
 		if (launch->binds[i].writable &&
-		    allow(ruleset_fd, launch->binds[i].target, known(abi, LL_TREE)) < 0)
+		    allow_target(ruleset_fd, launch->binds[i].target, known(abi, LL_TREE),
+		                 joins) < 0)
 			return -1;
 	for (uint32_t i = 0; i < launch->tmpfs_n; i++)
-		if (allow(ruleset_fd, launch->tmpfs[i].target, known(abi, LL_TREE)) < 0)
+		if (allow_target(ruleset_fd, launch->tmpfs[i].target, known(abi, LL_TREE),
+		                 joins) < 0)
 			return -1;
 	return queues_fd < 0 ? 0 : allow_fd(ruleset_fd, queues_fd, known(abi, LL_CONTENT));
 }
 
-int ll_begin(int abi, const struct spec_launch *launch, int queues_fd)
+int ll_begin(int abi, const struct spec_launch *launch, int queues_fd, bool joins)
 {
 	const struct landlock_ruleset_attr handled = { .handled_access_fs = known(abi,
 		                                                                  LL_TREE) };
@@ -111,7 +136,7 @@ int ll_begin(int abi, const struct spec_launch *launch, int queues_fd)
 	if (abi == 0)
 		return FD_NONE;
 	list_fd = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
-	if (list_fd < 0 || allow_all(abi, list_fd, launch, queues_fd) < 0)
+	if (list_fd < 0 || allow_all(abi, list_fd, launch, queues_fd, joins) < 0)
 		return -1;
 	return fd_take(&list_fd);
 }

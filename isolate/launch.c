@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <base/clock.h>
@@ -21,9 +20,7 @@
 #include "fdcheck.h"
 #include "template.h"
 
-/* Before the host's own services when memory runs out; tenants cannot go below. */
-#define LAUNCH_OOM_SCORE_ADJ 500
-#define LAUNCH_STDIO_N       3
+#define LAUNCH_STDIO_N 3
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -63,7 +60,7 @@ static int request_check(struct executions *all, const struct spec_launch *launc
 		return err_refuse(err, TN_INVALID,
 		                  "this launch takes %zu descriptors and one per bind",
 		                  args + 1);
-	if (id_table_find(&all->table, &launch->execution) != NULL)
+	if (executions_have(all, &launch->execution))
 		return err_refuse(err, TN_EXISTS, "the execution's id is taken");
 	if (all->unsettled_n >= EXECUTIONS_UNSETTLED_MAX)
 		return err_refuse(err, TN_STATE, "%zu executions are not settled yet",
@@ -86,6 +83,7 @@ static void record_begin(struct execution *e, const struct spec_launch *launch)
 
 	record->tenant = launch->tenant;
 	memcpy(record->policy_hash, launch->policy_hash, sizeof(record->policy_hash));
+	record->filter = e->filter->number;
 	record->no_init = (launch->flags & SPEC_LAUNCH_NO_INIT) != 0;
 	record->attached = (launch->flags & SPEC_LAUNCH_ATTACHED) != 0;
 	record->started_unix_usec = clock_usec(CLOCK_REALTIME);
@@ -95,6 +93,7 @@ static void record_begin(struct execution *e, const struct spec_launch *launch)
 	if (__builtin_add_overflow(now, launch->limits.runtime_usec_max,
 	                           &record->deadline_boot_usec))
 		record->deadline_boot_usec = SPEC_UNLIMITED;
+	record->kill_boot_usec = SPEC_UNLIMITED;
 	record->tenant_throttled_usec = cg_throttled_usec(e->tenant->cgroup_fd,
 	                                                  e->all->controllers);
 }
@@ -127,7 +126,7 @@ static uint32_t leaf_files(const struct spec_execution_limits *leaf,
  * at an RLIMIT_CORE of exactly 1, but does at 0; so 1 stands for "no core", and for any
  * size on a host where core_pattern is a pipe.
  */
-static int64_t core_limit(int64_t wanted)
+int64_t execution_core_limit(int64_t wanted)
 {
 	char pattern[256] = "";
 
@@ -211,12 +210,13 @@ static int child_with_mounts(struct execution *e, struct child_request *request,
 	return r;
 }
 
-static bool host_files_writable(const struct spec_launch *launch)
+const struct sock_fprog *execution_program(const struct filter *filter,
+                                           const struct spec_launch *launch)
 {
 	for (uint32_t i = 0; i < launch->binds_n; i++)
 		if (launch->binds[i].writable)
-			return true;
-	return false;
+			return &filter->host_files;
+	return &filter->usual;
 }
 
 static int child_start(struct execution *e, const struct spec_launch *launch, const int *fds,
@@ -228,8 +228,7 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.context = &tenant->context,
 		.masks = e->all->masks,
 		.launch = launch,
-		.filter = host_files_writable(launch) ? &tenant->filter_host_files
-		                                      : &tenant->filter,
+		.filter = execution_program(tenant->filter, launch),
 		.leaf_fd = e->leaf_fd,
 		.leaf_files = leaf_files(&launch->limits, &tenant->limits),
 		.stdio_fds = { FD_NONE, FD_NONE, FD_NONE },
@@ -240,8 +239,8 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 		.host_mnt_fd = e->all->host_mnt_fd,
 		.memory_max_bytes = smaller(launch->limits.memory_max_bytes,
 		                            tenant->limits.memory_max_bytes),
-		.core_bytes_max = core_limit(launch->limits.core_bytes_max),
-		.oom_score_adj = LAUNCH_OOM_SCORE_ADJ,
+		.core_bytes_max = execution_core_limit(launch->limits.core_bytes_max),
+		.oom_score_adj = EXECUTION_OOM_SCORE_ADJ,
 	};
 	cleanup_fd int report_fd = FD_NONE, terminal_fd = FD_NONE;
 	int ends[2], pid_fd = FD_NONE, r = 0;
@@ -260,32 +259,44 @@ static int child_start(struct execution *e, const struct spec_launch *launch, co
 	request.report_fd = report_fd;
 	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
 		return err_errno(err, "launch pipe");
-
-	r = child_with_mounts(e, &request, &pid_fd, err);
+	/* Its end alone wakes us (EPOLLHUP, which needs no asking for): the exec. */
+	r = loop_add(e->all->loop, &e->report, 0, err);
+	if (r == 0)
+		r = execution_clocks(e, err);
+	if (r == 0)
+		r = child_with_mounts(e, &request, &pid_fd, err);
 	if (r < 0)
 		return r;
-	r = execution_watch(e, pid_fd, err);
-	if (r == 0)
-		/* Its end alone wakes us (EPOLLHUP, which needs no asking for): the exec. */
-		r = loop_add(e->all->loop, &e->report, 0, err);
-	return r;
+	execution_watch(e, pid_fd);
+	return 0;
 }
 
-/* Reverse what a launch has made. A child is killed with its leaf and reaped. */
+/* Reverse what a launch has made that has no child. */
 static void launch_undo(struct execution *e, const char *leaf_name)
 {
 	struct tn_error lost = { 0 };
-	siginfo_t info;
 
-	if (e->record.pid != 0) {
-		(void)cg_kill(e->leaf_fd, &lost);
-		(void)waitid(P_PIDFD, (id_t)e->pid.fd, &info, WEXITED);
-	}
 	if (e->mounts_kept)
 		(void)keeper_drop(&e->all->keeper, &e->node.id, &lost);
 	if (e->leaf_fd >= 0)
 		(void)cg_leaf_remove(e->tenant->cgroup_fd, leaf_name, &lost);
-	record_remove(e->all->dir_fd, &e->node.id);
+	leftovers_record_remove(e->all, &e->node.id);
+}
+
+/*
+ * Again, with the pid by which a later tenantd can find it. A child that is there is not waited
+ * for, since its tenant says when it ends: the failure is told then, as one of its own.
+ */
+static void record_pid(struct execution *e)
+{
+	struct tn_error err = { 0 }, lost = { 0 };
+
+	if (record_write(e->all->dir_fd, &e->record, &err) == 0)
+		return;
+	if (e->failure.error == 0)
+		e->failure = (struct init_report){ .stage = CHILD_RECORD,
+			                           .error = err.sys_errno };
+	(void)cg_kill(e->leaf_fd, &lost);
 }
 
 static int launch_into(struct execution *e, const struct spec_launch *launch, const int *fds,
@@ -300,15 +311,15 @@ static int launch_into(struct execution *e, const struct spec_launch *launch, co
 	                            e->all->controllers, err);
 	if (e->leaf_fd < 0)
 		return e->leaf_fd;
+	e->filter = filter_use(e->tenant->filter);
 	record_begin(e, launch);
-	r = record_create(e->all->dir_fd, &e->record, &e->status_fd, err);
+	r = record_create(e->all->dir_fd, &e->record, launch, &e->status_fd, err);
 	if (r == 0)
 		r = child_start(e, launch, fds, err);
-	/* Again, with the pid by which a later tenantd can find it. */
-	if (r == 0)
-		r = record_write(e->all->dir_fd, &e->record, err);
 	if (r < 0)
 		launch_undo(e, name);
+	else
+		record_pid(e);
 	return r;
 }
 

@@ -33,7 +33,7 @@
 
 enum launcher_state {
 	LAUNCHER_IDLE,
-	LAUNCHER_BUSY, /* from the request on until the child has executed or ended */
+	LAUNCHER_BUSY, /* from the request on until nobody else is in its memory any more */
 };
 
 /*
@@ -98,9 +98,13 @@ __attribute__((noinline)) static void child_clone(struct share *share)
 	word_wake(&share->pid);
 }
 
-/* The child has executed, or is no more: what it mapped is ours. */
+/* The child has executed, or is no more; what it mapped is ours once its workload has, too. */
 static void maps_drop(struct child_maps *maps)
 {
+	int32_t workload;
+
+	while ((workload = __atomic_load_n(&maps->workload, __ATOMIC_ACQUIRE)) != 0)
+		word_wait(&maps->workload, (uint32_t)workload, 0);
 	for (size_t i = 0; i < ARRAY_LEN(maps->at); i++)
 		if (maps->at[i] != NULL)
 			(void)munmap(maps->at[i], maps->bytes[i]);
@@ -363,6 +367,7 @@ bool launchers_lost(const struct launchers *launchers, const struct launcher_tur
 	if (turn->number == 0)
 		return false;
 	if (launcher != NULL && launcher->turn == turn->number)
-		return dies_within(launcher, LAUNCHER_DEATH_MSEC);
+		/* One that has time again has survived it. */
+		return is_busy(launcher->share) && dies_within(launcher, LAUNCHER_DEATH_MSEC);
 	return launchers->lost_in_turn[turn->place] == turn->number;
 }

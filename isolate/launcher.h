@@ -9,7 +9,8 @@
  * way in. They have tenantd's descriptors and a memory of their own; what a child is to know
  * lies in a piece that both have mapped. The child is tenantd's, not the launcher's.
  *
- * A child lives in its launcher's memory until it executes. So what a tenant makes wait, or
+ * A child lives in its launcher's memory until it executes, and so does the workload's process
+ * that it has begun beside itself (start.h). So what a tenant makes wait, or
  * has killed when its memory is used up, is at worst one launcher, which is replaced.
  *
  * tenantd clones a child itself, as fork(2) does, if every launcher is busy or what the

@@ -42,6 +42,19 @@ CALL_INLINE long call6(long n, long a, long b, long c, long d, long e, long f)
 #error "there is no system call entry for this architecture"
 #endif
 
-#define CALL(n, a, b, c, d) call6((n), (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+/* Who fails calls one after the other in a test gives it: -errno instead of the call numbered
+ * n, or 0 to let it through. */
+#ifndef CALL_GATE
+#define CALL_GATE(n) 0L
+#endif
+
+CALL_INLINE long call4(long n, long a, long b, long c, long d)
+{
+	const long refused = CALL_GATE(n);
+
+	return refused != 0 ? refused : call6(n, a, b, c, d, 0, 0);
+}
+
+#define CALL(n, a, b, c, d) call4((n), (long)(a), (long)(b), (long)(c), (long)(d))
 
 #endif

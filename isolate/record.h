@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The files of an execution below /run/tenantd/exec (tmpfs, root only): UUID holds a
- * struct record from the launch to the settlement, UUID.status is where tenant-init
- * leaves its one record. They outlive every process of ours, so that an execution can be
- * adopted after a restart and its counters are never lost with its leaf.
+ * struct record from the launch to the settlement, behind it what of the launch counts for
+ * whoever joins it, and UUID.status is where tenant-init leaves its one record. They outlive
+ * every process of ours, so that an execution can be adopted after a restart and its counters
+ * are never lost with its leaf.
  */
 #ifndef ISOLATE_RECORD_H
 #define ISOLATE_RECORD_H
@@ -16,7 +17,7 @@
 #include "spec.h"
 
 /* Another one ends all that runs at the next start: sweep.h. */
-#define RECORD_MAGIC 0x746e7233u
+#define RECORD_MAGIC 0x746e7235u
 
 struct record {
 	uint32_t magic;
@@ -27,6 +28,7 @@ struct record {
 	int64_t started_unix_usec;
 	int64_t started_boot_usec;
 	int64_t deadline_boot_usec;  /* SPEC_UNLIMITED: none */
+	int64_t kill_boot_usec;      /* the end of a grace that was given; the same */
 	int64_t suspended_boot_usec; /* since when its tenant is frozen; 0: it is not */
 	int64_t suspended_usec;      /* that it was before */
 	int64_t kill_after_usec;
@@ -37,18 +39,25 @@ struct record {
 	uint32_t started;  /* the workload has been executed */
 	uint32_t no_init;  /* pid is the workload's own, and there is no status file's record */
 	uint32_t attached; /* SPEC_LAUNCH_ATTACHED */
+	uint64_t filter;   /* its program's number: filters.h */
+	struct spec_joined joined;
 	struct spec_exited exited;
 };
 
-/* Create both files. *ret_status_fd is the status file, owned by the caller. */
-int record_create(int dir_fd, const struct record *record, int *ret_status_fd,
+/* Create both files. @launch: to be read by record_launch(); NULL: nobody will.
+ * *ret_status_fd is the status file, owned by the caller. */
+int record_create(int dir_fd, const struct record *record, const struct spec_launch *launch,
+                  int *ret_status_fd, struct tn_error *err);
+
+/* The launch that @execution was created with. */
+int record_launch(int dir_fd, const struct id *execution, struct spec_launch *ret,
                   struct tn_error *err);
 
 /* Replace what is stored. */
 int record_write(int dir_fd, const struct record *record, struct tn_error *err);
 
-/* Remove both files; those missing are no error. */
-void record_remove(int dir_fd, const struct id *execution);
+/* Remove both files; those missing are no error. 0, or -errno and one of them may be there. */
+int record_remove(int dir_fd, const struct id *execution);
 
 /* Open the status file of @execution for reading, or -errno. */
 int record_status_open(int dir_fd, const struct id *execution);

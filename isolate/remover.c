@@ -145,6 +145,10 @@ static int discarded_remove(const char *root, const struct id *tenant, struct tn
 		return dir_fd == -ENOENT ? 0 : dir_fd;
 	id_format(tenant, name);
 	r = remover_remove(dir_fd, name);
+	/* Or a loss of power could bring it back, when another tenant has its ids. Also where
+	 * it was gone: who removed it may not have come to this. */
+	if (r == 0 && fsync(dir_fd) < 0)
+		r = -errno;
 	return r < 0 ? err_set(err, TN_SYSTEM, -r, "remove %s of %s", name, root) : 0;
 }
 
@@ -186,13 +190,15 @@ static int process_start(struct remover *remover, const struct id *tenant, struc
 }
 
 /* Its files are gone: another tenant may have the ids. */
-static void slot_give_back(const struct remover *remover)
+static void slot_give_back(struct remover *remover)
 {
 	struct tn_error err = { 0 };
 
-	if (slots_free(remover->slots, remover->slot, &err) < 0)
-		log_event(LOG_ERR, "a deleted tenant's ids cannot be given back",
-		          LF_STR("error", err.msg), LF_END);
+	if (slots_free(remover->slots, remover->slot, &err) == 0)
+		return;
+	remover->failed = true;
+	log_event(LOG_ERR, "a deleted tenant's ids cannot be given back",
+	          LF_STR("error", err.msg), LF_END);
 }
 
 static void process_forget(struct remover *remover)
@@ -217,11 +223,23 @@ static void on_ended(void *context, uint32_t events)
 	process_forget(remover);
 	if (gone)
 		slot_give_back(remover);
-	/* What could not be removed is tried again when there is more to do, or by the next. */
+	else
+		remover->failed = true;
+	/* What could not be removed is tried again when there is more to do, or later. */
 	if (remover->look_anew)
 		from = 0;
 	remover->look_anew = false;
 	next_from(remover, from);
+}
+
+/* Nothing is left that has not been tried. */
+static void rest(struct remover *remover)
+{
+	const bool failed = remover->failed;
+
+	remover->failed = false;
+	if (remover->tried != NULL)
+		remover->tried(remover->context, failed);
 }
 
 static void next_from(struct remover *remover, int64_t from)
@@ -230,8 +248,10 @@ static void next_from(struct remover *remover, int64_t from)
 	struct id tenant;
 
 	remover->slot = slots_retired(remover->slots, from, &tenant);
-	if (remover->slot < 0)
+	if (remover->slot < 0) {
+		rest(remover);
 		return;
+	}
 	remover->source.ready = on_ended;
 	remover->source.context = remover;
 	if (process_start(remover, &tenant, &err) == 0)
@@ -239,6 +259,8 @@ static void next_from(struct remover *remover, int64_t from)
 	log_event(LOG_ERR, "nobody removes what a deleted tenant stored",
 	          LF_STR("error", err.msg), LF_END);
 	remover_stop(remover);
+	remover->failed = true;
+	rest(remover);
 }
 
 void remover_wake(struct remover *remover)

@@ -18,15 +18,21 @@
 #include "loop.h"
 #include "slots.h"
 
-/* The first three are borrowed and set, the rest is zeroed; source.fd is FD_NONE. */
+/* The first three are borrowed and set, tried and its context may be, the rest is zeroed;
+ * source.fd is FD_NONE. */
 struct remover {
 	struct loop *loop;
 	struct slots *slots;
 	const char *storage_root;
+	/* All has been tried; @left: something could not be removed, and it is to be woken
+	 * later. */
+	void (*tried)(void *context, bool left);
+	void *context;
 	struct loop_source source; /* pidfd of the process, if there is one */
 	pid_t pid;
 	int64_t slot;   /* whose files it removes */
 	bool look_anew; /* more has been discarded meanwhile */
+	bool failed;    /* since it was woken */
 };
 
 /* Something has been discarded, or may have been before we began. */

@@ -10,23 +10,18 @@
 
 #include <base/fd.h>
 #include <base/io.h>
+#include <base/slot.h>
 
-#define SLOT_MAGIC   0x746c6f73u /* "solt", little-endian: a free slot is all zero */
-#define SLOT_RETIRED 0x72746c73u /* its name is empty */
+#include "spec.h"
 
-struct slot {
-	uint32_t magic;
-	uint32_t pad;
-	struct id tenant;
-	char name[NAME_BYTES_MAX];
-	char reserved[40];
-};
+static_assert(SLOT_UIDS == SPEC_UIDS_PER_TENANT, "a slot is one tenant's ids");
 
-/* A power of two, so that no record straddles a sector. */
-static_assert(sizeof(struct slot) == 128, "slot records must divide a disk sector");
+#define SLOTS_PATH_BYTES_MAX 300
 
 struct slots {
 	int fd;
+	bool read_only; /* so is the file system: it is opened anew for the next change */
+	char path[SLOTS_PATH_BYTES_MAX];
 	int64_t n;
 	struct slot table[];
 };
@@ -52,6 +47,9 @@ static int table_read(struct slots *slots, const char *path, struct tn_error *er
 	ssize_t n;
 
 	slots->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	slots->read_only = slots->fd < 0 && errno == EROFS;
+	if (slots->read_only)
+		slots->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (slots->fd < 0)
 		return err_errno(err, "open");
 	if (fstat(slots->fd, &st) < 0)
@@ -78,6 +76,7 @@ int slots_open(const char *path, int64_t slots_max, struct slots **ret, struct t
 		return err_set(err, TN_SYSTEM, ENOMEM, "slot table");
 	slots->n = slots_max;
 	slots->fd = FD_NONE;
+	(void)snprintf(slots->path, sizeof(slots->path), "%s", path);
 	r = table_read(slots, path, err);
 	if (r < 0) {
 		(void)slots_close(slots);
@@ -110,18 +109,48 @@ const char *slots_name(const struct slots *slots, int64_t slot)
 	return slots->table[slot].name;
 }
 
-static int slot_write(struct slots *slots, int64_t slot, const struct slot *record,
-                      struct tn_error *err)
+/* The file system may be writable again. */
+static int writable_again(struct slots *slots, struct tn_error *err)
+{
+	int fd;
+
+	if (!slots->read_only)
+		return 0;
+	fd = open(slots->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_errno(err, "slot table %s", slots->path);
+	fd_closep(&slots->fd);
+	slots->fd = fd;
+	slots->read_only = false;
+	return 0;
+}
+
+static int slot_put(const struct slots *slots, int64_t slot, const struct slot *record,
+                    struct tn_error *err)
 {
 	ssize_t n = pwrite(slots->fd, record, sizeof(*record), slot * (off_t)sizeof(*record));
 
 	if (n != (ssize_t)sizeof(*record))
 		return n < 0 ? err_errno(err, "write slot %" PRId64, slot)
 		             : err_set(err, TN_SYSTEM, ENOSPC, "write slot %" PRId64, slot);
-	if (fdatasync(slots->fd) < 0)
-		return err_errno(err, "sync slot %" PRId64, slot);
-	slots->table[slot] = *record;
-	return 0;
+	return fdatasync(slots->fd) < 0 ? err_errno(err, "sync slot %" PRId64, slot) : 0;
+}
+
+static int slot_write(struct slots *slots, int64_t slot, const struct slot *record,
+                      struct tn_error *err)
+{
+	struct tn_error lost = { 0 };
+	int r = writable_again(slots, err);
+
+	if (r < 0)
+		return r;
+	r = slot_put(slots, slot, record, err);
+	if (r == 0)
+		slots->table[slot] = *record;
+	else
+		/* The next tenantd is to read what this one goes by. */
+		(void)slot_put(slots, slot, &slots->table[slot], &lost);
+	return r;
 }
 
 int64_t slots_take(struct slots *slots, const struct id *tenant, const char *name,
@@ -173,15 +202,25 @@ int slots_retire(struct slots *slots, int64_t slot, struct tn_error *err)
 	return slot_write(slots, slot, &record, err);
 }
 
-int64_t slots_retired(const struct slots *slots, int64_t from, struct id *ret)
+static int64_t next_of(const struct slots *slots, uint32_t magic, int64_t from, struct id *ret)
 {
 	for (int64_t i = from; i < slots->n; i++) {
-		if (slots->table[i].magic != SLOT_RETIRED)
+		if (slots->table[i].magic != magic)
 			continue;
 		*ret = slots->table[i].tenant;
 		return i;
 	}
 	return -ENOENT;
+}
+
+int64_t slots_taken(const struct slots *slots, int64_t from, struct id *ret)
+{
+	return next_of(slots, SLOT_MAGIC, from, ret);
+}
+
+int64_t slots_retired(const struct slots *slots, int64_t from, struct id *ret)
+{
+	return next_of(slots, SLOT_RETIRED, from, ret);
 }
 
 int slots_free(struct slots *slots, int64_t slot, struct tn_error *err)

@@ -43,6 +43,9 @@ int64_t slots_take(struct slots *slots, const struct id *tenant, const char *nam
  */
 int slots_retire(struct slots *slots, int64_t slot, struct tn_error *err);
 
+/* The first slot from @from on that a tenant has and whose it is, or -ENOENT. */
+int64_t slots_taken(const struct slots *slots, int64_t from, struct id *ret);
+
 /* The first retired slot from @from on and whose it was, or -ENOENT. */
 int64_t slots_retired(const struct slots *slots, int64_t from, struct id *ret);
 

@@ -10,12 +10,14 @@
  *
  * Order: tenantd speaks first (SPEC_HELLO), the controller answers SPEC_READY when its
  * policy and store are open. Then the controller sends requests. tenantd answers
- * SPEC_TENANT_APPLY, _REMOVE, _FREEZE and _DELETE with SPEC_REPLY, in order; SPEC_LAUNCH with
- * SPEC_STARTED, then, if that carried no error, with SPEC_EXITED once the leaf is gone;
- * SPEC_SIGNAL and SPEC_KILL with nothing. The controller answers SPEC_EXITED with
- * SPEC_SETTLED when the ledger has the record. After a restart of either side
- * tenantd repeats SPEC_STARTED for what runs and SPEC_EXITED for what is unsettled,
- * with serial 0, before anything else but SPEC_HELLO.
+ * SPEC_TENANT_APPLY, _REMOVE, _FREEZE, _DELETE, _SQUEEZE and SPEC_DATA with SPEC_REPLY, in
+ * order; SPEC_LAUNCH with SPEC_STARTED, then, if that carried no error, with SPEC_EXITED once
+ * the leaf is gone; SPEC_JOIN in the same way, with SPEC_EXITED once its command has ended;
+ * SPEC_SIGNAL and SPEC_KILL, which take either's id, with nothing, SPEC_RESERVE with
+ * SPEC_RESERVED some time later. The controller answers SPEC_EXITED with SPEC_SETTLED when the
+ * ledger has the record. After a restart of either side tenantd repeats SPEC_STARTED for what
+ * runs and SPEC_EXITED for what is unsettled, with serial 0, before anything else but
+ * SPEC_HELLO.
  *
  * Units: microseconds, bytes, counts; non-negative int64. SPEC_UNLIMITED lifts a
  * limit, SPEC_ABSENT says that the kernel gave no figure.
@@ -29,10 +31,11 @@
 #include <base/name.h>
 #include <tenant/error.h>
 
-#define SPEC_VERSION          5
+#define SPEC_VERSION          9
 #define SPEC_MSG_BYTES_MAX    16384
 #define SPEC_FDS_MAX          16
 #define SPEC_PATH_BYTES_MAX   256
+#define SPEC_DATA_BYTES_MAX   4096
 #define SPEC_ENV_BYTES_MAX    4096
 #define SPEC_STATUS_BYTES_MAX 512
 #define SPEC_BINDS_MAX        12
@@ -63,21 +66,27 @@
 #define SPEC_GROUPS(X) X("root", 0) X("tty", 5) X("tenant", 1000) X("nogroup", 65534)
 
 enum spec_op {
-	SPEC_HELLO = 1,     /* tenantd: fd 0 is an O_PATH of the cgroup tree's root */
-	SPEC_TENANT_APPLY,  /* controller: fd 0 is the sealed seccomp filter */
-	SPEC_TENANT_REMOVE, /* controller */
-	SPEC_LAUNCH,        /* controller: fds stdio (unless TTY), the arguments, the binds */
-	SPEC_SIGNAL,        /* controller */
-	SPEC_KILL,          /* controller */
-	SPEC_SETTLED,       /* controller */
-	SPEC_REPLY,         /* tenantd */
-	SPEC_STARTED,       /* tenantd: fd 0 is the terminal's master, with TTY */
-	SPEC_EXITED,        /* tenantd */
-	SPEC_READY,         /* controller: it serves; the head alone */
-	SPEC_TENANT_FREEZE, /* controller */
-	SPEC_TENANT_DELETE, /* controller */
-	SPEC_STATUS,        /* controller */
-	SPEC_REPLAYED,      /* tenantd: it has told of all from before; the head alone */
+	SPEC_HELLO = 1,      /* tenantd: fd 0 is an O_PATH of the cgroup tree's root */
+	SPEC_TENANT_APPLY,   /* controller: fd 0 is the sealed seccomp filter */
+	SPEC_TENANT_REMOVE,  /* controller */
+	SPEC_LAUNCH,         /* controller: fds stdio (unless TTY), the arguments, the binds */
+	SPEC_SIGNAL,         /* controller */
+	SPEC_KILL,           /* controller */
+	SPEC_SETTLED,        /* controller */
+	SPEC_REPLY,          /* tenantd: fd 0 is a socket, to SPEC_DATA */
+	SPEC_STARTED,        /* tenantd: fd 0 is the terminal's master, with TTY */
+	SPEC_EXITED,         /* tenantd */
+	SPEC_READY,          /* controller: it serves; the head alone */
+	SPEC_TENANT_FREEZE,  /* controller */
+	SPEC_TENANT_DELETE,  /* controller */
+	SPEC_STATUS,         /* controller */
+	SPEC_REPLAYED,       /* tenantd: it has told of all from before; the head alone */
+	SPEC_TENANT_SQUEEZE, /* controller */
+	SPEC_RESERVE,        /* controller */
+	SPEC_RESERVED,       /* tenantd */
+	SPEC_JOIN,           /* controller: fds stdio (unless TTY), the arguments */
+	SPEC_SLOTS,          /* tenantd: after SPEC_HELLO */
+	SPEC_DATA,           /* controller */
 };
 
 struct spec_head {
@@ -116,6 +125,16 @@ struct spec_tenant_limits {
 	int64_t executions_max;
 };
 
+/* Whose slots are taken, at the beginning of a controller: those that it does not know, or
+ * knows as deleted, are left over. Retired ones are not among them. */
+#define SPEC_SLOTS_MAX 64
+struct spec_slots {
+	struct spec_head head;
+	uint32_t n;
+	uint32_t pad;
+	struct id tenants[SPEC_SLOTS_MAX];
+};
+
 /* How it is, in words, for the unit's status; whatever is no printable character is replaced.
  */
 struct spec_status {
@@ -123,12 +142,49 @@ struct spec_status {
 	char text[SPEC_STATUS_BYTES_MAX]; /* as long as it is, or up to its NUL */
 };
 
-/* Create the tenant's slot and cgroup, or bring an existing one to these limits. */
+/*
+ * What all tenants together leave to the host. SPEC_RESERVED says later whether that is held;
+ * of several that are asked in a row, it speaks of the last.
+ */
+struct spec_reserve {
+	struct spec_head head;
+	int64_t memory_bytes;
+	int64_t cpu_usec; /* per SPEC_CPU_PERIOD_USEC, of one CPU */
+};
+
+struct spec_reserved {
+	struct spec_head head;
+	struct tn_error error; /* code TN_OK: it is */
+};
+
+enum spec_apply_flag {
+	SPEC_APPLY_MAY_KILL = 1 << 0, /* memory_max below what is in use is set all the same */
+};
+
+/*
+ * Create the tenant's slot and cgroup, or bring an existing one to these limits. TN_STATE
+ * without SPEC_APPLY_MAY_KILL if memory_max is below what is in use: then all are as they were.
+ * A squeeze ends with it.
+ */
 struct spec_tenant_apply {
 	struct spec_head head;
 	struct id tenant;
 	char name[NAME_BYTES_MAX];
 	struct spec_tenant_limits limits;
+	uint32_t flags; /* enum spec_apply_flag */
+	uint32_t pad;
+};
+
+/*
+ * Have the kernel slow the tenant down and take memory back while it uses more than so much.
+ * The answer says that this has begun. It lasts until SPEC_TENANT_APPLY succeeds, which may say
+ * the limits that the tenant has, or the controller or tenantd ends: then memory.high is as
+ * before.
+ */
+struct spec_tenant_squeeze {
+	struct spec_head head;
+	struct id tenant;
+	int64_t memory_high_bytes;
 };
 
 /* Undo a creation: refused unless nothing runs and nothing is stored. */
@@ -165,6 +221,23 @@ struct spec_tenant_delete {
 	struct id tenant;
 	uint32_t how; /* enum spec_delete_how */
 	uint32_t pad;
+};
+
+enum spec_data_flag {
+	SPEC_DATA_WRITABLE = 1 << 0, /* also to make, replace and change */
+};
+
+/*
+ * Have the tenant's files served, of those @path and what lies below it, on the socket that
+ * SPEC_REPLY comes with, by <base/data.h>. Whoever holds that can do there what the tenant's
+ * own workload could, and no more: it is for a client, who keeps it whatever becomes of us.
+ */
+struct spec_data {
+	struct spec_head head;
+	struct id tenant;
+	uint32_t flags; /* enum spec_data_flag */
+	uint32_t pad;
+	char path[SPEC_DATA_BYTES_MAX]; /* relative to /data, data_path_valid() */
 };
 
 /* Where a tenant lives, from the root-owned slot table. */
@@ -250,6 +323,44 @@ struct spec_launch {
 	struct spec_tmpfs tmpfs[SPEC_TMPFS_MAX];
 };
 
+enum spec_join_flag {
+	SPEC_JOIN_TTY = 1 << 0,  /* a terminal of the sandbox's own instead of stdio */
+	SPEC_JOIN_USER = 1 << 1, /* as uid and gid; without it as what was launched */
+};
+
+/* All of them. */
+#define SPEC_JOIN_FLAGS (SPEC_JOIN_TTY | SPEC_JOIN_USER)
+
+/*
+ * A further command in the leaf and the namespaces of an execution that runs, under the same
+ * filter and limits, and with the environment that was ours at its launch. The arguments are
+ * as in a launch. It ends with the execution at the latest, and has no counters: what it uses
+ * is in the leaf's.
+ */
+struct spec_join {
+	struct spec_head head;
+	struct id tenant;
+	struct id execution; /* of its own */
+	struct id joins;     /* the one that runs */
+	int64_t asked_uid;   /* who wants it: kept and repeated, no more */
+	int64_t asked_pid;
+	uint32_t flags; /* enum spec_join_flag */
+	uint32_t argc;  /* at least 1 */
+	uint32_t envc;
+	uint32_t args_bytes;
+	uint32_t tty_rows; /* of the terminal, with SPEC_JOIN_TTY */
+	uint32_t tty_cols;
+	uint32_t uid; /* inside, below SPEC_UIDS_PER_TENANT */
+	uint32_t gid;
+};
+
+/* What SPEC_STARTED and SPEC_EXITED say beside that of a command that joined one. */
+struct spec_joined {
+	struct id joins; /* all zero: it is an execution itself */
+	int64_t asked_uid;
+	int64_t asked_pid;
+};
+
 struct spec_signal {
 	struct spec_head head;
 	struct id execution;
@@ -264,7 +375,8 @@ enum spec_kill_why {
 	SPEC_KILL_CLIENT_GONE,
 	SPEC_KILL_TIMEOUT,
 	SPEC_KILL_QUOTA,
-	SPEC_KILL_CPU_TIME, /* tenantd alone */
+	SPEC_KILL_CPU_TIME,       /* tenantd alone */
+	SPEC_KILL_WITH_EXECUTION, /* tenantd alone: that which it had joined has ended */
 };
 
 struct spec_kill {
@@ -273,6 +385,12 @@ struct spec_kill {
 	struct id execution; /* else this one */
 	uint32_t whole_tenant;
 	uint32_t why; /* enum spec_kill_why */
+	/* Not 0, with SPEC_KILL_ADMIN: @signal first, and cgroup.kill so much later; of two
+	 * such the earlier, and one at once overtakes them. Time stands still for what is
+	 * frozen. */
+	int64_t grace_usec;
+	int32_t signal;
+	uint32_t pad;
 };
 
 struct spec_settled {
@@ -288,7 +406,8 @@ struct spec_started {
 	uint8_t policy_hash[SPEC_HASH_BYTES];
 	int64_t started_unix_usec;
 	uint32_t not_executed; /* the workload's exec failed; SPEC_EXITED follows */
-	uint32_t attached;     /* launched with SPEC_LAUNCH_ATTACHED */
+	uint32_t attached;     /* launched with SPEC_LAUNCH_ATTACHED, or joined */
+	struct spec_joined joined;
 	struct tn_error error; /* not TN_OK: nothing was started, nothing is left */
 };
 
@@ -332,6 +451,7 @@ struct spec_exited {
 	uint32_t killed;     /* enum spec_kill_why */
 	int32_t wait_status; /* as waitpid(2) gives it */
 	int32_t exec_errno;  /* positive */
+	struct spec_joined joined;
 	struct spec_counters counters;
 	struct tn_error error; /* SPEC_EXIT_SETUP_FAILED */
 };

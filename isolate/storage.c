@@ -49,6 +49,17 @@ int storage_make(const char *root, const struct id *tenant, int64_t uid_first,
 	return 0;
 }
 
+int storage_open(const char *root, const struct id *tenant, struct tn_error *err)
+{
+	cleanup_fd int dir_fd = directory_open(root, tenant, false, err);
+	int fd;
+
+	if (dir_fd < 0)
+		return dir_fd;
+	fd = openat(dir_fd, "data", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? err_errno(err, "open the tenant's data directory") : fd;
+}
+
 int storage_check_empty(const char *root, const struct id *tenant, struct tn_error *err)
 {
 	struct tn_error cause = { 0 };
@@ -111,6 +122,16 @@ int storage_discard(const char *root, const struct id *tenant, struct tn_error *
 	return 1;
 }
 
+/* What has been removed stays so, before somebody else has its ids. */
+static int root_sync(const char *root, struct tn_error *err)
+{
+	cleanup_fd int root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (root_fd < 0)
+		return err_errno(err, "storage root %s", root);
+	return fsync(root_fd) < 0 ? err_errno(err, "sync %s", root) : 0;
+}
+
 int storage_remove_empty(const char *root, const struct id *tenant, struct tn_error *err)
 {
 	struct tn_error cause = { 0 };
@@ -132,5 +153,5 @@ int storage_remove_empty(const char *root, const struct id *tenant, struct tn_er
 	(void)snprintf(path, sizeof(path), "%s/%s", root, name);
 	if (rmdir(path) < 0)
 		return err_errno(err, "remove %s", path);
-	return 0;
+	return root_sync(root, err);
 }

@@ -16,6 +16,9 @@
 int storage_make(const char *root, const struct id *tenant, int64_t uid_first,
                  struct tn_error *err);
 
+/* What is /data in the tenant's sandboxes: O_PATH, owned by the caller. */
+int storage_open(const char *root, const struct id *tenant, struct tn_error *err);
+
 /* Remove it; -ENOTEMPTY (TN_STATE) if something is stored. No error if it is gone. */
 int storage_remove_empty(const char *root, const struct id *tenant, struct tn_error *err);
 

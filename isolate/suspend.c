@@ -38,6 +38,7 @@ static void resume(struct execution *e, int64_t boot_usec)
 	e->record.suspended_boot_usec = 0;
 	e->record.suspended_usec += stood;
 	e->record.deadline_boot_usec = later(e->record.deadline_boot_usec, stood);
+	e->record.kill_boot_usec = later(e->record.kill_boot_usec, stood);
 	if (e->wake_boot_usec != 0)
 		(void)execution_timer_arm(e, later(e->wake_boot_usec, stood));
 }

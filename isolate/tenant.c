@@ -17,10 +17,10 @@ static struct tenant *tenant_free(struct tenant *tenant)
 {
 	if (tenant == NULL)
 		return NULL;
+	squeeze_stop(&tenant->squeeze);
 	context_done(&tenant->context);
 	fd_closep(&tenant->cgroup_fd);
-	free(tenant->filter.filter);
-	free(tenant->filter_host_files.filter);
+	(void)filter_put(tenant->filter);
 	free(tenant);
 	return NULL;
 }
@@ -37,37 +37,17 @@ static struct tenant *tenant_new(const struct id *id, const char *name, int64_t 
 	tenant->slot = slot;
 	tenant->uid_first = bounds->uid_base + slot * SPEC_UIDS_PER_TENANT;
 	tenant->cgroup_fd = FD_NONE;
+	tenant->squeeze.source.fd = FD_NONE;
 	context_init(&tenant->context);
 	return tenant;
 }
 
-static int filter_join(const struct floor *floor, const struct sock_fprog *policy,
-                       struct sock_fprog *ret, struct tn_error *err)
-{
-	struct sock_filter *code = calloc(BPF_MAXINSNS, sizeof(*code));
-	struct sock_filter *kept;
-	size_t n;
-
-	if (code == NULL)
-		return err_set(err, TN_SYSTEM, ENOMEM, "filter");
-	n = floor_join(floor, policy, code);
-	kept = realloc(code, n * sizeof(*code));
-	*ret = (struct sock_fprog){ .len = (unsigned short)n,
-		                    .filter = kept != NULL ? kept : code };
-	return 0;
-}
-
-static void filter_replace(struct sock_fprog *filter, const struct sock_fprog *by)
-{
-	free(filter->filter);
-	*filter = *by;
-}
-
 /* The policy's filter counts only if nobody can change it any more. */
-static int filter_load(int fd, const struct floors *floors, struct tenant *tenant,
+static int filter_load(int fd, struct filters *filters, struct tenant *tenant,
                        struct tn_error *err)
 {
-	struct sock_fprog policy = { 0 }, usual = { 0 }, host_files = { 0 };
+	struct sock_fprog policy = { 0 };
+	struct filter *filter = NULL;
 	struct stat st;
 	size_t bytes;
 	int r;
@@ -91,15 +71,11 @@ static int filter_load(int fd, const struct floors *floors, struct tenant *tenan
 		return err_errno(err, "read the filter");
 	policy.filter = code;
 	policy.len = (unsigned short)(bytes / sizeof(struct sock_filter));
-	r = filter_join(&floors->usual, &policy, &usual, err);
-	if (r == 0)
-		r = filter_join(&floors->host_files, &policy, &host_files, err);
-	if (r < 0) {
-		free(usual.filter);
+	r = filters_join(filters, &policy, &filter, err);
+	if (r < 0)
 		return r;
-	}
-	filter_replace(&tenant->filter, &usual);
-	filter_replace(&tenant->filter_host_files, &host_files);
+	(void)filter_put(tenant->filter);
+	tenant->filter = filter;
 	return 0;
 }
 
@@ -122,21 +98,23 @@ static int tenant_bring(struct tenants *tenants, struct tenant *tenant,
                         const struct spec_tenant_apply *apply, int filter_fd,
                         struct tn_error *err)
 {
-	int r = filter_load(filter_fd, tenants->floors, tenant, err);
+	int r = filter_load(filter_fd, tenants->filters, tenant, err);
 
 	if (r == 0)
 		r = storage_make(tenants->bounds->storage_root, &apply->tenant,
 		                 tenant->uid_first, err);
 	if (r == 0)
 		r = hierarchy_tenant_apply(tenants->hierarchy, tenant->name, &apply->limits,
-		                           err);
+		                           (apply->flags & SPEC_APPLY_MAY_KILL) != 0, err);
 	if (r == 0 && tenant->cgroup_fd < 0) {
 		tenant->cgroup_fd = hierarchy_tenant_open(tenants->hierarchy, tenant->name,
 		                                          err);
 		r = tenant->cgroup_fd < 0 ? tenant->cgroup_fd : 0;
 	}
-	if (r == 0)
+	if (r == 0) {
 		tenant->limits = apply->limits;
+		squeeze_end(&tenant->squeeze, apply->limits.memory_high_bytes);
+	}
 	return r;
 }
 
@@ -189,22 +167,53 @@ int tenants_apply(struct tenants *tenants, const struct spec_tenant_apply *apply
 	return r;
 }
 
+int tenants_squeeze(struct tenants *tenants, const struct spec_tenant_squeeze *request,
+                    struct tn_error *err)
+{
+	struct tenant *tenant = id_table_find(&tenants->table, &request->tenant);
+
+	if (request->memory_high_bytes < 1)
+		return err_refuse(err, TN_INVALID, "memory_high of %" PRId64 " is out of range",
+		                  request->memory_high_bytes);
+	if (tenant == NULL || tenant->cgroup_fd < 0)
+		return err_refuse(err, TN_NOT_FOUND, "the tenant has not been applied");
+	tenant->squeeze.loop = tenants->remover.loop;
+	tenant->squeeze.node_fd = tenant->cgroup_fd;
+	return squeeze_begin(&tenant->squeeze, request->memory_high_bytes, err);
+}
+
+static void undo(void *member, void *context)
+{
+	struct tenant *tenant = member;
+
+	(void)context;
+	squeeze_undo(&tenant->squeeze);
+}
+
+void tenants_squeeze_undo(struct tenants *tenants)
+{
+	id_table_each(&tenants->table, undo, NULL);
+}
+
 int tenants_remove(struct tenants *tenants, const struct id *id, struct tn_error *err)
 {
 	struct tenant *tenant = id_table_find(&tenants->table, id);
+	/* Of one that a tenantd before us began to make, the slot alone is known. */
+	const int64_t slot = slots_find(tenants->slots, id);
 	int r;
 
-	if (tenant == NULL)
+	if (slot < 0)
 		return err_refuse(err, TN_NOT_FOUND, "the tenant has not been applied");
-	if (tenant->executions_n > 0)
+	if (tenant != NULL && tenant->executions_n > 0)
 		return err_refuse(err, TN_STATE, "'%s' has %zu executions", tenant->name,
 		                  tenant->executions_n);
 	r = storage_remove_empty(tenants->bounds->storage_root, id, err);
 	if (r == 0)
-		r = hierarchy_tenant_remove(tenants->hierarchy, tenant->name, err);
+		r = hierarchy_tenant_remove(tenants->hierarchy,
+		                            slots_name(tenants->slots, slot), err);
 	if (r == 0)
-		r = slots_free(tenants->slots, tenant->slot, err);
-	if (r < 0)
+		r = slots_free(tenants->slots, slot, err);
+	if (r < 0 || tenant == NULL)
 		return r;
 	id_table_remove(&tenants->table, &tenant->node);
 	(void)tenant_free(tenant);
@@ -263,7 +272,7 @@ int tenants_prepare(struct tenants *tenants, const struct id *id, struct tenant 
 	struct spec_slot slot;
 	int r;
 
-	if (tenant == NULL || tenant->filter.filter == NULL)
+	if (tenant == NULL || tenant->filter == NULL)
 		return err_refuse(err, TN_NOT_FOUND, "the tenant has not been applied");
 	*ret = tenant;
 	if (tenant->prepared)
@@ -311,10 +320,19 @@ int tenants_adopt(struct tenants *tenants, const struct id *id, struct tenant **
 	return 0;
 }
 
+/* At our own end: nobody is there to put a memory.high back that is lower for a while. */
 static void tenant_drop(void *member, void *context)
 {
+	struct tenant *tenant = member;
+	struct squeeze *squeeze = &tenant->squeeze;
+	const bool squeezed = squeeze->held || squeeze->pid > 0;
+	struct tn_error lost = { 0 };
+
 	(void)context;
-	(void)tenant_free(member);
+	squeeze_stop(squeeze);
+	if (squeezed)
+		(void)squeeze_recover(tenant->cgroup_fd, &lost);
+	(void)tenant_free(tenant);
 }
 
 void tenants_done(struct tenants *tenants)

@@ -6,17 +6,17 @@
 #ifndef ISOLATE_TENANT_H
 #define ISOLATE_TENANT_H
 
-#include <linux/filter.h>
 #include <stdbool.h>
 
 #include <base/id_table.h>
 
 #include "bounds.h"
 #include "context.h"
-#include "floor.h"
+#include "filters.h"
 #include "hierarchy.h"
 #include "remover.h"
 #include "slots.h"
+#include "squeeze.h"
 
 struct tenant {
 	struct id_node node; /* by the tenant's id */
@@ -24,10 +24,9 @@ struct tenant {
 	int64_t slot;
 	int64_t uid_first;
 	int cgroup_fd; /* O_PATH of its node */
+	struct squeeze squeeze;
 	struct spec_tenant_limits limits;
-	/* Our own and the policy's in one; the second where an execution can write to files
-	 * of the host's. */
-	struct sock_fprog filter, filter_host_files;
+	struct filter *filter; /* NULL until it is applied */
 	struct context context;
 	bool prepared;
 	size_t executions_n; /* that hold this tenant */
@@ -40,7 +39,7 @@ struct tenants {
 	const struct bounds *bounds;
 	const struct hierarchy *hierarchy;
 	struct slots *slots;
-	const struct floors *floors;
+	struct filters *filters;
 	const char *skeleton_path;
 	const char *staging_path;
 	struct remover remover;
@@ -49,6 +48,13 @@ struct tenants {
 /* Create what @apply names or bring it to its limits; @filter_fd is borrowed. */
 int tenants_apply(struct tenants *tenants, const struct spec_tenant_apply *apply, int filter_fd,
                   struct spec_slot *ret, struct tn_error *err);
+
+/* Have it slowed down, and its memory taken back, until it is applied again or all are undone.
+ */
+int tenants_squeeze(struct tenants *tenants, const struct spec_tenant_squeeze *request,
+                    struct tn_error *err);
+/* Whoever wanted it has gone. */
+void tenants_squeeze_undo(struct tenants *tenants);
 
 /* Undo a creation: the tenant runs nothing and stores nothing. */
 int tenants_remove(struct tenants *tenants, const struct id *id, struct tn_error *err);

@@ -38,12 +38,14 @@
 #include "dispatch.h"
 #include "execution.h"
 #include "notify.h"
+#include "reserve.h"
 #include "skeleton.h"
 #include "sweep.h"
 #include "tenant.h"
 
 #define CONTROL_BACKLOG 1024
 #define CONTROL_FD_NAME "control"
+#define SYSTEMCTL       "/usr/bin/systemctl"
 /* Below this number children arrange their own descriptors. */
 #define OWN_FDS_FIRST 10
 
@@ -62,9 +64,12 @@ struct tenantd {
 	struct executions executions;
 	struct child_masks masks;
 	struct floors floors;
+	struct filters filters;
 	struct turns turns;
 	struct channel channel;
 	struct dispatch dispatch;
+	struct reserve reserve;
+	struct data_servers data;
 	char skeleton_path[256], staging_path[256], controller_path[256];
 	char policy_arg[300], store_arg[300];
 	const char *controller_argv[4];
@@ -118,8 +123,14 @@ static int options_parse(struct options *o, int argc, char **argv)
 static int directory_make(const char *path, mode_t mode, uid_t uid, gid_t gid,
                           struct tn_error *err)
 {
+	struct stat st;
+
 	if (mkdir(path, mode) < 0 && errno != EEXIST)
 		return err_errno(err, "create %s", path);
+	/* Of what is so already nothing is asked: the file system may have become read-only. */
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid &&
+	    st.st_gid == gid && (st.st_mode & 07777) == mode)
+		return 0;
 	if (chown(path, uid, gid) < 0 || chmod(path, mode) < 0)
 		return err_errno(err, "own %s", path);
 	return 0;
@@ -128,13 +139,14 @@ static int directory_make(const char *path, mode_t mode, uid_t uid, gid_t gid,
 static int directories_make(struct tenantd *d, struct tn_error *err)
 {
 	const struct options *o = &d->options;
-	char store[280], exec[280];
+	char store[280], exec[280], filters[280];
 	int r;
 
 	(void)snprintf(d->skeleton_path, sizeof(d->skeleton_path), "%s/skeleton", o->run_dir);
 	(void)snprintf(d->staging_path, sizeof(d->staging_path), "%s/staging", o->run_dir);
 	(void)snprintf(store, sizeof(store), "%s/store", o->state_dir);
 	(void)snprintf(exec, sizeof(exec), "%s/exec", o->run_dir);
+	(void)snprintf(filters, sizeof(filters), "%s/filters", o->run_dir);
 	r = directory_make(o->state_dir, 0755, 0, 0, err);
 	if (r == 0)
 		r = directory_make(o->run_dir, 0755, 0, 0, err);
@@ -145,13 +157,18 @@ static int directories_make(struct tenantd *d, struct tn_error *err)
 	if (r == 0)
 		r = directory_make(exec, 0700, 0, 0, err);
 	if (r == 0)
+		r = directory_make(filters, 0700, 0, 0, err);
+	if (r == 0)
 		r = directory_make(d->skeleton_path, 0700, 0, 0, err);
 	if (r == 0)
 		r = directory_make(d->staging_path, 0700, 0, 0, err);
 	if (r < 0)
 		return r;
 	d->executions.dir_fd = open(exec, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return d->executions.dir_fd < 0 ? err_errno(err, "open %s", exec) : 0;
+	if (d->executions.dir_fd < 0)
+		return err_errno(err, "open %s", exec);
+	d->filters.dir_fd = open(filters, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return d->filters.dir_fd < 0 ? err_errno(err, "open %s", filters) : 0;
 }
 
 /* Occupy the low numbers, so that everything opened later lies above them. */
@@ -185,7 +202,9 @@ static int init_load(const char *libexec_dir, struct tn_error *err)
 	while ((n = io_read_all(from, block, sizeof(block))) > 0)
 		if (io_write_all(to, block, (size_t)n) < 0)
 			return err_errno(err, "copy %s", path);
-	if (n < 0 || fchmod(to, 0555) < 0 ||
+	/* To be executed and not read: so the kernel keeps a process of it as it does one with
+	 * privileges, from the first moment on. */
+	if (n < 0 || fchmod(to, 0111) < 0 ||
 	    fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) <
 	            0)
 		return err_errno(err, "seal %s", path);
@@ -244,9 +263,42 @@ static void tell(void *context, const void *message, int fd)
 	channel_send(&d->channel, message, fd);
 }
 
+static void reserve_told(void *context, const struct tn_error *error)
+{
+	struct tenantd *d = context;
+	const struct spec_reserved message = {
+		.head = { sizeof(message), SPEC_RESERVED, SPEC_VERSION, 0 },
+		.error = *error,
+	};
+
+	/* What only we wanted is ours to speak of. */
+	if (d->reserve.asked)
+		channel_send(&d->channel, &message, FD_NONE);
+	else if (error->code != TN_OK)
+		log_event(LOG_ERR, "the host's reserve is not held",
+		          LF_STR("error", error->msg), LF_END);
+}
+
 static bool idle(void *context)
 {
 	return turns_run(context);
+}
+
+static void tell_slots(struct tenantd *d)
+{
+	struct spec_slots slots = { .head = { sizeof(slots), SPEC_SLOTS, SPEC_VERSION, 0 } };
+	struct id tenant;
+	int64_t slot = -1;
+
+	while ((slot = slots_taken(d->tenants.slots, slot + 1, &tenant)) >= 0) {
+		slots.tenants[slots.n++] = tenant;
+		if (slots.n < SPEC_SLOTS_MAX)
+			continue;
+		channel_send(&d->channel, &slots, FD_NONE);
+		slots.n = 0;
+	}
+	if (slots.n > 0)
+		channel_send(&d->channel, &slots, FD_NONE);
 }
 
 static void controller_connected(void *context)
@@ -261,9 +313,11 @@ static void controller_connected(void *context)
 
 	/* Those of a controller that has ended. */
 	turns_drop(&d->turns);
+	tenants_squeeze_undo(&d->tenants);
 	memcpy(hello.cgroup_root, d->hierarchy.path, sizeof(hello.cgroup_root));
 	memcpy(hello.storage_root, d->bounds.storage_root, sizeof(hello.storage_root));
 	channel_send(&d->channel, &hello, d->hierarchy.root_fd);
+	tell_slots(d);
 	executions_replay(&d->executions);
 }
 
@@ -379,10 +433,13 @@ static void wire_up(struct tenantd *d)
 	d->tenants.hierarchy = &d->hierarchy;
 	d->tenants.skeleton_path = d->skeleton_path;
 	d->tenants.staging_path = d->staging_path;
-	d->tenants.floors = &d->floors;
+	d->filters.floors = &d->floors;
+	d->tenants.filters = &d->filters;
 	d->tenants.remover = (struct remover){ .loop = &d->loop,
 		                               .slots = d->tenants.slots,
 		                               .storage_root = d->bounds.storage_root,
+		                               .tried = leftovers_stored,
+		                               .context = &d->executions,
 		                               .source.fd = FD_NONE };
 	d->executions.loop = &d->loop;
 	d->executions.tenants = &d->tenants;
@@ -392,7 +449,18 @@ static void wire_up(struct tenantd *d)
 	d->executions.tell = tell;
 	d->executions.context = d;
 	d->executions.turns = &d->turns;
-	d->dispatch = (struct dispatch){ &d->channel, &d->tenants, &d->executions, &d->turns };
+	d->reserve = (struct reserve){ .loop = &d->loop,
+		                       .hierarchy = &d->hierarchy,
+		                       .bounds = &d->bounds,
+		                       .systemctl = SYSTEMCTL,
+		                       .told = reserve_told,
+		                       .context = d };
+	reserve_init(&d->reserve, getenv("NOTIFY_SOCKET") != NULL);
+	d->data.loop = &d->loop;
+	d->data.tenants = &d->tenants;
+	d->data.storage_root = d->bounds.storage_root;
+	d->dispatch = (struct dispatch){ &d->channel, &d->tenants, &d->executions,
+		                         &d->turns,   &d->reserve, &d->data };
 	d->loop.idle = (struct loop_idle){ idle, &d->turns };
 	controller_describe(d);
 }
@@ -479,8 +547,13 @@ static int start(struct tenantd *d, struct tn_error *err)
 		r = executions_start(&d->executions, err);
 	if (r == 0)
 		r = executions_adopt(&d->executions, err);
+	/* What is to be left in any case, before anybody could ask for less. */
+	if (r == 0 && (d->bounds.reserve_memory_bytes > 0 || d->bounds.reserve_cpu_percent > 0))
+		reserve_set(&d->reserve, d->bounds.reserve_memory_bytes,
+		            d->bounds.reserve_cpu_percent * (SPEC_CPU_PERIOD_USEC / 100));
 	if (r == 0) {
 		executions_sweep(&d->executions);
+		filters_sweep(&d->filters);
 		r = channel_start(&d->channel, err);
 	}
 	if (r == 0)
@@ -518,7 +591,11 @@ int main(int argc, char **argv)
 	notify("STOPPING=1");
 	if (d.channel.loop != NULL)
 		channel_stop(&d.channel);
+	data_servers_stop(&d.data);
 	remover_stop(&d.tenants.remover);
+	reserve_stop(&d.reserve);
+	/* What runs on needs its filter's file. */
+	d.filters.dir_fd = FD_NONE;
 	executions_done(&d.executions);
 	tenants_done(&d.tenants);
 	d.tenants.slots = slots_close(d.tenants.slots);

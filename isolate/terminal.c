@@ -54,11 +54,6 @@ int terminal_send(int sock, int master)
 	return r < 0 ? -1 : 0;
 }
 
-int terminal_claim(int slave)
-{
-	return ioctl(slave, TIOCSCTTY, 0);
-}
-
 /* An O_PATH descriptor of /dev/ptmx has the number, but no terminal behind it. */
 static bool is_master(int fd)
 {

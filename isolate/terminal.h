@@ -27,13 +27,6 @@ int terminal_open(uint32_t rows, uint32_t cols, int *ret_master, int *ret_slave)
 /* Send @master (borrowed) over @sock. 0, or -1 and errno. */
 int terminal_send(int sock, int master);
 
-/*
- * Make the terminal @slave the controlling one of the session that the caller leads and
- * has just made. tenant-init does so for its workload; a child that executes the workload
- * itself calls this. 0, or -1 and errno.
- */
-int terminal_claim(int slave);
-
 /* In tenantd: the master that lies in @sock, checked; never waits. */
 int terminal_receive(int sock, int *ret_master, struct tn_error *err);
 

@@ -6,6 +6,7 @@
 #include <base/fd.h>
 
 #include "schema.h"
+#include "values.h"
 
 #define PATH_EXPECTED "expected a path such as /srv/data"
 
@@ -61,9 +62,15 @@ static const char *path_fault(const char *path)
 	return NULL;
 }
 
-static int path_add(const struct document_node *item, const char *key,
-                    char paths[static POLICY_BINDS_MAX][POLICY_PATH_BYTES_MAX], size_t *n,
-                    struct tn_error *err)
+/* One of the two lists of a tier. */
+struct paths {
+	char (*paths)[POLICY_PATH_BYTES_MAX];
+	struct policy_location *where;
+	size_t *n;
+};
+
+static int path_add(const struct policy_tier *tier, const struct document_node *item,
+                    const char *key, const struct paths *list, struct tn_error *err)
 {
 	const char *fault;
 
@@ -73,15 +80,16 @@ static int path_add(const struct document_node *item, const char *key,
 	if (fault != NULL)
 		return document_refuse(item, err, "%s: '%.64s' %s; " PATH_EXPECTED, key,
 		                       item->text, fault);
-	for (size_t i = 0; i < *n; i++)
-		if (strcmp(paths[i], item->text) == 0)
+	for (size_t i = 0; i < *list->n; i++)
+		if (strcmp(list->paths[i], item->text) == 0)
 			return document_refuse(
 				item, err, "%s: '%.64s' stands there twice; expected it once",
 				key, item->text);
-	if (*n == POLICY_BINDS_MAX)
+	if (*list->n == POLICY_BINDS_MAX)
 		return document_refuse(item, err, "%s: too many paths; expected at most %d",
 		                       key, POLICY_BINDS_MAX);
-	memcpy(paths[(*n)++], item->text, strlen(item->text) + 1);
+	memcpy(list->paths[*list->n], item->text, strlen(item->text) + 1);
+	list->where[(*list->n)++] = tier_location(tier, item);
 	return 0;
 }
 
@@ -94,7 +102,11 @@ static int binds_set(void *target, size_t i, const struct document_node *key,
                      struct tn_error *err)
 {
 	struct policy_tier *tier = target;
-	size_t *n = i == BINDS_ALLOW ? &tier->binds_allow_n : &tier->binds_rw_n;
+	const struct paths lists[] = {
+		[BINDS_ALLOW] = { tier->binds_allow, tier->binds_allow_where,
+		                  &tier->binds_allow_n },
+		[BINDS_RW] = { tier->binds_rw, tier->binds_rw_where, &tier->binds_rw_n },
+	};
 
 	if (key->value->kind != DOCUMENT_SEQUENCE)
 		return document_refuse(key->value, err,
@@ -102,8 +114,7 @@ static int binds_set(void *target, size_t i, const struct document_node *key,
 		                       key->text);
 	for (const struct document_node *item = key->value->first; item != NULL;
 	     item = item->next) {
-		int r = path_add(item, key->text,
-		                 i == BINDS_ALLOW ? tier->binds_allow : tier->binds_rw, n, err);
+		int r = path_add(tier, item, key->text, &lists[i], err);
 
 		if (r < 0)
 			return r;

@@ -2,6 +2,7 @@
 #include "digest.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include <sodium.h>
 
@@ -22,4 +23,36 @@ void digest_texts(const struct digest_text *texts, size_t n, uint8_t ret[static 
 		(void)crypto_hash_sha256_update(&state, texts[i].bytes, texts[i].n);
 	}
 	(void)crypto_hash_sha256_final(&state, ret);
+}
+
+struct digest {
+	crypto_hash_sha256_state state;
+};
+
+struct digest *digest_new(void)
+{
+	struct digest *digest = calloc(1, sizeof(*digest));
+
+	if (digest != NULL)
+		(void)crypto_hash_sha256_init(&digest->state);
+	return digest;
+}
+
+void digest_add(struct digest *digest, const void *bytes, size_t n)
+{
+	(void)crypto_hash_sha256_update(&digest->state, bytes, n);
+}
+
+void digest_hex(struct digest *digest, char ret[static DIGEST_HEX_SIZE])
+{
+	uint8_t bytes[DIGEST_BYTES];
+
+	(void)crypto_hash_sha256_final(&digest->state, bytes);
+	(void)sodium_bin2hex(ret, DIGEST_HEX_SIZE, bytes, sizeof(bytes));
+}
+
+struct digest *digest_free(struct digest *digest)
+{
+	free(digest);
+	return NULL;
 }

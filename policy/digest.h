@@ -19,4 +19,16 @@ struct digest_text {
  */
 void digest_texts(const struct digest_text *texts, size_t n, uint8_t ret[static DIGEST_BYTES]);
 
+/* The digest of what comes in pieces: a file. */
+struct digest;
+
+/* NULL if memory has run out. */
+struct digest *digest_new(void);
+void digest_add(struct digest *digest, const void *bytes, size_t n);
+/* In lower-case hexadecimal, with the NUL. Nothing is added then. */
+#define DIGEST_HEX_SIZE (2 * DIGEST_BYTES + 1)
+void digest_hex(struct digest *digest, char ret[static DIGEST_HEX_SIZE]);
+/* Accepts NULL. Always returns NULL. */
+struct digest *digest_free(struct digest *digest);
+
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Theory: a policy is read once into memory, file by file in the order of the tiers'
- * names, each tier's drop-ins after it, checked, hashed, and never touches the disk again; a
- * reload makes another one beside it. So what was checked is what was hashed is what is
- * enforced. It keeps the texts, so that it can be kept elsewhere and made again of that.
+ * names, each tier's drop-ins after it and what is said of the node last, checked, hashed, and
+ * never touches the disk again; a reload makes another one beside it. So what was checked is
+ * what was hashed is what is enforced. It keeps the texts, so that it can be kept elsewhere and
+ * made again of that.
  */
 #include "policy.h"
 
@@ -19,6 +20,7 @@
 struct policy {
 	size_t tiers_n;
 	struct policy_tier *tiers; /* in order of their names */
+	struct policy_daemon daemon;
 	struct sources sources;
 	uint8_t hash[POLICY_HASH_BYTES];
 	char hash_hex[POLICY_HASH_HEX_SIZE];
@@ -63,6 +65,9 @@ static int file_take(struct policy *policy, const struct policy_file *file,
 	char tier[NAME_BYTES_MAX];
 	bool dropin;
 
+	if (strcmp(file->name, POLICY_DAEMON_FILE) == 0)
+		return policy_daemon_parse(file->name, file->text, file->n, &policy->daemon,
+		                           err);
 	if (!sources_is_of_tier(file->name, tier, &dropin))
 		return err_refuse(err, TN_INVALID, "'%s' is no policy file's name", file->name);
 	if (!dropin)
@@ -88,6 +93,7 @@ static int policy_make(struct sources *sources, struct policy **ret, struct tn_e
 	}
 	policy->sources = *sources;
 	*sources = (struct sources){ 0 };
+	policy_daemon_reset(&policy->daemon);
 	policy->tiers = calloc(policy->sources.n, sizeof(*policy->tiers));
 	if (policy->tiers == NULL)
 		r = err_set(err, TN_SYSTEM, ENOMEM, "read the policy");
@@ -108,6 +114,28 @@ int policy_load(const char *dir, struct policy **ret, struct tn_error *err)
 	int r = sources_read(dir, &sources, err);
 
 	return r < 0 ? r : policy_make(&sources, ret, err);
+}
+
+int policy_load_with(const char *dir, const struct policy_file *file, struct policy **ret,
+                     struct tn_error *err)
+{
+	struct sources sources = { 0 };
+	int r = sources_read(dir, &sources, err);
+	size_t i = 0;
+
+	if (r < 0)
+		return r;
+	while (i < sources.n && strcmp(sources.files[i].name, file->name) != 0)
+		i++;
+	if (i == sources.n)
+		r = err_refuse(err, TN_NOT_FOUND, "there is no %s/%s", dir, file->name);
+	else
+		r = sources_text_set(&sources.files[i], file->text, file->n, err);
+	if (r < 0) {
+		sources_done(&sources);
+		return r;
+	}
+	return policy_make(&sources, ret, err);
 }
 
 static int file_copy(struct sources *sources, const struct policy_file *from,
@@ -169,6 +197,11 @@ const struct policy_tier *policy_tier(const struct policy *policy, const char *n
 const struct policy_tier *policy_tier_at(const struct policy *policy, size_t i)
 {
 	return i < policy->tiers_n ? &policy->tiers[i] : NULL;
+}
+
+const struct policy_daemon *policy_daemon(const struct policy *policy)
+{
+	return &policy->daemon;
 }
 
 const uint8_t *policy_hash(const struct policy *policy)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The whole of what the admin says, checked: all tiers of a policy directory
- * (normally /etc/tenantd) and a hash that names this exact content.
+ * The whole of what the admin says, checked: all tiers of a policy directory (normally
+ * /etc/tenantd), what its tenantd.yaml says of the node if there is one, and a hash that names
+ * this exact content.
  *
  * Pure computation over files: no kernel object, no database, no daemon.
  */
@@ -13,6 +14,7 @@
 
 #include <base/err.h>
 
+#include "daemon.h"
 #include "tier.h"
 
 #define POLICY_TIERS_MAX     256
@@ -21,7 +23,7 @@
 
 struct policy;
 
-/* "tiers/free.yaml", or "tiers/free.d/memory.yaml", which changes that. */
+/* "tiers/free.yaml", or "tiers/free.d/memory.yaml", which changes that; or "tenantd.yaml". */
 struct policy_file {
 	char name[POLICY_FILE_BYTES_MAX];
 	char *text; /* @n bytes, without a NUL */
@@ -29,8 +31,8 @@ struct policy_file {
 };
 
 /*
- * Load and check every .yaml file in @dir/tiers. All or nothing; at least one. On
- * failure *err holds "FILE:LINE:COLUMN: what is wrong; what was expected", FILE
+ * Load and check every .yaml file in @dir/tiers, and @dir/tenantd.yaml. All or nothing; at
+ * least one. On failure *err holds "FILE:LINE:COLUMN: what is wrong; what was expected", FILE
  * relative to @dir, and err->line the line. What cannot be read is TN_SYSTEM.
  *
  * Only regular files named after a tier are believed; a symbolic link, a file or
@@ -38,6 +40,13 @@ struct policy_file {
  * refused. Hidden files and other suffixes are not part of the policy.
  */
 int policy_load(const char *dir, struct policy **ret, struct tn_error *err);
+
+/*
+ * The same with @file (borrowed) in the place of the one of its name, which has to be there but
+ * need not check.
+ */
+int policy_load_with(const char *dir, const struct policy_file *file, struct policy **ret,
+                     struct tn_error *err);
 
 /*
  * The same of @files (borrowed) as policy_file_at() gave them of another one: the same texts
@@ -61,8 +70,12 @@ const struct policy_tier *policy_tier(const struct policy *policy, const char *n
 /* Tiers in order of their names: @i from 0 until NULL. */
 const struct policy_tier *policy_tier_at(const struct policy *policy, size_t i);
 
+/* What is said of the node; owned by @policy. */
+const struct policy_daemon *policy_daemon(const struct policy *policy);
+
 /*
- * SHA-256 over the tier files in order of the tiers' names: for each its name
+ * SHA-256 over the tier files in order of the tiers' names, and then tenantd.yaml: for each its
+ * name
  * ("tiers/free.yaml") and its content, either after its length in 64 bits, big-endian.
  */
 const uint8_t *policy_hash(const struct policy *policy);

@@ -5,6 +5,8 @@
 
 #include <base/nearest.h>
 
+#define SCHEMA_CHOICES_BYTES_MAX 128
+
 static int refuse_unknown(const struct schema *schema, const struct document_node *key,
                           struct tn_error *err)
 {
@@ -79,14 +81,23 @@ int schema_want_text(const struct document_node *key, const char *expected,
 	                       expected);
 }
 
-int schema_want_choice(const struct document_node *key, const char *choice,
+int schema_want_choice(const struct document_node *key, const char *const *choices,
                        struct tn_error *err)
 {
-	int r = schema_want_text(key, choice, err);
+	char expected[SCHEMA_CHOICES_BYTES_MAX] = "";
+	size_t n = 0;
+	int r;
 
-	if (r < 0 || strcmp(key->value->text, choice) == 0)
+	for (size_t i = 0; choices[i] != NULL && n < sizeof(expected); i++)
+		n += (size_t)snprintf(expected + n, sizeof(expected) - n, "%s%s",
+		                      i > 0 ? " or " : "", choices[i]);
+	r = schema_want_text(key, expected, err);
+	if (r < 0)
 		return r;
+	for (int i = 0; choices[i] != NULL; i++)
+		if (strcmp(key->value->text, choices[i]) == 0)
+			return i;
 	return document_refuse(key->value, err,
 	                       "%s: '%.64s' is not enforced by this version; expected %s",
-	                       key->text, key->value->text, choice);
+	                       key->text, key->value->text, expected);
 }

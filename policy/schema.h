@@ -26,8 +26,9 @@ int schema_walk(const struct schema *schema, const struct document_node *mapping
 int schema_want_text(const struct document_node *key, const char *expected,
                      struct tn_error *err);
 
-/* The value of @key is @choice, the only one that this version enforces. 0, or -EINVAL. */
-int schema_want_choice(const struct document_node *key, const char *choice,
+/* The value of @key is one of @choices, NULL-ended, which are all that this version enforces:
+ * which of them, from 0 on, or -EINVAL. */
+int schema_want_choice(const struct document_node *key, const char *const *choices,
                        struct tn_error *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include <base/fd.h>
 #include <base/io.h>
 
+#include "daemon.h"
 #include "document.h"
 
 #define TIERS_DIR   "tiers"
@@ -20,6 +21,7 @@
 #define DROPINS_SUFFIX ".d"
 
 struct loader {
+	int top_fd; /* of the policy, and of the tiers in it */
 	int dir_fd;
 	struct sources *sources;
 	size_t tiers_n;
@@ -65,10 +67,13 @@ struct policy_file *sources_add(struct sources *sources, struct tn_error *err)
 int sources_text_set(struct policy_file *file, const char *text, size_t n, struct tn_error *err)
 {
 	/* One more, so that none is of no bytes. */
-	file->text = malloc(n + 1);
-	if (file->text == NULL)
+	char *copy = malloc(n + 1);
+
+	if (copy == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "read %s", file->name);
-	memcpy(file->text, text, n);
+	memcpy(copy, text, n);
+	free(file->text);
+	file->text = copy;
 	file->n = n;
 	return 0;
 }
@@ -102,7 +107,7 @@ bool policy_file_name_valid(const char *name)
 	char tier[NAME_BYTES_MAX];
 	bool dropin;
 
-	return sources_is_of_tier(name, tier, &dropin);
+	return strcmp(name, POLICY_DAEMON_FILE) == 0 || sources_is_of_tier(name, tier, &dropin);
 }
 
 static void closedirp(DIR **dir)
@@ -302,8 +307,10 @@ static int file_check(int fd, const char *file, struct tn_error *err)
 
 static int file_read(struct loader *loader, struct policy_file *file, struct tn_error *err)
 {
+	const bool of_tiers = strncmp(file->name, TIERS_DIR "/", strlen(TIERS_DIR "/")) == 0;
 	/* Non-blocking, lest a FIFO without a writer holds us up before it is refused. */
-	cleanup_fd int fd = openat(loader->dir_fd, file->name + strlen(TIERS_DIR "/"),
+	cleanup_fd int fd = openat(of_tiers ? loader->dir_fd : loader->top_fd,
+	                           file->name + (of_tiers ? strlen(TIERS_DIR "/") : 0),
 	                           O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	cleanup_free char *text = NULL;
 	ssize_t n;
@@ -328,15 +335,42 @@ static int file_read(struct loader *loader, struct policy_file *file, struct tn_
 	return sources_text_set(file, text, (size_t)n, err);
 }
 
+/* What is said of the node, which nobody need say. It comes last, so that without it a policy
+ * has the hash of its tiers. */
+static int daemon_take(struct loader *loader, const char *dir, struct tn_error *err)
+{
+	struct policy_file *file;
+	struct stat st;
+
+	if (faccessat(loader->top_fd, "tenantd" OTHER_SUFFIX, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return document_refuse_at("tenantd" OTHER_SUFFIX, 1, 1, err,
+		                          "file name ends in " OTHER_SUFFIX
+		                          "; expected " TIER_SUFFIX);
+	if (faccessat(loader->top_fd, POLICY_DAEMON_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0
+		                       : err_errno(err, "look for " POLICY_DAEMON_FILE ": %s",
+		                                   strerror(errno));
+	if (fstat(loader->top_fd, &st) < 0 || (st.st_mode & S_IWOTH) != 0)
+		return err_refuse(err, TN_INVALID,
+		                  "%s: writable by everyone; expected mode 0755 or less", dir);
+	file = sources_add(loader->sources, err);
+	if (file == NULL)
+		return -ENOMEM;
+	(void)snprintf(file->name, sizeof(file->name), POLICY_DAEMON_FILE);
+	loader->sources->n++;
+	return 0;
+}
+
 /* Open @dir/tiers; who may write there decides what every tenant gets. */
 static int dir_open(struct loader *loader, const char *dir, struct tn_error *err)
 {
-	cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
-	if (fd < 0)
+	loader->top_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (loader->top_fd < 0)
 		return err_errno(err, "open %s: %s", dir, strerror(errno));
-	loader->dir_fd = openat(fd, TIERS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	loader->dir_fd = openat(loader->top_fd, TIERS_DIR,
+	                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (loader->dir_fd < 0)
 		return err_errno(err, "open %s/" TIERS_DIR ": %s", dir, strerror(errno));
 	if (fstat(loader->dir_fd, &st) < 0)
@@ -352,14 +386,17 @@ static int dir_open(struct loader *loader, const char *dir, struct tn_error *err
 int sources_read(const char *dir, struct sources *ret, struct tn_error *err)
 {
 	struct sources sources = { 0 };
-	struct loader loader = { .dir_fd = FD_NONE, .sources = &sources };
+	struct loader loader = { .top_fd = FD_NONE, .dir_fd = FD_NONE, .sources = &sources };
 	int r = dir_open(&loader, dir, err);
 
 	if (r == 0)
 		r = names_read(&loader, err);
+	if (r == 0)
+		r = daemon_take(&loader, dir, err);
 	for (size_t i = 0; r == 0 && i < sources.n; i++)
 		r = file_read(&loader, &sources.files[i], err);
 	fd_closep(&loader.dir_fd);
+	fd_closep(&loader.top_fd);
 	if (r < 0)
 		sources_done(&sources);
 	else

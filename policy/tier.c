@@ -8,8 +8,11 @@
 
 #include "binds.h"
 #include "document.h"
+#include "json_schema.h"
 #include "limits.h"
+#include "operators.h"
 #include "schema.h"
+#include "values.h"
 
 #define FILE_SUFFIX             ".yaml"
 #define OVERRIDE_WORD_BYTES_MAX 64
@@ -83,6 +86,7 @@ static int set_display_name(struct policy_tier *tier, const struct document_node
 				value, err,
 				"display_name: control characters; expected a line of text");
 	memcpy(tier->display_name, value->text, strlen(value->text) + 1);
+	tier->single_where[POLICY_KEY_DISPLAY_NAME] = tier_location(tier, key);
 	return 0;
 }
 
@@ -92,18 +96,38 @@ static int set_limits(struct policy_tier *tier, const struct document_node *key,
 	return limits_read(tier, key->value, err);
 }
 
+static const char *const rootfs_choices[] = { "host", NULL };
+static const char *const seccomp_choices[] = { "default", NULL };
+static const char *const mode_choices[] = { "none", NULL };
+static const char *const log_choices[] = {
+	[POLICY_LOG_FILE] = "file", [POLICY_LOG_JOURNAL] = "journal", NULL
+};
+
+/* The value of @key is one of @choices. */
+static int single_choice(struct policy_tier *tier, enum policy_key which,
+                         const struct document_node *key, const char *const *choices,
+                         struct tn_error *err)
+{
+	const int choice = schema_want_choice(key, choices, err);
+
+	if (choice < 0)
+		return choice;
+	if (which == POLICY_KEY_LOG)
+		tier->log = (enum policy_log)choice;
+	tier->single_where[which] = tier_location(tier, key);
+	return 0;
+}
+
 static int set_rootfs(struct policy_tier *tier, const struct document_node *key,
                       struct tn_error *err)
 {
-	(void)tier;
-	return schema_want_choice(key, "host", err);
+	return single_choice(tier, POLICY_KEY_ROOTFS, key, rootfs_choices, err);
 }
 
 static int set_seccomp(struct policy_tier *tier, const struct document_node *key,
                        struct tn_error *err)
 {
-	(void)tier;
-	return schema_want_choice(key, "default", err);
+	return single_choice(tier, POLICY_KEY_SECCOMP, key, seccomp_choices, err);
 }
 
 static const char *network_key(size_t i)
@@ -115,9 +139,8 @@ static const char *network_key(size_t i)
 static int network_set(void *target, size_t i, const struct document_node *key,
                        struct tn_error *err)
 {
-	(void)target;
 	(void)i;
-	return schema_want_choice(key, "none", err);
+	return single_choice(target, POLICY_KEY_NETWORK_MODE, key, mode_choices, err);
 }
 
 static int set_network(struct policy_tier *tier, const struct document_node *key,
@@ -139,23 +162,58 @@ static int set_binds(struct policy_tier *tier, const struct document_node *key,
 	return binds_read(tier, key->value, err);
 }
 
+static int set_operators(struct policy_tier *tier, const struct document_node *key,
+                         struct tn_error *err)
+{
+	return operators_read(tier, key->value, err);
+}
+
+static int set_log(struct policy_tier *tier, const struct document_node *key,
+                   struct tn_error *err)
+{
+	return single_choice(tier, POLICY_KEY_LOG, key, log_choices, err);
+}
+
 /* The keys of a tier file. */
 static const struct tier_row {
 	const char *key;
 	int (*set)(struct policy_tier *tier, const struct document_node *key,
 	           struct tn_error *err);
 	const char *about;
+	const char *const *choices; /* all it may be, NULL-ended; or */
+	const char *schema;         /* what it may be, as members of a JSON Schema; or */
+	enum tier_shape shape;      /* what that is made of */
 } rows[] = {
 	/* clang-format off */
-	{ "tier",         set_name,         "its name, and that of its file; required" },
-	{ "display_name", set_display_name, "the name that people see; default: tier" },
-	{ "limits",       set_limits,       "what its tenants and their executions may use" },
-	{ "rootfs",       set_rootfs,       "what a sandbox sees as /: host" },
-	{ "seccomp",      set_seccomp,      "the system calls that may be made: default" },
-	{ "network",      set_network,      "mode: none, a loopback interface and no other" },
-	{ "binds",        set_binds,        "host paths that may be bound; default: none" },
+	{ "tier",         set_name,         "its name, and that of its file; required", NULL,
+	  "\"type\": \"string\", \"pattern\": \"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\"", TIER_VALUE },
+	{ "display_name", set_display_name, "the name that people see; default: tier", NULL,
+	  "\"type\": \"string\", \"minLength\": 1, \"maxLength\": 127", TIER_VALUE },
+	{ "limits",       set_limits,       "what its tenants and their executions may use", NULL,
+	  NULL, TIER_LIMITS },
+	{ "rootfs",       set_rootfs,       "what a sandbox sees as /: host", rootfs_choices,
+	  NULL, TIER_VALUE },
+	{ "seccomp",      set_seccomp,      "the system calls that may be made: default",
+	  seccomp_choices, NULL, TIER_VALUE },
+	{ "network",      set_network,      "mode: none, a loopback interface and no other",
+	  mode_choices, NULL, TIER_MODE },
+	{ "binds",        set_binds,        "host paths that may be bound; default: none", NULL,
+	  NULL, TIER_BINDS },
+	{ "log",          set_log,          "detached output goes to: file or journal",
+	  log_choices, NULL, TIER_VALUE },
+	{ "operators",    set_operators,    "users and groups that may run and look; default: none",
+	  NULL, NULL, TIER_OPERATORS },
 	/* clang-format on */
 };
+
+bool tier_row_at(size_t i, struct tier_row_about *ret)
+{
+	if (i >= ARRAY_LEN(rows))
+		return false;
+	*ret = (struct tier_row_about){ rows[i].key, rows[i].about, rows[i].choices,
+		                        rows[i].schema, rows[i].shape };
+	return true;
+}
 
 static const char *tier_key(size_t i)
 {

@@ -11,11 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <base/account.h>
 #include <base/err.h>
 #include <base/name.h>
 
 #define POLICY_UNLIMITED      INT64_MAX
 #define POLICY_BINDS_MAX      32
+#define POLICY_OPERATORS_MAX  64
 #define POLICY_PATH_BYTES_MAX 256
 #define POLICY_FILE_BYTES_MAX 96
 #define POLICY_TEXT_BYTES_MAX 128
@@ -25,6 +27,12 @@
 enum policy_oom {
 	POLICY_OOM_GROUP,   /* the whole execution dies */
 	POLICY_OOM_PROCESS, /* the process that the kernel picks */
+};
+
+/* Where the output of a detached execution goes. */
+enum policy_log {
+	POLICY_LOG_FILE, /* the last of it, log_max at most */
+	POLICY_LOG_JOURNAL,
 };
 
 /* Every limit is an int64: bytes, microseconds or a count; POLICY_UNLIMITED lifts it. */
@@ -43,6 +51,8 @@ struct policy_limits {
 	int64_t core_bytes_max;
 	int64_t fsize_bytes_max;
 	int64_t oom; /* enum policy_oom */
+	int64_t log_bytes_max;
+	int64_t shrink_grace_usec;
 };
 
 #define POLICY_LIMITS_N (sizeof(struct policy_limits) / sizeof(int64_t))
@@ -58,6 +68,28 @@ struct policy_location {
 #define POLICY_DROPINS_MAX    16
 #define POLICY_EXTENSIONS_MAX (POLICY_DROPINS_MAX + 1)
 
+/* What a tier has beside its limits, by key: first those that have one value. */
+enum policy_key {
+	POLICY_KEY_DISPLAY_NAME,
+	POLICY_KEY_ROOTFS,
+	POLICY_KEY_SECCOMP,
+	POLICY_KEY_NETWORK_MODE,
+	POLICY_KEY_LOG,
+	POLICY_KEY_SINGLES_N,
+	POLICY_KEY_BINDS_ALLOW = POLICY_KEY_SINGLES_N,
+	POLICY_KEY_BINDS_RW,
+	POLICY_KEY_OPERATORS_USERS,
+	POLICY_KEY_OPERATORS_GROUPS,
+	POLICY_KEYS_N,
+};
+
+/* A user or group of the host whose members may run and look. */
+struct policy_operator {
+	enum account_kind kind;
+	char name[ACCOUNT_BYTES_MAX];
+	struct policy_location where;
+};
+
 struct policy_tier {
 	char name[NAME_BYTES_MAX];
 	char display_name[POLICY_TEXT_BYTES_MAX];
@@ -65,13 +97,20 @@ struct policy_tier {
 	char extensions[POLICY_EXTENSIONS_MAX][POLICY_FILE_BYTES_MAX]; /* the later holds */
 	size_t extensions_n;
 	struct policy_limits limits;
+	enum policy_log log;
 	/* Where each key of a limit stands, in the order of struct policy_limits. */
 	struct policy_location where[POLICY_LIMITS_N];
+	struct policy_location single_where[POLICY_KEY_SINGLES_N];
 	/* Paths that --bind may name (they and what is below), and which of them :rw. */
 	char binds_allow[POLICY_BINDS_MAX][POLICY_PATH_BYTES_MAX];
+	struct policy_location binds_allow_where[POLICY_BINDS_MAX];
 	size_t binds_allow_n;
 	char binds_rw[POLICY_BINDS_MAX][POLICY_PATH_BYTES_MAX];
+	struct policy_location binds_rw_where[POLICY_BINDS_MAX];
 	size_t binds_rw_n;
+	/* By name; whom the host means by it is asked elsewhere. */
+	struct policy_operator operators[POLICY_OPERATORS_MAX];
+	size_t operators_n;
 };
 
 /* Description of limit @i (0 to POLICY_LIMITS_N - 1), from the table that also parses it. */
@@ -82,6 +121,25 @@ void policy_limit_text(const struct policy_tier *tier, size_t i, char *text, siz
 
 /* Where limit @i of @tier is set: "tiers/free.yaml:7", "override", or "default". */
 void policy_limit_source(const struct policy_tier *tier, size_t i, char *text, size_t size);
+
+/* One of them; of a list one member. */
+struct policy_value {
+	const char *key;  /* "network.mode", "binds.allow" */
+	const char *text; /* as a policy file writes it; of the tier */
+	struct policy_location where;
+};
+
+/* Value @i of @key, from 0 on; false: there is none. */
+bool policy_value_at(const struct policy_tier *tier, enum policy_key key, size_t i,
+                     struct policy_value *ret);
+
+/* What stands at @where of @tier: "tiers/free.yaml:7", "override", or "default". */
+void policy_source(const struct policy_tier *tier, const struct policy_location *where,
+                   char *text, size_t size);
+
+/* The same with its column, where it has one: "tiers/free.yaml:7:3". */
+void policy_place(const struct policy_tier *tier, const struct policy_location *where,
+                  char *text, size_t size);
 
 /* Parse and check one tier file's content; @file names it in messages. */
 int policy_tier_parse(const char *file, const char *text, size_t n, struct policy_tier *ret,

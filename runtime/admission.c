@@ -33,7 +33,8 @@ struct admission {
 	size_t n;
 	size_t max;
 	uint64_t turns;
-	bool closed;
+	/* Why nothing is launched, or "". */
+	char closed[ADMISSION_BARS_N][ADMISSION_WHY_BYTES_MAX];
 };
 
 static void admission_on_timer(void *userdata, uint32_t events);
@@ -166,10 +167,18 @@ static int refuse_crowd(const struct admission *admission, struct tenant *tenant
 	                  executions_max(admission, tenant), n, tenant->row.name, admission->n);
 }
 
-static int refuse_closed(struct tn_error *err)
+/* NULL: it is open. */
+static const char *closed_why(const struct admission *admission)
 {
-	return err_refuse(err, TN_STATE,
-	                  "the node is drained: it launches nothing until it is undrained");
+	for (size_t i = 0; i < ADMISSION_BARS_N; i++)
+		if (admission->closed[i][0] != '\0')
+			return admission->closed[i];
+	return NULL;
+}
+
+static int refuse_closed(const struct admission *admission, struct tn_error *err)
+{
+	return err_refuse(err, TN_STATE, "%s", closed_why(admission));
 }
 
 static void arm(struct admission *admission, int64_t deadline)
@@ -252,8 +261,8 @@ int admission_enter(struct admission *admission, struct admission_request *reque
 {
 	bool others = admission_count(admission, request->tenant) > 0;
 
-	if (admission->closed)
-		return refuse_closed(err);
+	if (closed_why(admission) != NULL)
+		return refuse_closed(admission, err);
 	request->turn = ++admission->turns;
 	if (request->wait_usec_max <= 0 && others)
 		return refuse_crowd(admission, request->tenant, err);
@@ -267,8 +276,8 @@ int admission_refused(struct admission *admission, struct admission_request *req
 {
 	if (request->wait_usec_max <= 0)
 		return -EDQUOT;
-	if (admission->closed)
-		return refuse_closed(err);
+	if (closed_why(admission) != NULL)
+		return refuse_closed(admission, err);
 	if (request->since != 0 && clock_usec(CLOCK_MONOTONIC) >= deadline_of(request))
 		return refuse_late(admission, request, err);
 	return wait_in_queue(admission, request, true, err);
@@ -292,7 +301,8 @@ static void pump(struct admission *admission, struct tenant *tenant)
 {
 	for (size_t i = 0; i < ADMISSION_TENANT_MAX; i++) {
 		struct queue *queue = queue_find(admission, tenant);
-		bool active = tenant->row.status == TENANT_ACTIVE && !admission->closed;
+		bool closed = closed_why(admission) != NULL;
+		bool active = tenant->row.status == TENANT_ACTIVE && !closed;
 		struct admission_request *request;
 		struct tn_error err = { 0 };
 
@@ -301,8 +311,8 @@ static void pump(struct admission *admission, struct tenant *tenant)
 		request = queue->first;
 		queue_remove(admission, queue, request);
 		queue_free_if_empty(admission, queue);
-		if ((admission->closed ? refuse_closed(&err)
-		                       : request->client->launch(request, &err)) < 0)
+		if ((closed ? refuse_closed(admission, &err)
+		            : request->client->launch(request, &err)) < 0)
 			request->client->ended(request, &err);
 	}
 }
@@ -330,10 +340,11 @@ void admission_reconsider(struct admission *admission, struct tenant *tenant)
 		admission_on_left(admission, tenants[i], true);
 }
 
-void admission_close(struct admission *admission, bool closed)
+void admission_close(struct admission *admission, enum admission_bar bar, const char *why)
 {
-	admission->closed = closed;
-	if (closed)
+	(void)snprintf(admission->closed[bar], sizeof(admission->closed[bar]), "%s",
+	               why != NULL ? why : "");
+	if (why != NULL)
 		admission_reconsider(admission, NULL);
 }
 

@@ -21,6 +21,15 @@
 #define ADMISSION_TENANT_MAX 128 /* waiting for one tenant */
 #define ADMISSION_MAX        512 /* for all; fewer where RLIMIT_NOFILE is low */
 
+#define ADMISSION_WHY_BYTES_MAX 384
+
+/* What stands in the way of every launch. */
+enum admission_bar {
+	ADMISSION_DRAINED,
+	ADMISSION_STORE, /* what runs could not be booked */
+	ADMISSION_BARS_N,
+};
+
 struct admission;
 struct admission_request;
 
@@ -69,8 +78,9 @@ void admission_on_left(struct admission *admission, struct tenant *tenant, bool 
  * wait any more. With NULL all tenants'. */
 void admission_reconsider(struct admission *admission, struct tenant *tenant);
 
-/* Closed, it launches nothing: who waits and who comes is refused. */
-void admission_close(struct admission *admission, bool closed);
+/* Closed, it launches nothing: who waits and who comes is refused because of @why. It is open
+ * again when each bar has been lifted with NULL. */
+void admission_close(struct admission *admission, enum admission_bar bar, const char *why);
 
 /* How many wait for @tenant, or all if it is NULL. */
 size_t admission_count(const struct admission *admission, const struct tenant *tenant);

@@ -21,12 +21,14 @@ enum cgstat_form {
 };
 
 /* One row per counter; rows of one file stand together, so that it is read once. */
-static const struct cgstat_row {
+struct cgstat_row {
 	const char *file;
 	const char *key;
 	enum cgstat_form form;
 	size_t offset;
-} rows[] = {
+};
+
+static const struct cgstat_row rows[] = {
 /* clang-format off */
 #define AT(field) offsetof(struct spec_counters, field)
 	{ "cpu.stat",        "usage_usec",     CGSTAT_FLAT,     AT(cpu_usec)          },
@@ -42,6 +44,38 @@ static const struct cgstat_row {
 	{ "cpu.pressure",    "some",           CGSTAT_PRESSURE, AT(stall_cpu_usec)    },
 	{ "memory.pressure", "some",           CGSTAT_PRESSURE, AT(stall_memory_usec) },
 	{ "io.pressure",     "some",           CGSTAT_PRESSURE, AT(stall_io_usec)     },
+#undef AT
+	/* clang-format on */
+};
+
+static const struct cgstat_row node_rows[] = {
+/* clang-format off */
+#define AT(field) offsetof(struct cgstat_node, field)
+	{ "cpu.stat",        "usage_usec",     CGSTAT_FLAT,     AT(cpu_usec)       },
+	{ "cpu.stat",        "throttled_usec", CGSTAT_FLAT,     AT(throttled_usec) },
+	{ "io.stat",         "rbytes",         CGSTAT_NESTED,   AT(io_read_bytes)  },
+	{ "io.stat",         "wbytes",         CGSTAT_NESTED,   AT(io_write_bytes) },
+	{ "io.stat",         "rios",           CGSTAT_NESTED,   AT(io_reads)       },
+	{ "io.stat",         "wios",           CGSTAT_NESTED,   AT(io_writes)      },
+#undef AT
+	/* clang-format on */
+};
+
+static const struct cgstat_row look_rows[] = {
+/* clang-format off */
+#define AT(field) offsetof(struct cgstat_look, field)
+	{ "cpu.stat",        "usage_usec",   CGSTAT_FLAT,     AT(cpu_usec)              },
+	{ "cpu.stat",        "nr_periods",   CGSTAT_FLAT,     AT(cpu_periods)           },
+	{ "cpu.stat",        "nr_throttled", CGSTAT_FLAT,     AT(cpu_periods_throttled) },
+	{ "memory.current",  NULL,           CGSTAT_VALUE,    AT(memory_bytes)          },
+	{ "memory.max",      NULL,           CGSTAT_VALUE,    AT(memory_max_bytes)      },
+	{ "pids.current",    NULL,           CGSTAT_VALUE,    AT(tasks)                 },
+	{ "pids.max",        NULL,           CGSTAT_VALUE,    AT(tasks_max)             },
+	{ "io.stat",         "rbytes",       CGSTAT_NESTED,   AT(io_read_bytes)         },
+	{ "io.stat",         "wbytes",       CGSTAT_NESTED,   AT(io_write_bytes)        },
+	{ "cpu.pressure",    "some",         CGSTAT_PRESSURE, AT(stall_cpu_usec)        },
+	{ "memory.pressure", "some",         CGSTAT_PRESSURE, AT(stall_memory_usec)     },
+	{ "io.pressure",     "some",         CGSTAT_PRESSURE, AT(stall_io_usec)         },
 #undef AT
 	/* clang-format on */
 };
@@ -123,29 +157,29 @@ static int64_t file_value(const struct cgstat_row *row, const char *content)
 	return sum;
 }
 
-static void counters_read(int dir_fd, struct spec_counters *ret)
+/* Into the numbers of @ret, which are all SPEC_ABSENT. */
+static void rows_read(int dir_fd, const struct cgstat_row *table, size_t n, void *ret)
 {
 	char content[CGSTAT_FILE_BYTES_MAX];
 	const char *file = "";
 	bool present = false;
 
-	/* Whatever has no row here is absent too. */
-	memset(ret, 0xff, sizeof(*ret));
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < n; i++) {
 		int64_t value;
 
-		if (strcmp(rows[i].file, file) != 0) {
-			file = rows[i].file;
+		if (strcmp(table[i].file, file) != 0) {
+			file = table[i].file;
 			content[0] = '\0';
 			present = io_read_file_at(dir_fd, file, content, sizeof(content)) >= 0;
 		}
-		value = present ? file_value(&rows[i], content) : SPEC_ABSENT;
-		memcpy((char *)ret + rows[i].offset, &value, sizeof(value));
+		value = present ? file_value(&table[i], content) : SPEC_ABSENT;
+		memcpy((char *)ret + table[i].offset, &value, sizeof(value));
 	}
 }
 
-int cgstat_read(int root_fd, const char *tenant, const struct id *execution, struct cgstat *ret,
-                struct tn_error *err)
+/* The directory's descriptor, the caller's, or -errno. */
+static int cgroup_open(int root_fd, const char *tenant, const struct id *execution,
+                       int64_t *ret_id, struct tn_error *err)
 {
 	char path[NAME_BYTES_MAX + 1 + ID_TEXT_BYTES];
 	char leaf[ID_TEXT_BYTES] = "";
@@ -163,11 +197,51 @@ int cgstat_read(int root_fd, const char *tenant, const struct id *execution, str
 	if (st.st_ino > INT64_MAX)
 		return err_set(err, TN_SYSTEM, EOVERFLOW, "cgroup '%s': its id is too large",
 		               path);
+	*ret_id = (int64_t)st.st_ino;
+	return fd_take(&dir_fd);
+}
 
-	counters_read(dir_fd, &ret->counters);
-	ret->cgroup_id = (int64_t)st.st_ino;
-	/* Removed while it was read: what is absent now was not so before. */
-	if (ret->counters.cpu_usec == SPEC_ABSENT)
-		return err_set(err, TN_SYSTEM, ENOENT, "cgroup '%s' has no cpu.stat", path);
-	return 0;
+/* Removed while it was read: what is absent now was not so before. */
+static int refuse_gone(const char *tenant, struct tn_error *err)
+{
+	return err_set(err, TN_SYSTEM, ENOENT, "a cgroup of '%s' has no cpu.stat", tenant);
+}
+
+int cgstat_read(int root_fd, const char *tenant, const struct id *execution, struct cgstat *ret,
+                struct tn_error *err)
+{
+	cleanup_fd int dir_fd = cgroup_open(root_fd, tenant, execution, &ret->cgroup_id, err);
+
+	if (dir_fd < 0)
+		return dir_fd;
+	/* Whatever has no row here is absent too. */
+	memset(&ret->counters, 0xff, sizeof(ret->counters));
+	rows_read(dir_fd, rows, ARRAY_LEN(rows), &ret->counters);
+	return ret->counters.cpu_usec == SPEC_ABSENT ? refuse_gone(tenant, err) : 0;
+}
+
+int cgstat_node(int root_fd, const char *tenant, struct cgstat_node *ret, struct tn_error *err)
+{
+	cleanup_fd int dir_fd = cgroup_open(root_fd, tenant, NULL, &ret->cgroup_id, err);
+
+	if (dir_fd < 0)
+		return dir_fd;
+	rows_read(dir_fd, node_rows, ARRAY_LEN(node_rows), ret);
+	return ret->cpu_usec == SPEC_ABSENT ? refuse_gone(tenant, err) : 0;
+}
+
+int cgstat_look(int root_fd, const char *tenant, const struct id *execution,
+                struct cgstat_look *ret, struct tn_error *err)
+{
+	cleanup_fd int dir_fd = FD_NONE;
+
+	memset(ret, 0xff, sizeof(*ret));
+	dir_fd = cgroup_open(root_fd, tenant, execution, &ret->cgroup_id, err);
+	if (dir_fd < 0)
+		return dir_fd;
+	rows_read(dir_fd, look_rows, ARRAY_LEN(look_rows), ret);
+	if (ret->cpu_usec != SPEC_ABSENT)
+		return 0;
+	memset(ret, 0xff, sizeof(*ret));
+	return refuse_gone(tenant, err);
 }

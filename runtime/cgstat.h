@@ -19,6 +19,47 @@ struct cgstat {
 	struct spec_counters counters; /* but overhead_usec and tenant_throttled_usec */
 };
 
+/* What a tenant's node has counted since it was made, for the ledger; the inode comes first. */
+struct cgstat_node {
+	int64_t cgroup_id;
+	int64_t cpu_usec;
+	int64_t throttled_usec;
+	int64_t io_read_bytes;
+	int64_t io_write_bytes;
+	int64_t io_reads;
+	int64_t io_writes;
+};
+
+/* -ENOENT if there is no such cgroup. */
+int cgstat_node(int root_fd, const char *tenant, struct cgstat_node *ret, struct tn_error *err);
+
+/* For whoever watches: what is now, and what has been counted since the cgroup was made. In the
+ * order of the interface. */
+#define CGSTAT_LOOK_INTS(X)                                                                    \
+	X(cgroup_id)                                                                           \
+	X(cpu_usec)                                                                            \
+	X(cpu_periods)                                                                         \
+	X(cpu_periods_throttled)                                                               \
+	X(memory_bytes)                                                                        \
+	X(memory_max_bytes) /* SPEC_ABSENT also where it has none of its own */                \
+	X(tasks)                                                                               \
+	X(tasks_max) /* the same */                                                            \
+	X(io_read_bytes)                                                                       \
+	X(io_write_bytes)                                                                      \
+	X(stall_cpu_usec)                                                                      \
+	X(stall_memory_usec)                                                                   \
+	X(stall_io_usec)
+
+struct cgstat_look {
+#define CGSTAT_FIELD(name) int64_t name;
+	CGSTAT_LOOK_INTS(CGSTAT_FIELD)
+#undef CGSTAT_FIELD
+};
+
+/* The same for whoever watches; on failure all of *ret is SPEC_ABSENT. */
+int cgstat_look(int root_fd, const char *tenant, const struct id *execution,
+                struct cgstat_look *ret, struct tn_error *err);
+
 /* Read the tenant's node, or with @execution its leaf. -ENOENT if there is no such cgroup. */
 int cgstat_read(int root_fd, const char *tenant, const struct id *execution, struct cgstat *ret,
                 struct tn_error *err);

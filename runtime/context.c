@@ -12,9 +12,13 @@
 #include <policy/filter.h>
 
 #include "control/server.h"
+#include "operators.h"
+#include "restart.h"
 
 /* How long whoever launched what still runs has to come back; and tenantd, to tell of it. */
 #define ORPHANS_GRACE_USEC INT64_C(10000000)
+/* Until names are asked for again that were nobody's. */
+#define ACCOUNTS_AGAIN_USEC INT64_C(30000000)
 
 static_assert(FILTER_INSNS_MAX == SPEC_FILTER_INSNS_MAX, "what is compiled is taken");
 
@@ -25,13 +29,94 @@ static void context_tell_status(const struct context *context)
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_STATUS, &status);
 	struct tn_error ignored = { 0 };
 
-	if (context->policies.degraded[0] != '\0')
+	const char *why;
+
+	if (journal_failing(context->journal, &why))
+		(void)snprintf(status.text, sizeof(status.text),
+		               "degraded: usage cannot be booked: %s", why);
+	else if (context->policies.degraded[0] != '\0')
 		(void)snprintf(status.text, sizeof(status.text), "degraded: %s",
 		               context->policies.degraded);
 	else
 		(void)snprintf(status.text, sizeof(status.text), "serving, policy %.12s",
 		               policy_hash_hex(context->policies.present));
 	(void)supervisor_send(context->link, &request, &ignored);
+}
+
+/* What the policy says of the node. */
+static void context_follow(struct context *context)
+{
+	const struct policy_daemon *daemon = policy_daemon(context->policies.present);
+
+	journal_set_window(context->journal, daemon->settings.commit_window_usec);
+	reserve_ask(&context->reserve, context->link, daemon);
+	/* What tenantd may yet repeat is not forgotten before. */
+	if (context->settled)
+		retention_set(context->retention, &daemon->settings);
+}
+
+static void context_ask_accounts(struct context *context);
+
+static void context_log_accounts(const struct account_set *found)
+{
+	for (size_t i = 0; i < found->n; i++)
+		if (!found->items[i].known)
+			log_event(LOG_WARNING,
+			          "an operator is nobody that this host knows, and may do "
+			          "nothing",
+			          LF_STR("kind", account_kind_name(found->items[i].kind)),
+			          LF_STR("name", found->items[i].name), LF_END);
+}
+
+/*
+ * At a start nobody is there to be told what is wrong with a name, and where the network is
+ * needed to know it, that may come later: it is asked for again.
+ */
+static void context_on_accounts(void *userdata, const struct account_set *found,
+                                const struct tn_error *why)
+{
+	struct context *context = userdata;
+	struct tn_error err = { 0 };
+	int r = 0;
+
+	if (why != NULL) {
+		err = *why;
+		r = -EIO;
+	} else {
+		r = accounts_add(context->accounts, found, &err);
+		if (r == 0)
+			r = operators_check_policy(context->policies.present, found, &err);
+		if (!context->accounts_asked)
+			context_log_accounts(found);
+	}
+	(void)snprintf(context->accounts_missing, sizeof(context->accounts_missing), "%s",
+	               r < 0 ? err.msg : "");
+	if (r < 0)
+		loop_arm(context->accounts_timer, ACCOUNTS_AGAIN_USEC);
+	context->accounts_asked = true;
+	if (context->server != NULL)
+		server_retry(context->server);
+}
+
+static void context_on_ask(void *userdata, uint32_t events)
+{
+	(void)events;
+	context_ask_accounts(userdata);
+}
+
+static void context_ask_accounts(struct context *context)
+{
+	struct account_set names = { 0 };
+	struct tn_error err = { 0 };
+	int r = operators_of_policy(context->policies.present, &names, &err);
+
+	if (r == 0)
+		r = operators_of_tenants(context->store, &names, &err);
+	if (r == 0)
+		r = accounts_ask(context->accounts, &names, context_on_accounts, context, &err);
+	account_set_done(&names);
+	if (r < 0)
+		context_on_accounts(context, NULL, &err);
 }
 
 static int context_send_ready(struct context *context, struct tn_error *err)
@@ -42,6 +127,20 @@ static int context_send_ready(struct context *context, struct tn_error *err)
 		context->link,
 		&(struct supervisor_request){ SPEC_READY, &ready, sizeof(ready), NULL, 0 },
 		err);
+}
+
+/* What was interrupted is undone or gone on with, at once or when the store takes it again. */
+static void context_recover(struct context *context)
+{
+	struct tn_error err = { 0 };
+	const char *why;
+	int r = tenants_recover(context->tenants, &err);
+
+	if (r < 0)
+		log_event(LOG_ERR, "what was interrupted cannot be undone yet",
+		          LF_STR("error", err.msg), LF_END);
+	context->unrecovered = r < 0 || journal_failing(context->journal, &why);
+	lifecycle_recover(context->lifecycle);
 }
 
 static void context_on_hello(void *userdata, const struct spec_hello *hello, int root_fd)
@@ -56,9 +155,7 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 	lifecycle_set_root(context->lifecycle, root_fd);
 	r = context_send_ready(context, &err);
 	if (r == 0)
-		r = tenants_recover(context->tenants, &err);
-	if (r == 0)
-		lifecycle_recover(context->lifecycle);
+		context_recover(context);
 	if (r == 0)
 		r = server_new(&context->server, context, fd_take(&context->listen_fd), &err);
 	if (r < 0) {
@@ -67,16 +164,31 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 		return;
 	}
 	loop_arm(context->orphans_timer, ORPHANS_GRACE_USEC);
+	context_follow(context);
 	context_tell_status(context);
 	log_event(LOG_INFO, "serving", LF_STR("cgroup_root", hello->cgroup_root),
 	          LF_STR("policy_hash", policy_hash_hex(context->policies.present)), LF_END);
 }
 
-static void context_on_started(void *userdata, const struct spec_started *started, int terminal)
+static void context_on_reserved(void *userdata, const struct tn_error *why)
 {
 	struct context *context = userdata;
 
+	reserve_told(&context->reserve, why);
+}
+
+static void context_on_started(void *userdata, const struct spec_started *started, int terminal)
+{
+	struct context *context = userdata;
+	const bool known = executions_runs(context->executions, &started->execution);
+	struct record record;
+	struct tn_error err = { 0 };
+
 	executions_on_started(context->executions, started, terminal);
+	/* The store has kept its name, from a controller before this one. */
+	if (!known && context->store->ops->execution_by_id(context->store, &started->execution,
+	                                                   &record, &err) == 1)
+		executions_name(context->executions, &started->execution, record.name);
 }
 
 static void context_on_exited(void *userdata, const struct spec_exited *exited)
@@ -111,6 +223,35 @@ static void context_on_settled(void *userdata, const struct record *record)
 	executions_settled(context->executions, record);
 }
 
+/* What could not be booked would run for nothing. It is the journal's to find out when it can.
+ */
+static void context_on_turned(void *userdata)
+{
+	struct context *context = userdata;
+	char text[ADMISSION_WHY_BYTES_MAX];
+	const char *why;
+	bool failing = journal_failing(context->journal, &why);
+
+	if (context->admission == NULL)
+		return;
+	if (failing)
+		(void)snprintf(text, sizeof(text),
+		               "nothing is launched while usage cannot be booked: %s", why);
+	admission_close(context->admission, ADMISSION_STORE, failing ? text : NULL);
+	context_tell_status(context);
+	if (!failing && context->unrecovered)
+		context_recover(context);
+}
+
+/* Whoever opens it anew has to prepare all anew, which is what a start does. */
+static void context_on_stale(void *userdata)
+{
+	struct context *context = userdata;
+
+	log_event(LOG_NOTICE, "the store can be written again: beginning anew", LF_END);
+	loop_stop(context->loop, EXIT_SUCCESS);
+}
+
 static void context_on_left(void *userdata, struct tenant *tenant, bool room)
 {
 	struct context *context = userdata;
@@ -130,6 +271,16 @@ static int context_on_settle(void *userdata, const struct tenant *tenant, struct
 	return r < 0 ? r : context->store->ops->sync(context->store, err);
 }
 
+static void context_on_deleted(void *userdata, const struct tenant *tenant)
+{
+	const struct context *context = userdata;
+	struct tn_error err = { 0 };
+
+	if (logbook_forget(&context->logbook, &tenant->row.id, &err) < 0)
+		log_event(LOG_WARNING, "logs of a deleted tenant are left",
+		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
+}
+
 static void context_on_changed(void *userdata, struct tenant *tenant)
 {
 	struct context *context = userdata;
@@ -141,6 +292,8 @@ static void context_on_changed(void *userdata, struct tenant *tenant)
 static const struct journal_handlers journal_handlers = {
 	.sample = context_on_sample,
 	.settled = context_on_settled,
+	.turned = context_on_turned,
+	.stale = context_on_stale,
 };
 
 /*
@@ -179,7 +332,10 @@ static void context_settle(struct context *context)
 		log_event(LOG_ERR, "lost executions could not be recorded",
 		          LF_STR("error", err.msg), LF_END);
 	context->settled = true;
+	retention_set(context->retention, &policy_daemon(context->policies.present)->settings);
 	executions_forget_unknown(context->executions);
+	if (context->server != NULL)
+		server_retry(context->server);
 }
 
 static void context_on_replayed(void *userdata)
@@ -201,12 +357,22 @@ static void context_on_orphans(void *userdata, uint32_t events)
 	drain_on_left(context->drain);
 }
 
+static void context_on_slots(void *userdata, const struct spec_slots *slots)
+{
+	struct context *context = userdata;
+
+	for (uint32_t i = 0; i < slots->n; i++)
+		tenants_audit(context->tenants, &slots->tenants[i]);
+}
+
 static const struct supervisor_handlers supervisor_handlers = {
 	.hello = context_on_hello,
 	.started = context_on_started,
 	.exited = context_on_exited,
 	.replayed = context_on_replayed,
+	.reserved = context_on_reserved,
 	.gone = context_on_gone,
+	.slots = context_on_slots,
 };
 
 static int context_load(struct context *context, const struct context_config *config,
@@ -215,7 +381,14 @@ static int context_load(struct context *context, const struct context_config *co
 	int r = store_sqlite_open(config->store_dir, &context->store, err);
 
 	if (r == 0)
+		r = event_feed_new(&context->feed, context->loop, context->store, err);
+	if (r == 0) {
+		restart_tell(context->store);
 		r = policies_init(&context->policies, config->policy_dir, context->store, err);
+	}
+	if (r == 0)
+		r = logbook_init(&context->logbook, config->store_dir, config->logger_socket,
+		                 err);
 	if (r < 0)
 		return r;
 	context->filter_fd = filter_compile_default(err);
@@ -233,6 +406,8 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		r = journal_new(&context->journal, context->loop, context->store,
 		                &journal_handlers, context, err);
 	if (r == 0)
+		r = refusals_new(&context->refusals, context->loop, context->journal, err);
+	if (r == 0)
 		r = tenants_new(&context->tenants,
 		                &(struct tenants_config){ context->store, context->link,
 		                                          context->policies.present,
@@ -248,7 +423,8 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		r = lifecycle_new(&context->lifecycle,
 		                  &(struct lifecycle_config){ context->loop, context->tenants,
 		                                              context->link, context_on_settle,
-		                                              context_on_changed, context },
+		                                              context_on_changed, context,
+		                                              context_on_deleted },
 		                  err);
 	if (r == 0)
 		r = admission_new(&context->admission, context->loop, context->tenants, err);
@@ -258,11 +434,30 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		                                      context->executions, context->admission },
 		              err);
 	if (r == 0)
+		r = retention_new(&context->retention,
+		                  &(struct retention_config){ context->loop, context->store,
+		                                              &context->logbook },
+		                  err);
+	if (r == 0)
+		r = backup_new(&context->backup,
+		               &(struct backup_config){ context->loop, context->store,
+		                                        &context->policies },
+		               err);
+	if (r == 0)
 		r = loop_timer(context->loop,
 		               (struct loop_handler){ context_on_orphans, context },
 		               &context->orphans_timer, err);
+	if (r == 0)
+		r = accounts_new(&context->accounts, context->loop, err);
+	if (r == 0)
+		r = loop_timer(context->loop, (struct loop_handler){ context_on_ask, context },
+		               &context->accounts_timer, err);
 	context->usage.tenants = context->tenants;
 	context->usage.executions = context->executions;
+	if (r == 0) {
+		context_ask_accounts(context);
+		journal_try(context->journal);
+	}
 	return r;
 }
 
@@ -278,6 +473,7 @@ int context_new(struct context **ret, struct loop *loop, const struct context_co
 		return err_errno(err, "allocate the context");
 	context->loop = loop;
 	context->filter_fd = FD_NONE;
+	context->logbook.dir_fd = FD_NONE;
 	context->root_fd = FD_NONE;
 	context->usage.root_fd = FD_NONE;
 	context->listen_fd = fd_take(&listen_fd);
@@ -302,20 +498,30 @@ struct context *context_free(struct context *context)
 	if (context == NULL)
 		return NULL;
 	context->orphans_timer = loop_source_free(context->orphans_timer);
+	context->retention = retention_free(context->retention);
+	if (context->refusals != NULL)
+		refusals_flush(context->refusals);
 	if (context->journal != NULL && journal_commit(context->journal, NULL, &err) == 0)
 		(void)context->store->ops->sync(context->store, &err);
 	context->server = server_free(context->server);
+	context->backup = backup_free(context->backup);
 	/* Those who waited went with their connections. */
 	context->drain = drain_free(context->drain);
 	context->admission = admission_free(context->admission);
+	context->accounts_timer = loop_source_free(context->accounts_timer);
+	context->accounts = accounts_free(context->accounts);
 	context->link = supervisor_link_free(context->link);
+	context->reload = reload_free(context->reload);
 	context->lifecycle = lifecycle_free(context->lifecycle);
+	context->refusals = refusals_free(context->refusals);
 	context->journal = journal_free(context->journal);
 	context->executions = executions_free(context->executions);
 	context->tenants = tenants_free(context->tenants);
+	context->feed = event_feed_free(context->feed);
 	if (context->store != NULL)
 		context->store->ops->close(context->store);
 	policies_done(&context->policies);
+	logbook_done(&context->logbook);
 	fd_closep(&context->filter_fd);
 	fd_closep(&context->root_fd);
 	fd_closep(&context->listen_fd);
@@ -345,31 +551,25 @@ static bool is_in_force(const struct context *context, const struct policies_cha
 static int policy_keep(const struct context *context, const struct policies_change *change,
                        struct tn_error *err)
 {
-	if (tenants_reapplying(context->tenants))
-		return err_refuse(err, TN_STATE, "a change of policy is under way");
 	return is_in_force(context, change) ? 0
 	                                    : policies_keep(&context->policies, change, err);
 }
 
-int context_set_policy(struct context *context, struct policies_change *change,
+int context_set_policy(struct context *context, struct policies_change *change, bool may_kill,
                        tenants_reapplied_fn *done, void *userdata, struct tn_error *err)
 {
 	struct policy *before;
 	int r = policy_keep(context, change, err);
 
-	if (r < 0) {
-		policies_change_done(change);
+	if (r < 0)
 		return r;
-	}
-	log_event(LOG_NOTICE, "policy reloaded", LF_STR("policy_hash", change->row.hash),
-	          LF_STR("policy_hash_before", policy_hash_hex(context->policies.present)),
-	          LF_END);
 	before = policies_take(&context->policies, change);
+	context_follow(context);
 	context_tell_status(context);
 	context->reloaded = done;
 	context->reloaded_userdata = userdata;
-	tenants_set_policy(context->tenants, context->policies.present, context_on_reapplied,
-	                   context);
+	tenants_set_policy(context->tenants, context->policies.present, may_kill,
+	                   context_on_reapplied, context);
 	(void)policy_free(before);
 	return 0;
 }

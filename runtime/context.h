@@ -13,11 +13,19 @@
 
 #include <sys/types.h>
 
+#include "accounts.h"
 #include "admission.h"
+#include "backup.h"
 #include "drain.h"
+#include "event_feed.h"
 #include "executions.h"
 #include "lifecycle.h"
+#include "logs/logbook.h"
 #include "policies.h"
+#include "refusals.h"
+#include "reload.h"
+#include "reserve.h"
+#include "retention.h"
 #include "usage.h"
 
 struct server;
@@ -25,8 +33,9 @@ struct server;
 struct context_config {
 	const char *policy_dir;
 	const char *store_dir;
-	int channel_fd; /* consumed */
-	int listen_fd;  /* consumed */
+	const char *logger_socket; /* NULL: tenant-logger's usual one */
+	int channel_fd;            /* consumed */
+	int listen_fd;             /* consumed */
 	gid_t admin_gid;
 	bool admin_gid_known; /* else only root is an admin */
 };
@@ -49,10 +58,22 @@ struct context {
 	struct lifecycle *lifecycle;
 	struct admission *admission;
 	struct drain *drain;
+	struct retention *retention;
+	struct backup *backup;
+	struct reserve reserve;
+	struct event_feed *feed;
+	struct refusals *refusals;
 	struct usage_source usage;
+	struct logbook logbook;
 	struct server *server; /* NULL until tenantd has greeted */
 	struct loop_source *orphans_timer;
+	struct accounts *accounts;
+	struct loop_source *accounts_timer; /* to ask again for names that are nobody's */
+	bool accounts_asked;                /* the host has said, or did not in time */
+	char accounts_missing[TN_ERROR_MSG_BYTES]; /* an operator of the policy's; "": none */
+	struct reload *reload;                     /* under way; NULL: none is */
 	bool settled;                   /* tenantd has told of all that ran before us */
+	bool unrecovered;               /* the store has not taken what a start puts in order */
 	tenants_reapplied_fn *reloaded; /* of the reload that is under way */
 	void *reloaded_userdata;
 };
@@ -63,11 +84,12 @@ int context_new(struct context **ret, struct loop *loop, const struct context_co
 struct context *context_free(struct context *context);
 
 /*
- * Have @change in force, which is consumed, all or nothing: kept for the next start, then
- * applied. @done is called when every applied tenant has been brought to it, unless this
- * fails; then what was in force is.
+ * The last step of reload.h: have @change in force, which is taken unless this fails, kept for
+ * the next start, then applied. @done is called when every applied tenant has been brought to
+ * it, with
+ * @may_kill also below what it uses.
  */
-int context_set_policy(struct context *context, struct policies_change *change,
+int context_set_policy(struct context *context, struct policies_change *change, bool may_kill,
                        tenants_reapplied_fn *done, void *userdata, struct tn_error *err);
 
 /* Names of the controllers that the kernel does not enforce here: at most

@@ -69,11 +69,13 @@ static void delete_on_done(void *userdata, const struct spec_reply *reply)
 		return;
 	}
 	if (r == 0)
-		r = change_status(lifecycle, tenant, TENANT_DELETED, &err);
+		r = change_status(change, TENANT_DELETED, EVENT_DELETED, NULL, &err);
 	if (r < 0) {
 		delete_fail(change, r, &err);
 		return;
 	}
+	if (lifecycle->config.deleted != NULL)
+		lifecycle->config.deleted(lifecycle->config.userdata, tenant);
 	tenants_bury(lifecycle->config.tenants, tenant);
 	change_end(change, NULL);
 }
@@ -118,7 +120,7 @@ static void delete_begin(struct change *change)
 
 	change->deadline_usec = clock_usec(CLOCK_MONOTONIC) + DELETE_WAIT_USEC;
 	if (change->tenant->row.status != TENANT_DELETING)
-		r = change_status(change->lifecycle, change->tenant, TENANT_DELETING, &err);
+		r = change_status(change, TENANT_DELETING, EVENT_UPDATED, NULL, &err);
 	if (r < 0)
 		change_end(change, &err);
 	else
@@ -158,14 +160,15 @@ static int delete_check(struct change *change, struct tn_error *err)
 }
 
 int lifecycle_delete(struct lifecycle *lifecycle, struct tenant *tenant, bool force,
-                     tenants_done_fn *done, void *userdata, struct tn_error *err)
+                     const struct actor *actor, tenants_done_fn *done, void *userdata,
+                     struct tn_error *err)
 {
 	const bool again = tenant->row.status == TENANT_DELETING;
 	struct change *change = NULL;
 	int r = again ? 0 : change_check(tenant, TENANT_DELETING, err);
 
 	if (r == 0)
-		r = change_new(lifecycle, tenant, done, userdata, &change, err);
+		r = change_new(lifecycle, tenant, actor, done, userdata, &change, err);
 	if (r < 0)
 		return r;
 	assert(change != NULL);

@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include <base/clock.h>
-#include <base/log.h>
 
 struct drain {
 	struct drain_config config;
@@ -15,7 +14,12 @@ struct drain {
 
 static void close_or_open(struct drain *drain)
 {
-	admission_close(drain->config.admission, drain->node.drained_at != LEDGER_ABSENT);
+	const bool drained = drain->node.drained_at != LEDGER_ABSENT;
+
+	admission_close(
+		drain->config.admission, ADMISSION_DRAINED,
+		drained ? "the node is drained: it launches nothing until it is undrained"
+			: NULL);
 }
 
 int drain_new(struct drain **ret, const struct drain_config *config, struct tn_error *err)
@@ -42,28 +46,37 @@ struct drain *drain_free(struct drain *drain)
 	return NULL;
 }
 
-static int node_set(struct drain *drain, int64_t drained_at, int64_t uid, const char *event,
-                    struct tn_error *err)
+static int node_set(struct drain *drain, const struct store_node *node, enum event_kind kind,
+                    const struct actor *actor, struct tn_error *err)
 {
-	const bool drained = drained_at != LEDGER_ABSENT;
-	const struct store_node node = { .drained_at = drained_at,
-		                         .drained_by = drained ? uid : LEDGER_ABSENT };
+	static const char *const states[] = { "launches", "drained" };
+	const bool drained = node->drained_at != LEDGER_ABSENT;
 	struct store *store = drain->config.store;
-	int r = store->ops->node_set(store, &node, err);
+	struct event event;
+	int r = event_of_node(
+		kind, actor, NULL,
+		&(struct event_difference){ "node", states[!drained], states[drained] }, &event,
+		err);
 
 	if (r < 0)
 		return r;
-	drain->node = node;
-	log_event(LOG_NOTICE, event, LF_INT("uid", uid), LF_END);
+	r = store->ops->node_set(store, node, &event, err);
+	event_done(&event);
+	if (r < 0)
+		return r;
+	drain->node = *node;
 	close_or_open(drain);
 	return 0;
 }
 
-int drain_begin(struct drain *drain, int64_t uid, struct tn_error *err)
+int drain_begin(struct drain *drain, const struct actor *actor, struct tn_error *err)
 {
 	if (drain->node.drained_at != LEDGER_ABSENT)
 		return 0;
-	return node_set(drain, clock_usec(CLOCK_REALTIME), uid, "the node is drained", err);
+	return node_set(drain,
+	                &(struct store_node){ .drained_at = clock_usec(CLOCK_REALTIME),
+	                                      .drained_by = actor->uid },
+	                EVENT_DRAINED, actor, err);
 }
 
 /* Each leaves the list before it is told: it may come back, or be freed. */
@@ -80,14 +93,17 @@ static void tell_all(struct drain *drain, const struct tn_error *why)
 	}
 }
 
-int drain_end(struct drain *drain, int64_t uid, struct tn_error *err)
+int drain_end(struct drain *drain, const struct actor *actor, struct tn_error *err)
 {
 	struct tn_error why = { 0 };
 	int r;
 
 	if (drain->node.drained_at == LEDGER_ABSENT)
 		return 0;
-	r = node_set(drain, LEDGER_ABSENT, uid, "the node launches again", err);
+	r = node_set(drain,
+	             &(struct store_node){ .drained_at = LEDGER_ABSENT,
+	                                   .drained_by = LEDGER_ABSENT },
+	             EVENT_UNDRAINED, actor, err);
 	if (r < 0)
 		return r;
 	(void)err_refuse(&why, TN_STATE, "the node is not drained any more");

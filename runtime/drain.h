@@ -32,11 +32,11 @@ int drain_new(struct drain **ret, const struct drain_config *config, struct tn_e
 /* Tells nobody. Accepts NULL. Always returns NULL. */
 struct drain *drain_free(struct drain *drain);
 
-/* Durable once they return. Those that wait in a queue are refused. @uid: who wants it. No
+/* Durable once they return. Those that wait in a queue are refused. @actor: who wants it. No
  * failure if it is so already. */
-int drain_begin(struct drain *drain, int64_t uid, struct tn_error *err);
+int drain_begin(struct drain *drain, const struct actor *actor, struct tn_error *err);
 /* Who waits for the end of all is told that it is not awaited any more. */
-int drain_end(struct drain *drain, int64_t uid, struct tn_error *err);
+int drain_end(struct drain *drain, const struct actor *actor, struct tn_error *err);
 /* Since when, microseconds since the epoch, or LEDGER_ABSENT: it launches. */
 int64_t drain_since(const struct drain *drain);
 /* The uid of who wanted it, if it is drained; else LEDGER_ABSENT. */

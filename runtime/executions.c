@@ -8,13 +8,14 @@
 #include <base/id_table.h>
 #include <base/log.h>
 
-#include "identity.h"
 #include "outcome.h"
 
 struct execution {
 	struct id_node node; /* first: found by its id */
 	struct tenant *tenant;
 	struct record record;
+	struct actor launched_by;
+	struct actor killed_by;
 	struct plan plan;
 	bool planned;                          /* launched by us, so that plan is known */
 	bool executed;                         /* record has begun */
@@ -61,14 +62,31 @@ static struct execution *execution_find(struct executions *executions, const str
 	return id_table_find(&executions->table, id);
 }
 
+bool executions_tenant(struct executions *executions, const struct id *id,
+                       struct id *ret_tenant)
+{
+	const struct execution *execution = execution_find(executions, id);
+
+	if (execution != NULL)
+		*ret_tenant = execution->record.tenant;
+	return execution != NULL;
+}
+
 bool executions_runs(struct executions *executions, const struct id *id)
 {
 	return execution_find(executions, id) != NULL;
 }
 
-/* 0 and *ret, or -errno. */
+/* It is in the leaf of another. */
+static bool is_join(const struct execution *execution)
+{
+	return !id_is_none(&execution->record.joins);
+}
+
+/* 0 and *ret, or -errno. @joins: all zero, or the one it joins. */
 static int execution_add(struct executions *executions, const struct id *id,
-                         struct tenant *tenant, struct execution **ret, struct tn_error *err)
+                         const struct id *joins, struct tenant *tenant, struct execution **ret,
+                         struct tn_error *err)
 {
 	struct execution *execution = calloc(1, sizeof(*execution));
 
@@ -76,11 +94,14 @@ static int execution_add(struct executions *executions, const struct id *id,
 		return err_errno(err, "keep an execution");
 	record_init(&execution->record);
 	execution->record.id = *id;
+	execution->record.joins = *joins;
 	execution->record.tenant = tenant->row.id;
 	(void)snprintf(execution->record.tenant_name, sizeof(execution->record.tenant_name),
 	               "%s", tenant->row.name);
+	execution->launched_by = execution->killed_by = ACTOR_NONE;
 	execution->tenant = tenant;
-	tenant->executions_n++;
+	if (!is_join(execution))
+		tenant->executions_n++;
 	execution->node.id = *id;
 	id_table_add(&executions->table, &execution->node);
 	*ret = execution;
@@ -89,7 +110,8 @@ static int execution_add(struct executions *executions, const struct id *id,
 
 static void execution_drop(struct executions *executions, struct execution *execution)
 {
-	execution->tenant->executions_n--;
+	if (!is_join(execution))
+		execution->tenant->executions_n--;
 	id_table_remove(&executions->table, &execution->node);
 	free(execution);
 }
@@ -98,10 +120,10 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
                        struct tn_error *err)
 {
 	launch->tenant = request->tenant->row.id;
-	launch->execution = request->id != NULL ? *request->id : identity_new();
+	launch->execution = request->id;
 	launch->limits = request->plan->execution;
 	memcpy(launch->policy_hash, request->policy_hash, sizeof(launch->policy_hash));
-	launch->flags = request->plan->flags | SPEC_LAUNCH_ATTACHED |
+	launch->flags = request->plan->flags | (request->detached ? 0 : SPEC_LAUNCH_ATTACHED) |
 	                (request->tty ? SPEC_LAUNCH_TTY : 0);
 	launch->tty_rows = request->tty_rows;
 	launch->tty_cols = request->tty_cols;
@@ -124,11 +146,12 @@ static int launch_fill(const struct execution_request *request, struct spec_laun
 }
 
 int executions_launch(struct executions *executions, const struct execution_request *request,
-                      const struct execution_client *client, void *userdata, struct id *ret_id,
+                      const struct execution_client *client, void *userdata,
                       struct tn_error *err)
 {
 	struct spec_launch launch = { 0 };
 	struct supervisor_request out = SUPERVISOR_REQUEST(SPEC_LAUNCH, &launch);
+	const struct id none = { { 0 } };
 	struct execution *execution = NULL;
 	int r = launch_fill(request, &launch, err);
 
@@ -139,13 +162,18 @@ int executions_launch(struct executions *executions, const struct execution_requ
 	r = tenants_apply(executions->config.tenants, request->tenant, err);
 	if (r < 0)
 		return r;
-	r = execution_add(executions, &launch.execution, request->tenant, &execution, err);
+	r = execution_add(executions, &launch.execution, &none, request->tenant, &execution,
+	                  err);
 	if (r != 0)
 		return r;
 	assert(execution != NULL);
 	execution->plan = *request->plan;
 	execution->planned = true;
-	execution->attached = true;
+	execution->launched_by = request->actor;
+	execution->attached = !request->detached;
+	if (request->name != NULL)
+		(void)snprintf(execution->record.name, sizeof(execution->record.name), "%s",
+		               request->name);
 	execution->client = client;
 	execution->userdata = userdata;
 	out.fds = request->fds;
@@ -155,14 +183,100 @@ int executions_launch(struct executions *executions, const struct execution_requ
 		execution_drop(executions, execution);
 		return err_wrap(err, r, "launch for '%s'", request->tenant->row.name);
 	}
-	*ret_id = launch.execution;
 	return 0;
 }
 
-static int execution_send_kill(struct executions *executions, const struct id *id,
-                               enum spec_kill_why why, struct tn_error *err)
+/* What is to be joined, if that can be. */
+static int join_target(struct executions *executions, const struct execution_join *request,
+                       struct execution **ret, struct tn_error *err)
 {
-	struct spec_kill kill = { .execution = *id, .why = why };
+	struct execution *target = execution_find(executions, &request->joins);
+	char text[ID_TEXT_BYTES];
+
+	id_format(&request->joins, text);
+	if (target == NULL || !target->executed)
+		return err_refuse(err, TN_NOT_FOUND, "there is no running execution %s", text);
+	if (is_join(target))
+		return err_refuse(err, TN_STATE, "%s has joined an execution itself", text);
+	*ret = target;
+	return 0;
+}
+
+static void join_fill(const struct execution_join *request, struct spec_join *join)
+{
+	join->execution = request->id;
+	join->joins = request->joins;
+	join->asked_uid = request->asked_uid;
+	join->asked_pid = request->asked_pid;
+	join->flags = (request->tty ? SPEC_JOIN_TTY : 0) |
+	              (request->as_user ? SPEC_JOIN_USER : 0);
+	join->argc = request->argc;
+	join->envc = request->envc;
+	join->args_bytes = request->args_bytes;
+	join->tty_rows = request->tty_rows;
+	join->tty_cols = request->tty_cols;
+	join->uid = request->uid;
+	join->gid = request->gid;
+}
+
+int executions_join(struct executions *executions, const struct execution_join *request,
+                    const struct execution_client *client, void *userdata, struct tn_error *err)
+{
+	struct spec_join join = { 0 };
+	struct supervisor_request out = SUPERVISOR_REQUEST(SPEC_JOIN, &join);
+	struct execution *target = NULL, *execution = NULL;
+	int r = join_target(executions, request, &target, err);
+
+	if (r == 0 && executions_runs(executions, &request->id))
+		r = err_refuse(err, TN_EXISTS, "the execution's id is taken");
+	if (r < 0)
+		return r;
+	assert(target != NULL);
+	r = execution_add(executions, &request->id, &request->joins, target->tenant, &execution,
+	                  err);
+	if (r != 0)
+		return r;
+	assert(execution != NULL);
+	join_fill(request, &join);
+	join.tenant = target->record.tenant;
+	execution->attached = true;
+	execution->client = client;
+	execution->userdata = userdata;
+	out.fds = request->fds;
+	out.fds_n = request->fds_n;
+	r = supervisor_send(executions->config.link, &out, err);
+	if (r < 0) {
+		execution_drop(executions, execution);
+		return err_wrap(err, r, "join an execution of '%s'", target->tenant->row.name);
+	}
+	return 0;
+}
+
+void executions_release(struct executions *executions, const struct id *id)
+{
+	struct execution *execution = execution_find(executions, id);
+
+	if (execution != NULL)
+		execution->client = NULL;
+}
+
+void executions_name(struct executions *executions, const struct id *id, const char *name)
+{
+	struct execution *execution = execution_find(executions, id);
+
+	if (execution != NULL)
+		(void)snprintf(execution->record.name, sizeof(execution->record.name), "%s",
+		               name);
+}
+
+static int execution_send_kill(struct executions *executions, const struct id *id,
+                               enum spec_kill_why why, const struct execution_end *how,
+                               struct tn_error *err)
+{
+	struct spec_kill kill = { .execution = *id,
+		                  .why = why,
+		                  .grace_usec = how->grace_usec,
+		                  .signal = how->signal };
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_KILL, &kill);
 
 	return supervisor_send(executions->config.link, &request, err);
@@ -171,24 +285,18 @@ static int execution_send_kill(struct executions *executions, const struct id *i
 void executions_detach(struct executions *executions, const struct id *id)
 {
 	struct execution *execution = execution_find(executions, id);
+	const struct execution_end at_once = { 0 };
 	struct tn_error err = { 0 };
 	int r;
 
 	if (execution == NULL)
 		return;
 	execution->client = NULL;
-	r = execution_send_kill(executions, id, SPEC_KILL_CLIENT_GONE, &err);
+	r = execution_send_kill(executions, id, SPEC_KILL_CLIENT_GONE, &at_once, &err);
 	if (r < 0)
 		log_event(LOG_ERR, "an execution whose client has gone could not be killed",
 		          LF_STR("tenant", execution->record.tenant_name),
 		          LF_STR("error", err.msg), LF_END);
-}
-
-int execution_id_parse(const char *text, struct id *ret, struct tn_error *err)
-{
-	if (id_parse(text, ret) < 0)
-		return err_refuse(err, TN_INVALID, "'%.64s' is no execution's id", text);
-	return 0;
 }
 
 static int execution_require(struct executions *executions, const struct id *id,
@@ -212,20 +320,45 @@ int executions_signal(struct executions *executions, const struct id *id, int si
 	return r < 0 ? r : supervisor_send(executions->config.link, &request, err);
 }
 
-int executions_kill(struct executions *executions, const struct id *id, struct tn_error *err)
+int executions_kill(struct executions *executions, const struct id *id,
+                    const struct execution_end *how, struct tn_error *err)
 {
+	struct execution *execution = execution_find(executions, id);
 	int r = execution_require(executions, id, err);
 
-	return r < 0 ? r : execution_send_kill(executions, id, SPEC_KILL_ADMIN, err);
+	if (r < 0)
+		return r;
+	r = execution_send_kill(executions, id, SPEC_KILL_ADMIN, how, err);
+	if (r == 0 && how->actor != NULL)
+		execution->killed_by = *how->actor;
+	return r;
+}
+
+/* One that kills all of a tenant's. */
+struct killer {
+	const struct tenant *tenant;
+	const struct actor *actor;
+};
+
+static void note_killer(void *member, void *context)
+{
+	struct execution *execution = member;
+	const struct killer *killer = context;
+
+	if (execution->tenant == killer->tenant)
+		execution->killed_by = *killer->actor;
 }
 
 int executions_kill_all(struct executions *executions, const struct tenant *tenant,
-                        struct tn_error *err)
+                        const struct execution_end *how, struct tn_error *err)
 {
 	struct spec_kill kill = { .tenant = tenant->row.id,
 		                  .whole_tenant = 1,
-		                  .why = SPEC_KILL_ADMIN };
+		                  .why = SPEC_KILL_ADMIN,
+		                  .grace_usec = how->grace_usec,
+		                  .signal = how->signal };
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_KILL, &kill);
+	struct killer killer = { tenant, how->actor };
 	size_t n = tenant->executions_n;
 	int r;
 
@@ -233,7 +366,11 @@ int executions_kill_all(struct executions *executions, const struct tenant *tena
 	if (n == 0)
 		return 0;
 	r = supervisor_send(executions->config.link, &request, err);
-	return r < 0 ? r : (int)n;
+	if (r < 0)
+		return r;
+	if (how->actor != NULL)
+		id_table_each(&executions->table, note_killer, &killer);
+	return (int)n;
 }
 
 /* A walk over those of one tenant, or of all. */
@@ -281,6 +418,68 @@ int executions_snapshot(struct executions *executions, const struct id *tenant,
 	*ret = selection.records;
 	*ret_n = selection.n;
 	return 0;
+}
+
+struct name_search {
+	const struct id *tenant;
+	const char *name;
+	const struct execution *last;
+};
+
+static void name_visit(void *member, void *context)
+{
+	const struct execution *execution = member;
+	struct name_search *search = context;
+
+	if (!id_equal(&execution->record.tenant, search->tenant) ||
+	    strcmp(execution->record.name, search->name) != 0)
+		return;
+	/* One that has not begun comes after all that have. */
+	if (search->last == NULL ||
+	    (search->last->executed &&
+	     (!execution->executed ||
+	      execution->record.started_at > search->last->record.started_at)))
+		search->last = execution;
+}
+
+bool executions_find_name(struct executions *executions, const struct id *tenant,
+                          const char *name, struct id *ret)
+{
+	struct name_search search = { .tenant = tenant, .name = name };
+
+	id_table_each(&executions->table, name_visit, &search);
+	if (search.last == NULL)
+		return false;
+	*ret = search.last->record.id;
+	return true;
+}
+
+struct prefix_search {
+	const char *prefix;
+	void (*found)(void *userdata, const struct id *id, const struct id *tenant);
+	void *userdata;
+};
+
+static void prefix_visit(void *member, void *context)
+{
+	const struct execution *execution = member;
+	const struct prefix_search *search = context;
+	char text[ID_TEXT_BYTES];
+
+	id_format(&execution->record.id, text);
+	if (strncmp(text, search->prefix, strlen(search->prefix)) == 0)
+		search->found(search->userdata, &execution->record.id,
+		              &execution->record.tenant);
+}
+
+void executions_find_prefix(struct executions *executions, const char *prefix,
+                            void (*found)(void *userdata, const struct id *id,
+                                          const struct id *tenant),
+                            void *userdata)
+{
+	struct prefix_search search = { prefix, found, userdata };
+
+	id_table_each(&executions->table, prefix_visit, &search);
 }
 
 void executions_await(struct executions *executions, struct execution_waiter *waiter)
@@ -387,6 +586,7 @@ static void execution_refused(struct executions *executions, struct execution *e
 {
 	const struct execution_client *client = execution->client;
 	struct tenant *tenant = execution->tenant;
+	const bool room = !is_join(execution) && !executions_lack_room(why);
 	struct id id = execution->record.id;
 	void *userdata = execution->userdata;
 
@@ -394,13 +594,12 @@ static void execution_refused(struct executions *executions, struct execution *e
 	if (client != NULL)
 		client->refused(userdata, why);
 	tell_waiters(executions, &id, NULL, "");
-	executions->config.left(executions->config.userdata, tenant,
-	                        !executions_lack_room(why));
+	executions->config.left(executions->config.userdata, tenant, room);
 }
 
 /* An execution that was launched before this controller began. */
 static struct execution *execution_adopt(struct executions *executions, const struct id *id,
-                                         const struct id *tenant_id)
+                                         const struct id *joins, const struct id *tenant_id)
 {
 	struct execution *execution = NULL;
 	struct tenant *tenant;
@@ -409,7 +608,7 @@ static struct execution *execution_adopt(struct executions *executions, const st
 	int r = tenants_get_by_id(executions->config.tenants, tenant_id, &tenant, &err);
 
 	if (r == 0)
-		r = execution_add(executions, id, tenant, &execution, &err);
+		r = execution_add(executions, id, joins, tenant, &execution, &err);
 	if (r == 0)
 		return execution;
 	id_format(id, text);
@@ -448,6 +647,15 @@ static void tell_owners_started(const struct executions *executions, const struc
 			waiter->started(waiter->userdata);
 }
 
+/* Who wanted a command that joins; of an execution itself this says nothing. */
+static void joined_keep(struct record *record, const struct spec_joined *joined)
+{
+	if (id_is_none(&record->joins))
+		return;
+	record->asked_uid = joined->asked_uid;
+	record->asked_pid = joined->asked_pid;
+}
+
 void executions_on_started(struct executions *executions, const struct spec_started *started,
                            int terminal)
 {
@@ -455,7 +663,8 @@ void executions_on_started(struct executions *executions, const struct spec_star
 	struct record *record;
 
 	if (execution == NULL && started->error.code == TN_OK && started->head.serial == 0)
-		execution = execution_adopt(executions, &started->execution, &started->tenant);
+		execution = execution_adopt(executions, &started->execution,
+		                            &started->joined.joins, &started->tenant);
 	if (execution == NULL)
 		return;
 	if (started->error.code != TN_OK) {
@@ -464,15 +673,18 @@ void executions_on_started(struct executions *executions, const struct spec_star
 	}
 	if (!execution->planned) {
 		execution->attached = started->attached != 0;
-		execution_adopted(executions, execution);
+		if (!is_join(execution))
+			execution_adopted(executions, execution);
 	}
 	if (started->not_executed != 0)
 		return;
 	record = &execution->record;
 	record->started_at = started->started_unix_usec;
+	joined_keep(record, &started->joined);
 	record_hash_format(started->policy_hash, sizeof(started->policy_hash),
 	                   record->policy_hash);
 	execution->executed = true;
+	record->by = execution->launched_by;
 	execution_keep(executions, record);
 	if (execution->client != NULL)
 		execution->client->started(execution->userdata, record, terminal);
@@ -487,13 +699,18 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	struct tenant *tenant;
 	struct record record;
 	void *userdata;
+	bool room;
 
 	if (execution == NULL)
-		execution = execution_adopt(executions, &exited->execution, &exited->tenant);
+		execution = execution_adopt(executions, &exited->execution,
+		                            &exited->joined.joins, &exited->tenant);
 	if (execution == NULL)
 		return;
+	room = !is_join(execution);
 	record = execution->record;
+	joined_keep(&record, &exited->joined);
 	outcome_record(exited, &record);
+	record.by = record.reason == REASON_KILLED ? execution->killed_by : ACTOR_NONE;
 	outcome_explain(exited, &record, execution->planned ? &execution->plan : NULL, why);
 	client = execution->client;
 	tenant = execution->tenant;
@@ -503,7 +720,7 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	if (client != NULL)
 		client->exited(userdata, &record, why);
 	tell_waiters(executions, &record.id, &record, why);
-	executions->config.left(executions->config.userdata, tenant, true);
+	executions->config.left(executions->config.userdata, tenant, room);
 }
 
 void executions_settled(struct executions *executions, const struct record *record)

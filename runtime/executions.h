@@ -53,7 +53,10 @@ struct executions_config {
 
 struct execution_request {
 	struct tenant *tenant;
-	const struct id *id; /* NULL: a new one */
+	struct id id;     /* that no execution has had */
+	const char *name; /* borrowed; NULL: none */
+	bool detached;    /* nobody's end is its end */
+	struct actor actor;
 	const struct plan *plan;
 	const uint8_t *policy_hash; /* SPEC_HASH_BYTES */
 	uint32_t argc;
@@ -70,6 +73,25 @@ struct execution_request {
 	uint32_t tmpfs_n;
 };
 
+/* A command that is to join an execution. */
+struct execution_join {
+	struct id joins; /* what runs */
+	struct id id;    /* of its own, that no execution has had */
+	int64_t asked_uid;
+	int64_t asked_pid;
+	bool as_user; /* as uid and gid; else as the one it joins */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t argc;
+	uint32_t envc;
+	uint32_t args_bytes;
+	bool tty; /* a terminal of the sandbox's own, of this size */
+	uint32_t tty_rows;
+	uint32_t tty_cols;
+	const int *fds; /* borrowed: stdin, stdout, stderr unless tty; arguments */
+	size_t fds_n;
+};
+
 int executions_new(struct executions **ret, const struct executions_config *config,
                    struct tn_error *err);
 /* Tells nobody. Accepts NULL. Always returns NULL. */
@@ -77,25 +99,56 @@ struct executions *executions_free(struct executions *executions);
 
 /* Ask tenantd to launch. @client (borrowed) is told later, unless this fails. */
 int executions_launch(struct executions *executions, const struct execution_request *request,
-                      const struct execution_client *client, void *userdata, struct id *ret_id,
+                      const struct execution_client *client, void *userdata,
                       struct tn_error *err);
 
+/*
+ * The same for a command that joins one. It is an execution of its own to all that follows,
+ * but it has no figures and takes none of its tenant's executions_max. TN_NOT_FOUND if the
+ * other does not run, or is one that joins itself.
+ */
+int executions_join(struct executions *executions, const struct execution_join *request,
+                    const struct execution_client *client, void *userdata,
+                    struct tn_error *err);
+
+/* The client is told no more. */
+void executions_release(struct executions *executions, const struct id *id);
+/* What another controller has launched has this name. */
+void executions_name(struct executions *executions, const struct id *id, const char *name);
 /* The client has gone: it is told no more, and its execution is killed. */
 void executions_detach(struct executions *executions, const struct id *id);
 
-/* As people and programs name one. */
-int execution_id_parse(const char *text, struct id *ret, struct tn_error *err);
+/* Of those of @tenant that have this name the last that began. False if there is none. */
+bool executions_find_name(struct executions *executions, const struct id *tenant,
+                          const char *name, struct id *ret);
+/* Call @found with each whose id, as text, begins with @prefix. */
+void executions_find_prefix(struct executions *executions, const char *prefix,
+                            void (*found)(void *userdata, const struct id *id,
+                                          const struct id *tenant),
+                            void *userdata);
+
+/* How they are ended: all zero at once, else by @signal, and so much later whatever is left. */
+struct execution_end {
+	int64_t grace_usec;
+	int signal;
+	const struct actor *actor; /* who wants it, for the event of the end; or NULL */
+};
 
 /* TN_NOT_FOUND if it does not run. */
 int executions_signal(struct executions *executions, const struct id *id, int signal,
                       struct tn_error *err);
-int executions_kill(struct executions *executions, const struct id *id, struct tn_error *err);
+int executions_kill(struct executions *executions, const struct id *id,
+                    const struct execution_end *how, struct tn_error *err);
 /* Returns how many of the tenant's were running, or -errno. */
 int executions_kill_all(struct executions *executions, const struct tenant *tenant,
-                        struct tn_error *err);
+                        const struct execution_end *how, struct tn_error *err);
 
 /* Whether a launch was refused because executions_max are there, and not by another limit. */
 bool executions_lack_room(const struct tn_error *refusal);
+
+/* Whether it is known here, running or about to, and then whose it is. */
+bool executions_tenant(struct executions *executions, const struct id *id,
+                       struct id *ret_tenant);
 
 bool executions_runs(struct executions *executions, const struct id *id);
 /* Its command has been executed, too. */

@@ -14,6 +14,7 @@ struct journal {
 	struct store *store;
 	const struct journal_handlers *handlers;
 	void *userdata;
+	int64_t window_usec;
 	struct loop_source *timer;
 	struct loop_source *idle;   /* no window for a while */
 	struct loop_source *synced; /* the end of a sync */
@@ -22,7 +23,10 @@ struct journal {
 	struct record *pending;
 	size_t pending_n;
 	size_t pending_size;
+	struct event events[JOURNAL_EVENTS_MAX];
+	size_t events_n;
 	bool failing;
+	bool unbookable; /* the last attempt to book has failed */
 	struct tn_error why;
 	/* CLOCK_MONOTONIC of the first that waits to be booked, to be synced, and for the end
 	 * of the sync under way; 0: none. */
@@ -88,7 +92,9 @@ static int journal_book(struct journal *journal, const struct ledger_sample *ext
 {
 	cleanup_free struct ledger_sample *samples = NULL;
 	struct store_batch batch = { .records = journal->pending,
-		                     .records_n = journal->pending_n };
+		                     .records_n = journal->pending_n,
+		                     .events = journal->events,
+		                     .events_n = journal->events_n };
 	int r = journal_samples(journal, extra, &samples, &batch.samples_n, err);
 
 	if (r < 0)
@@ -100,13 +106,29 @@ static int journal_book(struct journal *journal, const struct ledger_sample *ext
 /* Once per change between working and failing, not once per attempt. */
 static void journal_note(struct journal *journal, int r, const struct tn_error *err)
 {
+	const bool turned = journal->failing != (r < 0);
+
+	/* That a sync ends well says nothing of what could not even be booked. */
+	if (r == 0 && journal->unbookable)
+		return;
 	if (r < 0 && !journal->failing)
 		log_event(LOG_ERR, "usage cannot be booked", LF_STR("error", err->msg), LF_END);
 	if (r == 0 && journal->failing)
 		log_event(LOG_NOTICE, "usage is booked again", LF_END);
 	journal->failing = r < 0;
-	if (r < 0)
+	if (r < 0) {
 		journal->why = *err;
+		loop_disarm(journal->timer);
+		loop_arm(journal->timer, JOURNAL_RETRY_USEC);
+	}
+	if (turned && journal->handlers->turned != NULL)
+		journal->handlers->turned(journal->userdata);
+}
+
+static void events_drop(struct journal *journal)
+{
+	while (journal->events_n > 0)
+		event_done(&journal->events[--journal->events_n]);
 }
 
 int journal_commit(struct journal *journal, const struct ledger_sample *sample,
@@ -115,24 +137,23 @@ int journal_commit(struct journal *journal, const struct ledger_sample *sample,
 	size_t n = journal->pending_n;
 	int r;
 
-	if (n == 0 && sample == NULL)
+	if (n == 0 && journal->events_n == 0 && sample == NULL)
 		return 0;
 	r = journal_book(journal, sample, err);
+	journal->unbookable = r < 0;
 	if (r < 0) {
 		journal_note(journal, r, err);
-		loop_disarm(journal->timer);
-		if (n > 0)
-			loop_arm(journal->timer, JOURNAL_RETRY_USEC);
 		return r;
 	}
 	for (size_t i = 0; i < n; i++)
 		if (journal->pending[i].state == RECORD_EXITED)
 			journal->handlers->settled(journal->userdata, &journal->pending[i]);
 	journal->pending_n = 0;
+	events_drop(journal);
 	journal->unsynced_since = earlier(journal->unsynced_since, journal->unbooked_since);
 	journal->unbooked_since = 0;
 	/* A reading that was asked for is made durable in time like any other. */
-	loop_arm(journal->timer, JOURNAL_WINDOW_USEC);
+	loop_arm(journal->timer, journal->window_usec);
 	return 0;
 }
 
@@ -168,7 +189,7 @@ static void journal_on_synced(void *userdata, uint32_t events)
 		                                  journal->syncing_since);
 	journal->syncing_since = 0;
 	journal_note(journal, r, &err);
-	if (journal->sync_again) {
+	if (r == 0 && journal->sync_again) {
 		journal->sync_again = false;
 		journal_sync(journal);
 	}
@@ -178,11 +199,23 @@ static void journal_on_window(void *userdata, uint32_t events)
 {
 	struct journal *journal = userdata;
 	struct tn_error err = { 0 };
-	int r = journal_commit(journal, NULL, &err);
+	int r;
 
 	(void)events;
+	if (journal->failing && journal->store->ops->stale(journal->store)) {
+		journal->handlers->stale(journal->userdata);
+		return;
+	}
+	r = journal_commit(journal, NULL, &err);
 	if (r < 0)
 		return;
+	if (journal->failing && !journal->syncing) {
+		r = journal->store->ops->check(journal->store, &err);
+		if (r < 0) {
+			journal_note(journal, r, &err);
+			return;
+		}
+	}
 	journal_sync(journal);
 	journal->store->ops->tidy(journal->store, false);
 	loop_disarm(journal->idle);
@@ -214,6 +247,16 @@ static int journal_grow(struct journal *journal, struct tn_error *err)
 	return 0;
 }
 
+bool journal_tenant(const struct journal *journal, const struct id *id, struct id *ret_tenant)
+{
+	for (size_t i = 0; i < journal->pending_n; i++)
+		if (id_equal(&journal->pending[i].id, id)) {
+			*ret_tenant = journal->pending[i].tenant;
+			return true;
+		}
+	return false;
+}
+
 bool journal_waits(const struct journal *journal, const struct id *id)
 {
 	for (size_t i = 0; i < journal->pending_n; i++)
@@ -231,8 +274,36 @@ int journal_add(struct journal *journal, const struct record *record, struct tn_
 	journal->pending[journal->pending_n++] = *record;
 	if (journal->unbooked_since == 0)
 		journal->unbooked_since = clock_usec(CLOCK_MONOTONIC);
-	loop_arm(journal->timer, JOURNAL_WINDOW_USEC);
+	loop_arm(journal->timer, journal->window_usec);
 	return 0;
+}
+
+void journal_set_window(struct journal *journal, int64_t usec)
+{
+	journal->window_usec = usec;
+}
+
+int journal_tell(struct journal *journal, struct event *event, struct tn_error *err)
+{
+	if (journal->events_n == JOURNAL_EVENTS_MAX) {
+		event_done(event);
+		return err_set(err, TN_STATE, ENOBUFS, "too many events wait to be told");
+	}
+	journal->events[journal->events_n++] = *event;
+	*event = (struct event){ 0 };
+	if (journal->unbooked_since == 0)
+		journal->unbooked_since = clock_usec(CLOCK_MONOTONIC);
+	loop_arm(journal->timer, journal->window_usec);
+	return 0;
+}
+
+void journal_try(struct journal *journal)
+{
+	struct tn_error err = { 0 };
+	int r = journal->store->ops->check(journal->store, &err);
+
+	if (r < 0)
+		journal_note(journal, r, &err);
 }
 
 int64_t journal_lag_usec(const struct journal *journal)
@@ -254,6 +325,7 @@ int journal_new(struct journal **ret, struct loop *loop, struct store *store,
                 const struct journal_handlers *handlers, void *userdata, struct tn_error *err)
 {
 	struct journal *journal = calloc(1, sizeof(*journal));
+	struct policy_daemon defaults;
 	int r;
 
 	if (journal == NULL)
@@ -261,6 +333,8 @@ int journal_new(struct journal **ret, struct loop *loop, struct store *store,
 	journal->store = store;
 	journal->handlers = handlers;
 	journal->userdata = userdata;
+	policy_daemon_reset(&defaults);
+	journal->window_usec = defaults.settings.commit_window_usec;
 	r = loop_timer(loop, (struct loop_handler){ journal_on_window, journal },
 	               &journal->timer, err);
 	if (r == 0)
@@ -285,6 +359,7 @@ struct journal *journal_free(struct journal *journal)
 	journal->timer = loop_source_free(journal->timer);
 	journal->idle = loop_source_free(journal->idle);
 	journal->synced = loop_source_free(journal->synced);
+	events_drop(journal);
 	free(journal->pending);
 	free(journal);
 	return NULL;

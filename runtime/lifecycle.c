@@ -36,15 +36,28 @@ int change_check(const struct tenant *tenant, enum tenant_status status, struct 
 	                  tenant_status_name(row->status), tenant_status_name(status));
 }
 
+static void on_turn(void *userdata, uint32_t events)
+{
+	(void)events;
+	update_turn(userdata);
+}
+
 int lifecycle_new(struct lifecycle **ret, const struct lifecycle_config *config,
                   struct tn_error *err)
 {
 	struct lifecycle *lifecycle = calloc(1, sizeof(*lifecycle));
+	int r;
 
 	if (lifecycle == NULL)
 		return err_errno(err, "allocate the tenants' changes");
 	lifecycle->config = *config;
 	lifecycle->root_fd = FD_NONE;
+	r = loop_timer(config->loop, (struct loop_handler){ on_turn, lifecycle },
+	               &lifecycle->turn, err);
+	if (r < 0) {
+		free(lifecycle);
+		return r;
+	}
 	*ret = lifecycle;
 	return 0;
 }
@@ -61,10 +74,32 @@ void change_free(struct change *change)
 	while (*at != change)
 		at = &(*at)->next;
 	*at = change->next;
-	change->tenant->changing = change->tenant->leaving = false;
+	change->tenant->leaving = false;
+	lifecycle_release(change->lifecycle, change->tenant);
 	change->timer = loop_source_free(change->timer);
+	change->shrink = shrink_free(change->shrink);
 	tenant_row_done(&change->wanted);
 	free(change);
+}
+
+/* Whose turn is next is looked at in another turn of the loop: nobody finds a change gone that
+ * he is in the middle of. */
+void lifecycle_release(struct lifecycle *lifecycle, struct tenant *tenant)
+{
+	tenant->changing = false;
+	if (lifecycle->waiting != NULL)
+		loop_arm(lifecycle->turn, 0);
+}
+
+int lifecycle_hold(struct lifecycle *lifecycle, struct tenant *tenant, struct tn_error *err)
+{
+	(void)lifecycle;
+	if (tenant->changing)
+		return err_refuse(err, TN_STATE,
+		                  "another change of tenant '%s' is under way; try again",
+		                  tenant->row.name);
+	tenant->changing = true;
+	return 0;
 }
 
 void change_end(struct change *change, const struct tn_error *err)
@@ -88,40 +123,66 @@ struct lifecycle *lifecycle_free(struct lifecycle *lifecycle)
 	(void)tenants_reply_check(NULL, &err);
 	while (lifecycle->changes != NULL)
 		change_end(lifecycle->changes, &err);
+	while (lifecycle->waiting != NULL) {
+		struct change *change = lifecycle->waiting;
+
+		lifecycle->waiting = change->next;
+		change->done(change->userdata, NULL, &err);
+		free(change);
+	}
+	lifecycle->turn = loop_source_free(lifecycle->turn);
 	free(lifecycle);
 	return NULL;
 }
 
-int change_new(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
-               void *userdata, struct change **ret, struct tn_error *err)
+int change_new(struct lifecycle *lifecycle, struct tenant *tenant, const struct actor *actor,
+               tenants_done_fn *done, void *userdata, struct change **ret, struct tn_error *err)
 {
 	struct change *change;
+	int r = lifecycle_hold(lifecycle, tenant, err);
 
-	if (tenant->changing)
-		return err_refuse(err, TN_STATE,
-		                  "another change of tenant '%s' is under way; try again",
-		                  tenant->row.name);
+	if (r < 0)
+		return r;
 	change = calloc(1, sizeof(*change));
-	if (change == NULL)
-		return err_errno(err, "change tenant '%s'", tenant->row.name);
+	if (change == NULL) {
+		r = err_errno(err, "change tenant '%s'", tenant->row.name);
+		lifecycle_release(lifecycle, tenant);
+		return r;
+	}
 	*change = (struct change){ .next = lifecycle->changes,
 		                   .lifecycle = lifecycle,
 		                   .tenant = tenant,
+		                   .actor = *actor,
 		                   .done = done,
 		                   .userdata = userdata };
 	lifecycle->changes = change;
-	tenant->changing = true;
 	*ret = change;
 	return 0;
 }
 
-int change_status(struct lifecycle *lifecycle, struct tenant *tenant, enum tenant_status status,
-                  struct tn_error *err)
+int change_save(const struct change *change, struct tenant_row *row, enum event_kind kind,
+                const char *reason, struct tn_error *err)
 {
-	struct tenant_row row = tenant->row;
+	struct tenants *tenants = change->lifecycle->config.tenants;
+	struct event event;
+	int r = event_of_tenant(kind, &change->actor, &change->tenant->row, row, &event, err);
+
+	if (r < 0)
+		return r;
+	if (reason != NULL)
+		(void)snprintf(event.reason, sizeof(event.reason), "%s", reason);
+	r = tenants_save(tenants, change->tenant, row, &event, err);
+	event_done(&event);
+	return r;
+}
+
+int change_status(struct change *change, enum tenant_status status, enum event_kind kind,
+                  const char *reason, struct tn_error *err)
+{
+	struct tenant_row row = change->tenant->row;
 
 	row.status = status;
-	return tenants_save(lifecycle->config.tenants, tenant, &row, err);
+	return change_save(change, &row, kind, reason, err);
 }
 
 /* Where tenantd has not heard of the tenant yet, it does before. */
@@ -184,11 +245,11 @@ static void on_look(void *userdata, uint32_t events)
 	frozen_look(userdata);
 }
 
-static void suspend_undo(struct change *change)
+static void suspend_undo(struct change *change, const struct tn_error *why)
 {
 	struct tn_error err = { 0 };
 
-	if (change_status(change->lifecycle, change->tenant, TENANT_ACTIVE, &err) < 0)
+	if (change_status(change, TENANT_ACTIVE, EVENT_RESUMED, why->msg, &err) < 0)
 		log_event(LOG_ERR,
 		          "a tenant that could not be suspended is taken for suspended",
 		          LF_STR("tenant", change->tenant->row.name), LF_STR("error", err.msg),
@@ -203,7 +264,7 @@ static void suspend_on_reply(void *userdata, const struct spec_reply *reply)
 	/* When tenantd has gone the next controller freezes what is suspended in the store. */
 	if (tenants_reply_check(reply, &err) < 0) {
 		if (reply != NULL)
-			suspend_undo(change);
+			suspend_undo(change, &err);
 		change_end(change, &err);
 		return;
 	}
@@ -211,28 +272,29 @@ static void suspend_on_reply(void *userdata, const struct spec_reply *reply)
 	frozen_look(change);
 }
 
-int lifecycle_suspend(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
-                      void *userdata, struct tn_error *err)
+int lifecycle_suspend(struct lifecycle *lifecycle, struct tenant *tenant,
+                      const struct actor *actor, tenants_done_fn *done, void *userdata,
+                      struct tn_error *err)
 {
 	struct change *change = NULL;
 	int r = change_check(tenant, TENANT_SUSPENDED, err);
 
 	if (r == 0)
-		r = change_new(lifecycle, tenant, done, userdata, &change, err);
+		r = change_new(lifecycle, tenant, actor, done, userdata, &change, err);
 	if (r < 0)
 		return r;
 	assert(change != NULL);
 	r = loop_timer(lifecycle->config.loop, (struct loop_handler){ on_look, change },
 	               &change->timer, err);
 	if (r == 0)
-		r = change_status(lifecycle, tenant, TENANT_SUSPENDED, err);
+		r = change_status(change, TENANT_SUSPENDED, EVENT_SUSPENDED, NULL, err);
 	if (r < 0) {
 		change_free(change);
 		return r;
 	}
 	r = freeze_send(lifecycle, tenant, true, suspend_on_reply, change, err);
 	if (r < 0) {
-		suspend_undo(change);
+		suspend_undo(change, err);
 		change_free(change);
 	}
 	return r;
@@ -245,7 +307,7 @@ static void resume_on_reply(void *userdata, const struct spec_reply *reply)
 	int r = tenants_reply_check(reply, &err);
 
 	if (r == 0) {
-		r = change_status(change->lifecycle, change->tenant, TENANT_ACTIVE, &err);
+		r = change_status(change, TENANT_ACTIVE, EVENT_RESUMED, NULL, &err);
 		if (r < 0)
 			(void)freeze_send(change->lifecycle, change->tenant, true, on_told,
 			                  NULL, &lost);
@@ -253,16 +315,18 @@ static void resume_on_reply(void *userdata, const struct spec_reply *reply)
 	change_end(change, r < 0 ? &err : NULL);
 }
 
-int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
-                     void *userdata, struct tn_error *err)
+int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant,
+                     const struct actor *actor, tenants_done_fn *done, void *userdata,
+                     struct tn_error *err)
 {
 	struct change *change = NULL;
 	int r = change_check(tenant, TENANT_ACTIVE, err);
 
 	if (r == 0)
-		r = change_new(lifecycle, tenant, done, userdata, &change, err);
+		r = change_new(lifecycle, tenant, actor, done, userdata, &change, err);
 	if (r < 0)
 		return r;
+	assert(change != NULL);
 	r = freeze_send(lifecycle, tenant, false, resume_on_reply, change, err);
 	if (r < 0)
 		change_free(change);
@@ -308,8 +372,8 @@ static int recover_one(struct lifecycle *lifecycle, struct tenant *tenant)
 	if (tenant->row.status == TENANT_SUSPENDED)
 		r = freeze_send(lifecycle, tenant, true, on_frozen_again, lifecycle, &err);
 	else
-		r = lifecycle_delete(lifecycle, tenant, true, on_deleted_again, lifecycle,
-		                     &err);
+		r = lifecycle_delete(lifecycle, tenant, true, &ACTOR_NONE, on_deleted_again,
+		                     lifecycle, &err);
 	if (r < 0)
 		recover_log(tenant, &err);
 	return r == 0;
@@ -336,117 +400,4 @@ void lifecycle_recover(struct lifecycle *lifecycle)
 {
 	lifecycle->recovered[0] = '\0';
 	recover_next(lifecycle);
-}
-
-/* What an update is about, over what the row holds now. */
-static int update_save(struct change *change, struct tn_error *err)
-{
-	struct tenant_row row = change->tenant->row;
-	const struct tenant_row *wanted = &change->wanted;
-	int r;
-
-	memcpy(row.display_name, wanted->display_name, sizeof(row.display_name));
-	memcpy(row.tier, wanted->tier, sizeof(row.tier));
-	row.billing_anchor_day = wanted->billing_anchor_day;
-	memcpy(row.time_zone, wanted->time_zone, sizeof(row.time_zone));
-	memcpy(row.currency, wanted->currency, sizeof(row.currency));
-	memcpy(row.customer_id, wanted->customer_id, sizeof(row.customer_id));
-	memcpy(row.overrides, wanted->overrides, sizeof(row.overrides));
-	row.metadata = wanted->metadata;
-	r = tenants_save(change->lifecycle->config.tenants, change->tenant, &row, err);
-	if (r == 0)
-		change->wanted.metadata = NULL;
-	return r;
-}
-
-/*
- * The kernel has the new tier's limits, or refused one. Where the row cannot say so it gets
- * those of the row again; and also where it may have got, meanwhile, what another policy says
- * of the tier that the row had.
- */
-static void update_on_limits(void *userdata, const struct spec_reply *reply)
-{
-	struct change *change = userdata;
-	struct tenants *tenants = change->lifecycle->config.tenants;
-	struct tenant *tenant = change->tenant;
-	struct tn_error err = { 0 }, lost = { 0 };
-	int r = tenants_reply_check(reply, &err);
-
-	if (r == 0)
-		r = update_save(change, &err);
-	if (reply != NULL && (r < 0 || tenants_reapplying(tenants))) {
-		tenant->applied = false;
-		(void)tenants_apply(tenants, tenant, &lost);
-	}
-	change_end(change, r < 0 ? &err : NULL);
-}
-
-static int update_check(const struct tenant *tenant, int64_t if_version, struct tn_error *err)
-{
-	const struct tenant_row *row = &tenant->row;
-
-	if (row->status != TENANT_ACTIVE && row->status != TENANT_SUSPENDED)
-		return err_refuse(err, TN_STATE, "tenant '%s' is %s; it cannot be changed",
-		                  row->name, tenant_status_name(row->status));
-	if (if_version != 0 && row->version != if_version)
-		return err_refuse(err, TN_CONFLICT, "tenant '%s' has version %lld, not %lld",
-		                  row->name, (long long)row->version, (long long)if_version);
-	return 0;
-}
-
-static bool limits_differ(const struct tenant_row *a, const struct tenant_row *b)
-{
-	return strcmp(a->tier, b->tier) != 0 || strcmp(a->overrides, b->overrides) != 0;
-}
-
-static int update_begin(struct change *change, struct tn_error *err)
-{
-	const struct lifecycle_config *config = &change->lifecycle->config;
-	struct tenant *tenant = change->tenant;
-	struct policy_tier *own = NULL;
-	const struct policy_tier *tier;
-	int r = tenants_tier_named(config->tenants, change->wanted.tier, &tier, err);
-
-	if (r == 0)
-		r = tenants_resolve(tenants_policy(config->tenants), &change->wanted, &own,
-		                    &tier, err);
-	if (r == 0 && limits_differ(&tenant->row, &change->wanted)) {
-		r = tenants_send_limits(config->tenants, tenant, tier, update_on_limits, change,
-		                        err);
-		free(own);
-		/* A launch meanwhile must not send those of the row after them. */
-		if (r == 0)
-			tenant->applied = true;
-		return r;
-	}
-	free(own);
-	if (r < 0)
-		return r;
-	r = update_save(change, err);
-	if (r == 0)
-		change_end(change, NULL);
-	return r;
-}
-
-int lifecycle_update(struct lifecycle *lifecycle, struct tenant *tenant,
-                     const struct tenant_row *wanted, int64_t if_version, tenants_done_fn *done,
-                     void *userdata, struct tn_error *err)
-{
-	struct change *change = NULL;
-	int r = update_check(tenant, if_version, err);
-
-	if (r == 0)
-		r = change_new(lifecycle, tenant, done, userdata, &change, err);
-	if (r < 0)
-		return r;
-	assert(change != NULL);
-	change->wanted = *wanted;
-	change->wanted.metadata = strdup(wanted->metadata);
-	if (change->wanted.metadata == NULL)
-		r = err_errno(err, "change tenant '%s'", tenant->row.name);
-	if (r == 0)
-		r = update_begin(change, err);
-	if (r < 0)
-		change_free(change);
-	return r;
 }

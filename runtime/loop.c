@@ -192,6 +192,11 @@ int loop_signal(struct loop *loop, int signal, struct loop_handler handler,
 	return 0;
 }
 
+void loop_when_idle(struct loop_source *source)
+{
+	(void)sd_event_source_set_priority(source->source, SD_EVENT_PRIORITY_IDLE);
+}
+
 struct loop_source *loop_source_free(struct loop_source *source)
 {
 	if (source != NULL)

@@ -51,6 +51,9 @@ void loop_disarm(struct loop_source *source);
 int loop_signal(struct loop *loop, int signal, struct loop_handler handler,
                 struct loop_source **ret, struct tn_error *err);
 
+/* Have @source's turn only when there is nothing else to handle. */
+void loop_when_idle(struct loop_source *source);
+
 /* Accepts NULL. Always returns NULL. */
 struct loop_source *loop_source_free(struct loop_source *source);
 

@@ -36,6 +36,7 @@ static enum record_reason reason_of(const struct spec_exited *exited,
 	switch ((enum spec_kill_why)exited->killed) {
 	case SPEC_KILL_ADMIN:
 	case SPEC_KILL_CLIENT_GONE:
+	case SPEC_KILL_WITH_EXECUTION:
 		return REASON_KILLED;
 	case SPEC_KILL_TIMEOUT:
 	case SPEC_KILL_CPU_TIME:
@@ -94,10 +95,13 @@ void outcome_record(const struct spec_exited *exited, struct record *record)
 
 static void explain_killed(const struct spec_exited *exited, char *text)
 {
-	(void)snprintf(text, OUTCOME_TEXT_BYTES_MAX, "%s",
-	               exited->killed == SPEC_KILL_CLIENT_GONE
-	                       ? "killed because its client went away"
-	                       : "killed by an administrator");
+	const char *why = "killed by an administrator";
+
+	if (exited->killed == SPEC_KILL_CLIENT_GONE)
+		why = "killed because its client went away";
+	if (exited->killed == SPEC_KILL_WITH_EXECUTION)
+		why = "killed because the execution it had joined ended";
+	(void)snprintf(text, OUTCOME_TEXT_BYTES_MAX, "%s", why);
 }
 
 static void explain_limit(const char *verb, const struct plan *plan, size_t limit,

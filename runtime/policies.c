@@ -15,11 +15,16 @@
 #define HASH_SHOWN    12
 #define HASH_TEXT_MIN 4
 
-static void row_fill(struct store_policy *row, const struct policy *policy, int64_t uid)
+/* What is to be kept of change->policy. */
+static void change_fill(struct policies_change *change, const struct actor *actor,
+                        enum event_kind kind)
 {
-	*row = (struct store_policy){ .accepted_at = clock_usec(CLOCK_REALTIME),
-		                      .accepted_by = uid };
-	(void)snprintf(row->hash, sizeof(row->hash), "%s", policy_hash_hex(policy));
+	change->actor = *actor;
+	change->kind = kind;
+	change->row = (struct store_policy){ .accepted_at = clock_usec(CLOCK_REALTIME),
+		                             .accepted_by = actor->uid };
+	(void)snprintf(change->row.hash, sizeof(change->row.hash), "%s",
+	               policy_hash_hex(change->policy));
 }
 
 /* As they lie there, if tenants can live with that. */
@@ -39,6 +44,27 @@ static int files_load(const struct policies *policies, struct policy **ret,
 	return r;
 }
 
+/* A store that cannot be written is no reason to stop whoever runs. */
+static int degraded_tell(const struct policies *policies, const struct store_policy *last)
+{
+	struct store *store = policies->store;
+	struct tn_error err = { 0 };
+	struct event event;
+	int r = event_of_node(EVENT_POLICY_DEGRADED, &ACTOR_NONE, policies->degraded,
+	                      &(struct event_difference){ "policy_hash", NULL, last->hash },
+	                      &event, &err);
+
+	if (r == 0) {
+		r = store->ops->event_tell(store, &event, &err);
+		event_done(&event);
+	}
+	if (r < 0)
+		log_event(LOG_WARNING, "the policy files are not in force",
+		          LF_STR("reason", policies->degraded),
+		          LF_STR("policy_hash", last->hash), LF_STR("error", err.msg), LF_END);
+	return 0;
+}
+
 /* At a start: what was accepted last, because of what @degraded says. */
 static int begin_with_last(struct policies *policies, const struct store_policy *last,
                            struct tn_error *err)
@@ -51,10 +77,7 @@ static int begin_with_last(struct policies *policies, const struct store_policy 
 		               HASH_SHOWN, last->hash);
 	if (r < 0)
 		return r;
-	log_event(LOG_WARNING, "the policy files are not in force",
-	          LF_STR("reason", policies->degraded), LF_STR("policy_hash", last->hash),
-	          LF_END);
-	return 0;
+	return degraded_tell(policies, last);
 }
 
 static void say_files_wrong(const struct tn_error *why, const char *hash,
@@ -81,7 +104,7 @@ static void begin_with_files(struct policies *policies, struct policy *policy,
 
 	policies->present = policy;
 	policies->degraded[0] = '\0';
-	row_fill(&change.row, policy, LEDGER_ABSENT);
+	change_fill(&change, &ACTOR_NONE, EVENT_POLICY_RELOADED);
 	if (strcmp(last->hash, change.row.hash) == 0 && last->instead_of[0] == '\0')
 		return;
 	/* It is in force all the same, for a store that cannot be written is no reason to
@@ -138,15 +161,15 @@ void policies_done(struct policies *policies)
 	policies->present = policy_free(policies->present);
 }
 
-int policies_read(const struct policies *policies, int64_t uid, struct policies_change *ret,
-                  struct tn_error *err)
+int policies_read(const struct policies *policies, const struct actor *actor,
+                  struct policies_change *ret, struct tn_error *err)
 {
 	struct policies_change change = { 0 };
 	int r = files_load(policies, &change.policy, err);
 
 	if (r < 0)
 		return r;
-	row_fill(&change.row, change.policy, uid);
+	change_fill(&change, actor, EVENT_POLICY_RELOADED);
 	*ret = change;
 	return 0;
 }
@@ -216,7 +239,7 @@ int policies_get(struct store *store, const char *hash, struct policy **ret,
 	return r < 0 ? r : 0;
 }
 
-int policies_find(const struct policies *policies, const char *hash, int64_t uid,
+int policies_find(const struct policies *policies, const char *hash, const struct actor *actor,
                   struct policies_change *ret, struct tn_error *err)
 {
 	struct policies_change change = { 0 };
@@ -229,7 +252,7 @@ int policies_find(const struct policies *policies, const char *hash, int64_t uid
 		policies_change_done(&change);
 		return r;
 	}
-	row_fill(&change.row, change.policy, uid);
+	change_fill(&change, actor, EVENT_POLICY_ROLLED_BACK);
 	set_aside(policies, &change);
 	*ret = change;
 	return 0;
@@ -238,8 +261,21 @@ int policies_find(const struct policies *policies, const char *hash, int64_t uid
 int policies_keep(const struct policies *policies, const struct policies_change *change,
                   struct tn_error *err)
 {
-	return policies->store->ops->policy_insert(policies->store, &change->row,
-	                                           change->policy, err);
+	struct store *store = policies->store;
+	struct store_policy before = { 0 };
+	struct event event;
+	int r = store->ops->policy_before(store, INT64_MAX, &before, err);
+
+	if (r >= 0)
+		r = event_of_node(change->kind, &change->actor, NULL,
+		                  &(struct event_difference){ "policy_hash", before.hash,
+		                                              change->row.hash },
+		                  &event, err);
+	if (r < 0)
+		return r;
+	r = store->ops->policy_insert(store, &change->row, change->policy, &event, err);
+	event_done(&event);
+	return r;
 }
 
 struct policy *policies_take(struct policies *policies, struct policies_change *change)

@@ -36,18 +36,20 @@ void policies_done(struct policies *policies);
 struct policies_change {
 	struct policy *policy; /* owned until it is taken */
 	struct store_policy row;
+	struct actor actor; /* by whose wish */
+	enum event_kind kind;
 	char degraded[POLICIES_REASON_BYTES_MAX];
 };
 
-/* Read the files and check them, by the wish of @uid (LEDGER_ABSENT: nobody's). */
-int policies_read(const struct policies *policies, int64_t uid, struct policies_change *ret,
-                  struct tn_error *err);
-
-/* The same of an earlier one, by its hash as policies_get() takes it. */
-int policies_find(const struct policies *policies, const char *hash, int64_t uid,
+/* Read the files and check them, by the wish of @actor. */
+int policies_read(const struct policies *policies, const struct actor *actor,
                   struct policies_change *ret, struct tn_error *err);
 
-/* Keep it, so that it holds from the next start on; durable. */
+/* The same of an earlier one, by its hash as policies_get() takes it. */
+int policies_find(const struct policies *policies, const char *hash, const struct actor *actor,
+                  struct policies_change *ret, struct tn_error *err);
+
+/* Keep it, so that it holds from the next start on, and tell of it; durable. */
 int policies_keep(const struct policies *policies, const struct policies_change *change,
                   struct tn_error *err);
 

@@ -69,55 +69,81 @@ static int64_t limit_at(const struct policy_tier *tier, size_t i)
 	return values[i];
 }
 
-static void paths_join(char *text, size_t size, const char (*paths)[POLICY_PATH_BYTES_MAX],
-                       size_t n)
+/* Whether @tier says @text of @key, and then where. */
+static bool value_find(const struct policy_tier *tier, enum policy_key key, const char *text,
+                       struct policy_value *ret)
 {
-	size_t used = 0;
-
-	(void)snprintf(text, size, "none");
-	for (size_t i = 0; i < n && used < size; i++)
-		used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? " " : "",
-		                         paths[i]);
+	for (size_t i = 0; policy_value_at(tier, key, i, ret); i++)
+		if (strcmp(ret->text, text) == 0)
+			return true;
+	return false;
 }
 
-static bool paths_equal(const char (*a)[POLICY_PATH_BYTES_MAX], size_t a_n,
-                        const char (*b)[POLICY_PATH_BYTES_MAX], size_t b_n)
+static void side_fill(const struct policy_tier *tier, const struct policy_value *value,
+                      char *text, char *source)
 {
-	if (a_n != b_n)
-		return false;
-	for (size_t i = 0; i < a_n; i++)
-		if (strcmp(a[i], b[i]) != 0)
-			return false;
-	return true;
+	(void)snprintf(text, POLICY_DIFF_VALUE_BYTES_MAX, "%s", value->text);
+	policy_source(tier, &value->where, source, PLAN_SOURCE_BYTES_MAX);
 }
 
-static void paths_change(struct policy_diff_change *change, const char *key,
-                         const struct policy_tier *before, const struct policy_tier *after,
-                         bool rw)
+/* One that is not there stands nowhere: its file is what there is to say. */
+static void side_none(const struct policy_tier *tier, char *text, char *source)
 {
-	change->key = key;
-	paths_join(change->before, sizeof(change->before),
-	           rw ? before->binds_rw : before->binds_allow,
-	           rw ? before->binds_rw_n : before->binds_allow_n);
-	paths_join(change->after, sizeof(change->after),
-	           rw ? after->binds_rw : after->binds_allow,
-	           rw ? after->binds_rw_n : after->binds_allow_n);
-	(void)snprintf(change->before_source, sizeof(change->before_source), "%s",
-	               before->file);
-	(void)snprintf(change->after_source, sizeof(change->after_source), "%s", after->file);
+	(void)snprintf(text, POLICY_DIFF_VALUE_BYTES_MAX, "none");
+	(void)snprintf(source, PLAN_SOURCE_BYTES_MAX, "%s", tier->file);
 }
 
-static size_t binds_diff(const struct policy_tier *before, const struct policy_tier *after,
-                         struct policy_diff_change *ret)
+/* What of a list only one of the two has: each member is a change. */
+static size_t list_diff(const struct policy_tier *before, const struct policy_tier *after,
+                        enum policy_key key, struct policy_diff_change *ret)
+{
+	struct policy_value value, same;
+	size_t n = 0;
+
+	for (size_t i = 0; policy_value_at(before, key, i, &value); i++) {
+		if (value_find(after, key, value.text, &same))
+			continue;
+		ret[n].key = value.key;
+		side_fill(before, &value, ret[n].before, ret[n].before_source);
+		side_none(after, ret[n].after, ret[n].after_source);
+		n++;
+	}
+	for (size_t i = 0; policy_value_at(after, key, i, &value); i++) {
+		if (value_find(before, key, value.text, &same))
+			continue;
+		ret[n].key = value.key;
+		side_none(before, ret[n].before, ret[n].before_source);
+		side_fill(after, &value, ret[n].after, ret[n].after_source);
+		n++;
+	}
+	return n;
+}
+
+static size_t single_diff(const struct policy_tier *before, const struct policy_tier *after,
+                          enum policy_key key, struct policy_diff_change *ret)
+{
+	struct policy_value was, will;
+
+	if (!policy_value_at(before, key, 0, &was) || !policy_value_at(after, key, 0, &will) ||
+	    strcmp(was.text, will.text) == 0)
+		return 0;
+	ret->key = will.key;
+	side_fill(before, &was, ret->before, ret->before_source);
+	side_fill(after, &will, ret->after, ret->after_source);
+	return 1;
+}
+
+static size_t values_diff(const struct policy_tier *before, const struct policy_tier *after,
+                          struct policy_diff_change *ret)
 {
 	size_t n = 0;
 
-	if (!paths_equal(before->binds_allow, before->binds_allow_n, after->binds_allow,
-	                 after->binds_allow_n))
-		paths_change(&ret[n++], "binds.allow", before, after, false);
-	if (!paths_equal(before->binds_rw, before->binds_rw_n, after->binds_rw,
-	                 after->binds_rw_n))
-		paths_change(&ret[n++], "binds.rw", before, after, true);
+	for (int i = 0; i < POLICY_KEYS_N; i++) {
+		const enum policy_key key = (enum policy_key)i;
+
+		n += key < POLICY_KEY_SINGLES_N ? single_diff(before, after, key, ret + n)
+		                                : list_diff(before, after, key, ret + n);
+	}
 	return n;
 }
 
@@ -145,5 +171,30 @@ size_t policy_diff(const struct policy_tier *before, const struct policy_tier *a
 			look(change, will, row, source);
 		n++;
 	}
-	return n + binds_diff(before, after, ret + n);
+	return n + values_diff(before, after, ret + n);
+}
+
+size_t policy_diff_daemon(const struct policy_daemon *before, const struct policy_daemon *after,
+                          struct policy_diff_change ret[static POLICY_DIFF_CHANGES_MAX])
+{
+	size_t n = 0;
+
+	static_assert(POLICY_DAEMON_N <= POLICY_DIFF_CHANGES_MAX, "room for each");
+	memset(ret, 0, POLICY_DIFF_CHANGES_MAX * sizeof(*ret));
+	for (size_t i = 0; i < POLICY_DAEMON_N; i++) {
+		struct policy_diff_change *change = &ret[n];
+
+		policy_daemon_text(before, i, change->before, sizeof(change->before));
+		policy_daemon_text(after, i, change->after, sizeof(change->after));
+		if (strcmp(change->before, change->after) == 0)
+			continue;
+		change->key = policy_daemon_key(i);
+		policy_daemon_source(before, i, change->before_source,
+		                     sizeof(change->before_source));
+		policy_daemon_source(after, i, change->after_source,
+		                     sizeof(change->after_source));
+		n++;
+	}
+	memset(&ret[n], 0, n < POLICY_DIFF_CHANGES_MAX ? sizeof(ret[n]) : 0);
+	return n;
 }

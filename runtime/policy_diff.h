@@ -12,26 +12,33 @@
 #include "usage.h"
 
 #define POLICY_DIFF_WORDS_BYTES_MAX 96
+#define POLICY_DIFF_VALUE_BYTES_MAX POLICY_PATH_BYTES_MAX
 
 /* As encode_limits() has one: key, value as files write it, and where it is set. */
 struct policy_diff_change {
 	const char *key;
-	char before[PLAN_VALUE_BYTES_MAX];
+	char before[POLICY_DIFF_VALUE_BYTES_MAX];
 	char before_source[PLAN_SOURCE_BYTES_MAX];
-	char after[PLAN_VALUE_BYTES_MAX];
+	char after[POLICY_DIFF_VALUE_BYTES_MAX];
 	char after_source[PLAN_SOURCE_BYTES_MAX];
 	char hurts[POLICY_DIFF_WORDS_BYTES_MAX]; /* in words; "": it does not */
 };
 
-/* The paths that binds may name count as two more limits. */
-#define POLICY_DIFF_CHANGES_MAX (POLICY_LIMITS_N + 2)
+/* All limits and single values, and lists that have nothing in common. */
+#define POLICY_DIFF_CHANGES_MAX                                                                \
+	(POLICY_LIMITS_N + POLICY_KEY_SINGLES_N +                                              \
+	 2ul * (2 * POLICY_BINDS_MAX + POLICY_OPERATORS_MAX))
 
 /*
  * What of @before is otherwise in @after, for a tenant of that name that uses what
- * @source says. Returns how many.
+ * @source says; of a list each member that only one of them has. Returns how many.
  */
 size_t policy_diff(const struct policy_tier *before, const struct policy_tier *after,
                    const struct tenant_row *row, const struct usage_source *source,
                    struct policy_diff_change ret[static POLICY_DIFF_CHANGES_MAX]);
+
+/* The same of what is said of the node. */
+size_t policy_diff_daemon(const struct policy_daemon *before, const struct policy_daemon *after,
+                          struct policy_diff_change ret[static POLICY_DIFF_CHANGES_MAX]);
 
 #endif

@@ -20,7 +20,9 @@ static const struct {
 
 void record_init(struct record *record)
 {
-	*record = (struct record){ .state = RECORD_RUNNING, .reason = REASON_NONE };
+	*record = (struct record){ .state = RECORD_RUNNING,
+		                   .reason = REASON_NONE,
+		                   .by = ACTOR_NONE };
 	for (size_t i = 0; i < RECORD_INTS_N; i++)
 		*record_int(record, i) = RECORD_ABSENT;
 }

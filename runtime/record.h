@@ -18,6 +18,8 @@
 
 #include <isolate/spec.h>
 
+#include "actor.h"
+
 #define RECORD_ABSENT     (-1)
 #define RECORD_HASH_BYTES 65 /* SHA-256 in hexadecimal, with the NUL */
 
@@ -64,7 +66,10 @@
 	X(pids_refused)                                                                        \
 	X(stall_cpu_usec)                                                                      \
 	X(stall_memory_usec)                                                                   \
-	X(stall_io_usec)
+	X(stall_io_usec)                                                                       \
+	/* Of one that joins another: who wanted it. */                                        \
+	X(asked_uid)                                                                           \
+	X(asked_pid)
 
 #define RECORD_ENUM(code, name) code,
 enum record_state {
@@ -79,9 +84,16 @@ struct record {
 	struct id id;
 	struct id tenant;
 	char tenant_name[NAME_BYTES_MAX];
+	char name[NAME_BYTES_MAX]; /* its own; "": none */
+	/* Of a command that has joined one: that one, whose leaf has counted what it used; it
+	 * has no figures of its own. All zero: it is an execution itself. */
+	struct id joins;
 	enum record_state state;
 	enum record_reason reason;
 	char policy_hash[RECORD_HASH_BYTES];
+	/* Who wanted its state: the launch, or the end of what was killed. For the events that
+	 * tell of it; the store does not keep it here. */
+	struct actor by;
 #define RECORD_FIELD(name) int64_t name;
 	RECORD_INTS(RECORD_FIELD)
 #undef RECORD_FIELD

@@ -33,6 +33,7 @@ struct supervisor_link {
 	bool greeted;
 	bool gone;
 	uint64_t serial;
+	int reply_fd; /* of the reply that is being told */
 
 	struct supervisor_queued *first;
 	struct supervisor_queued **last;
@@ -168,7 +169,7 @@ static int supervisor_flush(struct supervisor_link *link, struct tn_error *err)
 }
 
 static int supervisor_reply(struct supervisor_link *link, const struct spec_reply *reply,
-                            struct tn_error *err)
+                            int fd, struct tn_error *err)
 {
 	struct supervisor_waiting *oldest = &link->waiting[link->waiting_first];
 
@@ -176,8 +177,15 @@ static int supervisor_reply(struct supervisor_link *link, const struct spec_repl
 		return err_refuse(err, TN_PROTOCOL, "tenantd answers what it was not asked");
 	link->waiting_first = (link->waiting_first + 1) % SUPERVISOR_REPLIES_MAX;
 	link->waiting_n--;
+	link->reply_fd = fd;
 	oldest->fn(oldest->userdata, reply);
+	link->reply_fd = FD_NONE;
 	return 0;
+}
+
+int supervisor_reply_fd(const struct supervisor_link *link)
+{
+	return link->reply_fd;
 }
 
 union supervisor_message {
@@ -186,6 +194,8 @@ union supervisor_message {
 	struct spec_reply reply;
 	struct spec_started started;
 	struct spec_exited exited;
+	struct spec_reserved reserved;
+	struct spec_slots slots;
 };
 
 static const struct incoming {
@@ -194,10 +204,12 @@ static const struct incoming {
 	bool with_fd, without_fd; /* how it may come */
 } incoming[] = {
 	{ SPEC_HELLO, sizeof(struct spec_hello), true, false },
-	{ SPEC_REPLY, sizeof(struct spec_reply), false, true },
+	{ SPEC_REPLY, sizeof(struct spec_reply), true, true },
 	{ SPEC_STARTED, sizeof(struct spec_started), true, true },
 	{ SPEC_EXITED, sizeof(struct spec_exited), false, true },
 	{ SPEC_REPLAYED, sizeof(struct spec_head), false, true },
+	{ SPEC_RESERVED, sizeof(struct spec_reserved), false, true },
+	{ SPEC_SLOTS, sizeof(struct spec_slots), false, true },
 };
 
 /* tenantd is trusted; this finds a program of another version before it does harm. */
@@ -243,6 +255,8 @@ static void supervisor_terminate(union supervisor_message *message)
 		message->reply.error.msg[TN_ERROR_MSG_BYTES - 1] = '\0';
 	} else if (message->head.op == SPEC_STARTED) {
 		message->started.error.msg[TN_ERROR_MSG_BYTES - 1] = '\0';
+	} else if (message->head.op == SPEC_RESERVED) {
+		message->reserved.error.msg[TN_ERROR_MSG_BYTES - 1] = '\0';
 	} else if (message->head.op == SPEC_EXITED) {
 		message->exited.error.msg[TN_ERROR_MSG_BYTES - 1] = '\0';
 	}
@@ -274,11 +288,19 @@ static int supervisor_take(struct supervisor_link *link, struct tn_error *err)
 	case SPEC_EXITED:
 		link->handlers->exited(link->userdata, &message.exited);
 		return 1;
+	case SPEC_RESERVED:
+		link->handlers->reserved(link->userdata, &message.reserved.error);
+		return 1;
 	case SPEC_REPLAYED:
 		link->handlers->replayed(link->userdata);
 		return 1;
+	case SPEC_SLOTS:
+		message.slots.n = message.slots.n < SPEC_SLOTS_MAX ? message.slots.n
+		                                                   : SPEC_SLOTS_MAX;
+		link->handlers->slots(link->userdata, &message.slots);
+		return 1;
 	default:
-		r = supervisor_reply(link, &message.reply, err);
+		r = supervisor_reply(link, &message.reply, fd, err);
 		return r < 0 ? r : 1;
 	}
 }
@@ -315,6 +337,7 @@ int supervisor_link_new(struct supervisor_link **ret, struct loop *loop, int fd,
 		return r;
 	}
 	link->fd = fd;
+	link->reply_fd = FD_NONE;
 	link->handlers = handlers;
 	link->userdata = userdata;
 	link->last = &link->first;

@@ -28,7 +28,10 @@ struct supervisor_handlers {
 	void (*exited)(void *userdata, const struct spec_exited *exited);
 	/* All that was there before this controller has been told of. */
 	void (*replayed)(void *userdata);
+	/* How it went with what was asked by SPEC_RESERVE. */
+	void (*reserved)(void *userdata, const struct tn_error *why);
 	void (*gone)(void *userdata, const struct tn_error *why);
+	void (*slots)(void *userdata, const struct spec_slots *slots);
 };
 
 /* @reply is NULL when the link is freed before the answer has come. */
@@ -61,5 +64,8 @@ int supervisor_send(struct supervisor_link *link, const struct supervisor_reques
 /* Send one that SPEC_REPLY answers: @fn is called exactly once, unless this fails. */
 int supervisor_ask(struct supervisor_link *link, const struct supervisor_request *request,
                    supervisor_reply_fn *fn, void *userdata, struct tn_error *err);
+
+/* While a reply is told: the descriptor that came with it, borrowed, or FD_NONE. */
+int supervisor_reply_fd(const struct supervisor_link *link);
 
 #endif

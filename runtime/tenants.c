@@ -22,7 +22,7 @@ struct tenants {
 	uint64_t generation; /* of the policy */
 
 	/* Bringing all to a new policy: the tenant whose answer is awaited, by id. */
-	bool reapplying;
+	bool reapplying, reapply_may_kill;
 	struct id reapply_place;
 	size_t reapply_failed_n;
 	tenants_reapplied_fn *reapply_done;
@@ -33,6 +33,7 @@ struct tenants {
 struct creation {
 	struct tenants *tenants;
 	struct tenant *tenant;
+	struct actor actor;
 	tenants_done_fn *done;
 	void *userdata;
 };
@@ -203,10 +204,11 @@ int tenants_reply_check(const struct spec_reply *reply, struct tn_error *err)
 }
 
 int tenants_send_limits(const struct tenants *tenants, const struct tenant *tenant,
-                        const struct policy_tier *tier, supervisor_reply_fn *fn, void *userdata,
-                        struct tn_error *err)
+                        const struct policy_tier *tier, bool may_kill, supervisor_reply_fn *fn,
+                        void *userdata, struct tn_error *err)
 {
-	struct spec_tenant_apply apply = { .tenant = tenant->row.id };
+	struct spec_tenant_apply apply = { .tenant = tenant->row.id,
+		                           .flags = may_kill ? SPEC_APPLY_MAY_KILL : 0 };
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_TENANT_APPLY, &apply);
 
 	(void)snprintf(apply.name, sizeof(apply.name), "%s", tenant->row.name);
@@ -217,7 +219,8 @@ int tenants_send_limits(const struct tenants *tenants, const struct tenant *tena
 }
 
 static int tenants_send_apply(const struct tenants *tenants, struct tenant *tenant,
-                              supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
+                              bool may_kill, supervisor_reply_fn *fn, void *userdata,
+                              struct tn_error *err)
 {
 	const struct policy_tier *tier = NULL;
 	int r;
@@ -228,7 +231,7 @@ static int tenants_send_apply(const struct tenants *tenants, struct tenant *tena
 	if (r < 0)
 		return r;
 	assert(tier != NULL);
-	return tenants_send_limits(tenants, tenant, tier, fn, userdata, err);
+	return tenants_send_limits(tenants, tenant, tier, may_kill, fn, userdata, err);
 }
 
 static int tenants_send_remove(struct tenants *tenants, const struct id *id,
@@ -249,12 +252,12 @@ static bool tenant_changes(const struct tenant_row *a, const struct tenant_row *
 }
 
 int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_row *row,
-                 struct tn_error *err)
+                 const struct event *event, struct tn_error *err)
 {
 	int r;
 
 	row->updated_at = clock_usec(CLOCK_REALTIME);
-	r = tenants->config.store->ops->tenant_update(tenants->config.store, row, err);
+	r = tenants->config.store->ops->tenant_update(tenants->config.store, row, event, err);
 	if (r < 0)
 		return r;
 	if (row->metadata != tenant->row.metadata)
@@ -269,7 +272,7 @@ int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_r
 /* Where the tenant lives and which policy holds it now, as far as the row does not say so. */
 static int tenant_update(struct tenants *tenants, struct tenant *tenant,
                          enum tenant_status status, const struct spec_slot *slot,
-                         struct tn_error *err)
+                         const struct event *created, struct tn_error *err)
 {
 	struct tenant_row row = tenant->row;
 
@@ -282,7 +285,8 @@ static int tenant_update(struct tenants *tenants, struct tenant *tenant,
 	               policy_hash_hex(tenants->config.policy));
 	if (!tenant_changes(&row, &tenant->row))
 		return 0;
-	return tenants_save(tenants, tenant, &row, err);
+	/* Where it lives is nobody's wish, and its policy is told of as a whole. */
+	return tenants_save(tenants, tenant, &row, created, err);
 }
 
 /* NULL if there is no such tenant any more. */
@@ -301,7 +305,8 @@ static void tenants_on_applied(void *userdata, const struct spec_reply *reply)
 	if (tenant == NULL)
 		return;
 	if (r == 0)
-		r = tenant_update(tenants, tenant, tenant->row.status, &reply->slot, &err);
+		r = tenant_update(tenants, tenant, tenant->row.status, &reply->slot, NULL,
+		                  &err);
 	if (r < 0) {
 		/* Launches that went out behind it fail by themselves. */
 		tenant->applied = false;
@@ -316,7 +321,7 @@ int tenants_apply(struct tenants *tenants, struct tenant *tenant, struct tn_erro
 
 	if (tenant->applied)
 		return 0;
-	r = tenants_send_apply(tenants, tenant, tenants_on_applied, tenants, err);
+	r = tenants_send_apply(tenants, tenant, false, tenants_on_applied, tenants, err);
 	if (r < 0)
 		return err_wrap(err, r, "limits of tenant '%s'", tenant->row.name);
 	tenant->applied = true;
@@ -365,6 +370,24 @@ static void creation_undo(struct creation *creation, const struct tn_error *why)
 	creation_end(creation, why);
 }
 
+/* The tenant is there. */
+static int creation_save(const struct creation *creation, const struct spec_slot *slot,
+                         struct tn_error *err)
+{
+	struct tenant_row row = creation->tenant->row;
+	struct event event;
+	int r;
+
+	row.status = TENANT_ACTIVE;
+	r = event_of_tenant(EVENT_CREATED, &creation->actor, NULL, &row, &event, err);
+	if (r < 0)
+		return r;
+	r = tenant_update(creation->tenants, creation->tenant, TENANT_ACTIVE, slot, &event,
+	                  err);
+	event_done(&event);
+	return r;
+}
+
 static void creation_on_applied(void *userdata, const struct spec_reply *reply)
 {
 	struct creation *creation = userdata;
@@ -377,8 +400,7 @@ static void creation_on_applied(void *userdata, const struct spec_reply *reply)
 		return;
 	}
 	if (r == 0)
-		r = tenant_update(creation->tenants, creation->tenant, TENANT_ACTIVE,
-		                  &reply->slot, &err);
+		r = creation_save(creation, &reply->slot, &err);
 	if (r < 0) {
 		creation_undo(creation, &err);
 		return;
@@ -419,7 +441,8 @@ static int creation_row(struct tenants *tenants, const struct tenant_row *wanted
 }
 
 int tenants_create(struct tenants *tenants, const struct tenant_row *wanted,
-                   tenants_done_fn *done, void *userdata, struct tn_error *err)
+                   const struct actor *actor, tenants_done_fn *done, void *userdata,
+                   struct tn_error *err)
 {
 	struct store *store = tenants->config.store;
 	struct creation *creation = calloc(1, sizeof(*creation));
@@ -429,7 +452,7 @@ int tenants_create(struct tenants *tenants, const struct tenant_row *wanted,
 
 	if (creation == NULL)
 		return err_errno(err, "create tenant '%s'", wanted->name);
-	*creation = (struct creation){ tenants, NULL, done, userdata };
+	*creation = (struct creation){ tenants, NULL, *actor, done, userdata };
 	r = creation_row(tenants, wanted, &row, err);
 	if (r < 0)
 		goto out;
@@ -439,8 +462,8 @@ int tenants_create(struct tenants *tenants, const struct tenant_row *wanted,
 		goto out;
 	r = tenant_cache_add(&tenants->cache, &row, &creation->tenant, err);
 	if (r == 0)
-		r = tenants_send_apply(tenants, creation->tenant, creation_on_applied, creation,
-		                       err);
+		r = tenants_send_apply(tenants, creation->tenant, false, creation_on_applied,
+		                       creation, err);
 	if (r < 0) {
 		(void)store->ops->tenant_delete(store, &id, &(struct tn_error){ 0 });
 		if (creation->tenant != NULL)
@@ -460,7 +483,7 @@ int tenants_recover(struct tenants *tenants, struct tn_error *err)
 
 	for (;;) {
 		struct tenant_row row = { 0 };
-		int r = store->ops->tenant_next(store, after, &row, err);
+		int r = store->ops->tenant_unsettled_next(store, after, &row, err);
 
 		if (r <= 0)
 			return r;
@@ -477,6 +500,45 @@ int tenants_recover(struct tenants *tenants, struct tn_error *err)
 	}
 }
 
+/* What tenantd makes of a slot that should not be there; it may have gone meanwhile. */
+static void tenants_on_audited(void *userdata, const struct spec_reply *reply)
+{
+	struct tn_error err = { 0 };
+	char id[ID_TEXT_BYTES];
+	int r;
+
+	(void)userdata;
+	if (reply == NULL)
+		return;
+	id_format(&reply->tenant, id);
+	r = tenants_reply_check(reply, &err);
+	if (r == 0)
+		log_event(LOG_WARNING, "what no tenant had is removed", LF_STR("tenant", id),
+		          LF_END);
+	else if (err.code != TN_NOT_FOUND)
+		log_event(LOG_ERR, "what no tenant has cannot be removed", LF_STR("tenant", id),
+		          LF_STR("error", err.msg), LF_END);
+}
+
+void tenants_audit(struct tenants *tenants, const struct id *id)
+{
+	struct spec_tenant_delete request = { .tenant = *id, .how = SPEC_DELETE_ALL };
+	struct supervisor_request deletes = SUPERVISOR_REQUEST(SPEC_TENANT_DELETE, &request);
+	struct tenant_row row = { 0 };
+	struct tn_error err = { 0 };
+	int r = tenants->config.store->ops->tenant_by_id(tenants->config.store, id, &row, &err);
+
+	if (r == 1 && row.status == TENANT_DELETED)
+		r = supervisor_ask(tenants->config.link, &deletes, tenants_on_audited, tenants,
+		                   &err);
+	else if (r == 0)
+		r = tenants_send_remove(tenants, id, tenants_on_audited, tenants, &err);
+	tenant_row_done(&row);
+	if (r < 0)
+		log_event(LOG_ERR, "a slot cannot be looked after", LF_STR("error", err.msg),
+		          LF_END);
+}
+
 void tenants_bury(struct tenants *tenants, struct tenant *tenant)
 {
 	tenant->applied = false;
@@ -490,7 +552,7 @@ int tenants_next_of(struct tenants *tenants, unsigned int statuses, char after[N
 
 	for (;;) {
 		struct tenant_row row = { 0 };
-		int r = store->ops->tenant_next(store, after, &row, err);
+		int r = store->ops->tenant_unsettled_next(store, after, &row, err);
 		const struct id id = row.id;
 
 		if (r <= 0)
@@ -590,7 +652,8 @@ static void reapply_next(struct tenants *tenants, bool from_start)
 		if (tenant == NULL)
 			break;
 		tenants->reapply_place = tenant->row.id;
-		if (tenants_send_apply(tenants, tenant, reapply_on_reply, tenants, &err) == 0)
+		if (tenants_send_apply(tenants, tenant, tenants->reapply_may_kill,
+		                       reapply_on_reply, tenants, &err) == 0)
 			return;
 		tenant->applied = false;
 		tenants->reapply_failed_n++;
@@ -600,13 +663,14 @@ static void reapply_next(struct tenants *tenants, bool from_start)
 	reapply_end(tenants);
 }
 
-void tenants_set_policy(struct tenants *tenants, const struct policy *policy,
+void tenants_set_policy(struct tenants *tenants, const struct policy *policy, bool may_kill,
                         tenants_reapplied_fn *done, void *userdata)
 {
 	assert(!tenants->reapplying);
 	tenants->config.policy = policy;
 	tenants->generation++;
 	tenants->reapplying = true;
+	tenants->reapply_may_kill = may_kill;
 	tenants->reapply_failed_n = 0;
 	tenants->reapply_done = done;
 	tenants->reapply_userdata = userdata;

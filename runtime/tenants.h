@@ -55,14 +55,23 @@ int tenants_get_by_id(struct tenants *tenants, const struct id *id, struct tenan
                       struct tn_error *err);
 
 /*
- * Create a tenant from @wanted: name, display_name, tier, metadata (copied) and
- * settings count, the rest is filled in. @done is called later, unless this fails.
+ * By the wish of @actor, create a tenant from @wanted: name, display_name, tier, metadata
+ * (copied) and settings count, the rest is filled in. @done is called later, unless this fails.
  */
 int tenants_create(struct tenants *tenants, const struct tenant_row *wanted,
-                   tenants_done_fn *done, void *userdata, struct tn_error *err);
+                   const struct actor *actor, tenants_done_fn *done, void *userdata,
+                   struct tn_error *err);
 
 /* Undo creations that nobody will finish. Call once, before the first creation. */
 int tenants_recover(struct tenants *tenants, struct tn_error *err);
+
+/*
+ * tenantd has a slot of @id. If the store knows it as deleted, that is completed. If it does
+ * not know it at all (a creation that was cut short, or the store is an older one) it is
+ * removed, unless something is stored there, which is nobody's to throw away. The journal is
+ * told.
+ */
+void tenants_audit(struct tenants *tenants, const struct id *id);
 
 /*
  * The tier of @tenant in the present policy, with the tenant's overrides. Borrowed until the
@@ -86,26 +95,29 @@ const struct policy *tenants_policy(const struct tenants *tenants);
 /* Send the tenant's limits unless tenantd has them. */
 int tenants_apply(struct tenants *tenants, struct tenant *tenant, struct tn_error *err);
 
-/* Ask tenantd to bring the tenant to the limits of @tier, whatever its own is. */
+/* Ask tenantd to bring the tenant to the limits of @tier, whatever its own is; with @may_kill
+ * also to a memory_max below what is in use, which is TN_STATE otherwise. */
 int tenants_send_limits(const struct tenants *tenants, const struct tenant *tenant,
-                        const struct policy_tier *tier, supervisor_reply_fn *fn, void *userdata,
-                        struct tn_error *err);
+                        const struct policy_tier *tier, bool may_kill, supervisor_reply_fn *fn,
+                        void *userdata, struct tn_error *err);
 
 /* What tenantd says, NULL if it has gone, as an error of ours. */
 int tenants_reply_check(const struct spec_reply *reply, struct tn_error *err);
 
 /*
- * Make the tenant's row that of @row, durably. @row has the version it was read with; its
- * metadata becomes the tenant's, unless it is that already, and on failure stays the caller's.
+ * Make the tenant's row that of @row, durably, and tell of it by @event unless that is NULL.
+ * @row has the version it was read with; its metadata becomes the tenant's, unless it is that
+ * already, and on failure stays the caller's.
  */
 int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_row *row,
-                 struct tn_error *err);
+                 const struct event *event, struct tn_error *err);
 
 /* The tenant has been deleted: its name is free. */
 void tenants_bury(struct tenants *tenants, struct tenant *tenant);
 
-/* The living tenants of these @statuses, bits by their numbers, each found in the cache then:
- * 1 and the next after *after (its name, "" at the beginning), or 0. */
+/* The tenants of these @statuses (creating, suspended, deleting), bits by their numbers, each
+ * found in the cache then: 1 and the next after *after (its name, "" at the beginning), or 0.
+ */
 int tenants_next_of(struct tenants *tenants, unsigned int statuses, char after[NAME_BYTES_MAX],
                     struct tenant **ret, struct tn_error *err);
 
@@ -121,10 +133,10 @@ typedef void tenants_reapplied_fn(void *userdata, size_t failed_n);
 
 /*
  * Make @policy (borrowed) the present one and bring every tenant that has been applied
- * to its limits, one after the other. @done is called at the end with the number that
- * failed; not while tenants_reapplying().
+ * to its limits, one after the other, with @may_kill as above. @done is called at the end with
+ * the number that failed; not while tenants_reapplying().
  */
-void tenants_set_policy(struct tenants *tenants, const struct policy *policy,
+void tenants_set_policy(struct tenants *tenants, const struct policy *policy, bool may_kill,
                         tenants_reapplied_fn *done, void *userdata);
 
 #endif

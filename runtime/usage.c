@@ -31,6 +31,11 @@ void usage_read_running(const struct usage_source *source, struct record *record
 	struct cgstat stat;
 	struct tn_error err;
 
+	/* The leaf of one that joins is another's. */
+	if (!id_is_none(&record->joins)) {
+		record->wall_usec = now > record->started_at ? now - record->started_at : 0;
+		return;
+	}
 	if (cgstat_read(source->root_fd, record->tenant_name, &record->id, &stat, &err) < 0)
 		return;
 	stat.counters.overhead_usec = SPEC_ABSENT;
@@ -63,7 +68,7 @@ static enum ledger_node node_read(const struct usage_source *source, const struc
 {
 	struct tenant *tenant;
 	struct tn_error err;
-	struct cgstat stat;
+	struct cgstat_node stat;
 	int r = tenants_get_by_id(source->tenants, id, &tenant, &err);
 
 	if (r < 0 || source->root_fd < 0)
@@ -71,14 +76,16 @@ static enum ledger_node node_read(const struct usage_source *source, const struc
 	/* Under its name there may be another's by now. */
 	if (tenant->row.status == TENANT_DELETED)
 		return LEDGER_NODE_GONE;
-	r = cgstat_read(source->root_fd, tenant->row.name, NULL, &stat, &err);
+	r = cgstat_node(source->root_fd, tenant->row.name, &stat, &err);
 	if (r < 0)
 		return r == -ENOENT ? LEDGER_NODE_GONE : LEDGER_NODE_UNREADABLE;
 	sample->cgroup_id = stat.cgroup_id;
-	sample->raw[METER_CPU_TIME] = stat.counters.cpu_usec;
-	sample->raw[METER_THROTTLED_TIME] = stat.counters.throttled_usec;
-	sample->raw[METER_IO_READ_BYTES] = stat.counters.io_read_bytes;
-	sample->raw[METER_IO_WRITE_BYTES] = stat.counters.io_write_bytes;
+	sample->raw[METER_CPU_TIME] = stat.cpu_usec;
+	sample->raw[METER_THROTTLED_TIME] = stat.throttled_usec;
+	sample->raw[METER_IO_READ_BYTES] = stat.io_read_bytes;
+	sample->raw[METER_IO_WRITE_BYTES] = stat.io_write_bytes;
+	if (stat.io_reads != SPEC_ABSENT && stat.io_writes != SPEC_ABSENT)
+		sample->raw[METER_IO_OPS] = stat.io_reads + stat.io_writes;
 	return LEDGER_NODE_READ;
 }
 

@@ -8,6 +8,8 @@
 
 #include <base/fd.h>
 #include <base/io.h>
+#include <policy/daemon.h>
+#include <policy/json_schema.h>
 #include <policy/policy.h>
 #include <tenant/policy.h>
 
@@ -36,15 +38,28 @@ int cmd_policy_reload(struct ctl *ctl, struct tn_error *err)
 {
 	struct tn_policy policy = { 0 };
 
-	return show_policy(ctl, tn_policy_reload(ctl->client, &policy, err), &policy);
+	return show_policy(ctl, tn_policy_reload(ctl->client, ctl->force, &policy, err),
+	                   &policy);
 }
 
 int cmd_policy_rollback(struct ctl *ctl, struct tn_error *err)
 {
 	struct tn_policy policy = { 0 };
-	int r = tn_policy_rollback(ctl->client, ctl->operands[0], &policy, err);
+	int r = tn_policy_rollback(ctl->client, ctl->operands[0], ctl->force, &policy, err);
 
 	return show_policy(ctl, r, &policy);
+}
+
+int cmd_policy_schema(struct ctl *ctl, struct tn_error *err)
+{
+	int which = POLICY_SCHEMA_TIER;
+
+	if (ctl->operands_n > 0)
+		which = policy_schema_parse(ctl->operands[0], err);
+	if (which < 0)
+		return which;
+	policy_schema_write(stdout, (enum policy_schema)which);
+	return 0;
 }
 
 /* Rows for people, or lines of JSON. */
@@ -123,8 +138,9 @@ static int on_change(const struct tn_policy_change *change, void *userdata)
 		output_record(&listing->out, NULL, tn_policy_change_fields(), change);
 		return 0;
 	}
-	table_add(table, change->tenant);
-	table_add(table, change->tier);
+	/* What is said of the node is nobody's. */
+	table_add(table, change->tenant != NULL ? change->tenant : "(the node)");
+	table_add(table, change->tier != NULL ? change->tier : "");
 	table_add(table, change->key);
 	table_add(table, change->before);
 	table_add(table, change->after);
@@ -262,29 +278,92 @@ static bool is_dropin(const char *path)
 	return slash != NULL && slash - path > 2 && strncmp(slash - 2, ".d", 2) == 0;
 }
 
-static int check_file(const char *path, struct tn_error *err)
+int cmd_policy_text(const char *path, char **ret, size_t *ret_n, struct tn_error *err)
 {
 	cleanup_free char *text = malloc(TIER_FILE_BYTES_MAX);
-	cleanup_free struct policy_tier *tier = malloc(sizeof(*tier));
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
 	if (fd < 0)
 		return err_set(err, TN_NOT_FOUND, errno, "open %s: %s", path, strerror(errno));
-	if (is_dropin(path))
-		return err_refuse(
-			err, TN_INVALID,
-			"%s changes a tier and is checked with it; check the directory "
-			"that holds tiers/",
-			path);
-	if (text == NULL || tier == NULL)
+	if (text == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "no memory for %s", path);
 	n = io_read_all(fd, text, TIER_FILE_BYTES_MAX);
 	if (n < 0)
 		return err_set(err, TN_SYSTEM, (int)-n, "read %s: %s", path, strerror((int)-n));
 	if (n == TIER_FILE_BYTES_MAX)
 		return err_refuse(err, TN_INVALID, "%s: longer than 1 MiB", path);
-	return policy_tier_parse(path, text, (size_t)n, tier, err);
+	*ret = text;
+	*ret_n = (size_t)n;
+	text = NULL;
+	return 0;
+}
+
+int cmd_policy_accounts(const struct policy_tier *tier, struct tn_error *err)
+{
+	for (size_t i = 0; i < tier->operators_n; i++) {
+		const struct policy_operator *one = &tier->operators[i];
+		char place[POLICY_FILE_BYTES_MAX + 32];
+		uint32_t id;
+		int r = account_lookup(one->kind, one->name, &id);
+
+		if (r > 0)
+			continue;
+		policy_place(tier, &tier->operators[i].where, place, sizeof(place));
+		if (r < 0)
+			return err_set(err, TN_SYSTEM, -r, "%s: operators: look up %s '%s'",
+			               place, account_kind_name(one->kind), one->name);
+		return err_refuse(err, TN_INVALID,
+		                  "%s: operators: this host has no %s '%s'; expected one that "
+		                  "it knows",
+		                  place, account_kind_name(one->kind), one->name);
+	}
+	return 0;
+}
+
+/* "…/tenantd.yaml": what is said of the node, and no tier. */
+static bool is_daemon_file(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strcmp(slash != NULL ? slash + 1 : path, POLICY_DAEMON_FILE) == 0;
+}
+
+static int check_daemon_file(const char *path, struct tn_error *err)
+{
+	struct policy_daemon daemon;
+	cleanup_free char *text = NULL;
+	size_t n = 0;
+	int r = cmd_policy_text(path, &text, &n, err);
+
+	return r < 0 ? r : policy_daemon_parse(path, text, n, &daemon, err);
+}
+
+/* Returns how many tiers it is. */
+static int check_file(const char *path, struct tn_error *err)
+{
+	cleanup_free struct policy_tier *tier = malloc(sizeof(*tier));
+	cleanup_free char *text = NULL;
+	size_t n = 0;
+	int r;
+
+	if (is_daemon_file(path))
+		return check_daemon_file(path, err);
+	r = cmd_policy_text(path, &text, &n, err);
+	if (r < 0)
+		return r;
+	if (is_dropin(path))
+		return err_refuse(
+			err, TN_INVALID,
+			"%s changes a tier and is checked with it; check the directory "
+			"that holds tiers/",
+			path);
+	if (tier == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "no memory for %s", path);
+	r = policy_tier_parse(path, text, n, tier, err);
+	if (r == 0)
+		r = cmd_policy_accounts(tier, err);
+	return r < 0 ? r : 1;
 }
 
 /* Returns how many tiers there are. */
@@ -296,10 +375,11 @@ static int check_directory(const char *path, struct tn_error *err)
 
 	if (r < 0)
 		return r;
-	while (policy_tier_at(policy, n) != NULL)
-		n++;
+	for (const struct policy_tier *tier;
+	     (tier = policy_tier_at(policy, n)) != NULL && r == 0; n++)
+		r = cmd_policy_accounts(tier, err);
 	policy_free(policy);
-	return (int)n;
+	return r < 0 ? r : (int)n;
 }
 
 /* What the daemon would say to these files, without one. */
@@ -315,7 +395,6 @@ int cmd_policy_check(struct ctl *ctl, struct tn_error *err)
 	r = S_ISDIR(st.st_mode) ? check_directory(path, err) : check_file(path, err);
 	if (r < 0)
 		return r;
-	r = S_ISDIR(st.st_mode) ? r : 1;
 	if (ctl->json) {
 		jout_begin(&out, NULL, '{');
 		jout_bool(&out, "ok", true);
@@ -323,7 +402,8 @@ int cmd_policy_check(struct ctl *ctl, struct tn_error *err)
 		jout_end(&out, '}');
 		(void)putchar('\n');
 	} else {
-		(void)printf("ok: %d tier%s\n", r, r == 1 ? "" : "s");
+		/* What is said of the node alone is no tier. */
+		(void)printf(r == 0 ? "ok\n" : "ok: %d tier%s\n", r, r == 1 ? "" : "s");
 	}
 	return 0;
 }

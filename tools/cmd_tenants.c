@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include <base/account.h>
 #include <base/err.h>
 #include <base/fd.h>
 
@@ -90,11 +91,38 @@ int cmd_drop_override(void *target, const char *argument, struct tn_error *err)
 	return pair_drop(&ctl->overrides, argument, err);
 }
 
+static int operator_put(struct cmd_texts *texts, const char *argument, struct tn_error *err)
+{
+	enum account_kind kind;
+	const char *name;
+	int r = account_parse(argument, &kind, &name, err);
+
+	if (r < 0)
+		return r;
+	if (texts->n == CMD_TEXTS_MAX)
+		return err_refuse(err, TN_INVALID, "more than %d of them", CMD_TEXTS_MAX);
+	texts->items[texts->n++] = argument;
+	return 0;
+}
+
+int cmd_add_operator(void *target, const char *argument, struct tn_error *err)
+{
+	struct ctl *ctl = target;
+
+	return operator_put(&ctl->operators, argument, err);
+}
+
+int cmd_drop_operator(void *target, const char *argument, struct tn_error *err)
+{
+	struct ctl *ctl = target;
+
+	return operator_put(&ctl->no_operators, argument, err);
+}
+
 static void show_row(const char *name, const char *value)
 {
 	(void)printf("%-14s ", name);
-	for (; *value != '\0'; value++)
-		(void)putchar((unsigned char)*value < ' ' || *value == 0x7f ? '?' : *value);
+	output_text(stdout, value);
 	(void)putchar('\n');
 }
 
@@ -126,6 +154,8 @@ static void show_tenant(const struct tn_tenant *tenant)
 		show_row("customer", settings->customer_id);
 	for (size_t i = 0; i < tenant->overrides.n; i++)
 		show_row(tenant->overrides.items[i].key, tenant->overrides.items[i].value);
+	for (size_t i = 0; i < tenant->operators.n; i++)
+		show_row("operator", tenant->operators.items[i]);
 	for (size_t i = 0; i < tenant->metadata.n; i++) {
 		char name[OUTPUT_CELL_BYTES_MAX];
 
@@ -147,6 +177,8 @@ int cmd_create(struct ctl *ctl, struct tn_error *err)
 		.metadata_n = ctl->metadata.n,
 		.overrides = ctl->overrides.items,
 		.overrides_n = ctl->overrides.n,
+		.operators = ctl->operators.items,
+		.operators_n = ctl->operators.n,
 	};
 	struct tn_tenant tenant = { 0 };
 	int r = tn_tenant_create(ctl->client, &spec, &tenant, err);
@@ -189,6 +221,11 @@ int cmd_update(struct ctl *ctl, struct tn_error *err)
 		.currency = ctl->currency,
 		.customer_id = ctl->customer_id,
 		.if_version = ctl->if_version,
+		.operators_add = ctl->operators.items,
+		.operators_add_n = ctl->operators.n,
+		.operators_remove = ctl->no_operators.items,
+		.operators_remove_n = ctl->no_operators.n,
+		.force = ctl->force,
 	};
 	struct tn_tenant tenant = { 0 };
 	int r = tn_tenant_update(ctl->client, ctl->operands[0], &change, &tenant, err);

@@ -146,6 +146,20 @@ static void check_core_dumps(struct doctor *doctor)
 		doctor_say(doctor, DOCTOR_OK, "core dumps", "off in sandboxes");
 }
 
+/* tenant-init is kept from its tenant by being a program that cannot be read. */
+static void check_suid_dumpable(struct doctor *doctor)
+{
+	char text[16];
+
+	if (doctor_read(doctor, "/proc/sys/fs/suid_dumpable", text, sizeof(text)) < 0 ||
+	    text[0] != '1')
+		doctor_say(doctor, DOCTOR_OK, "programs that cannot be read", NULL);
+	else
+		doctor_say(doctor, DOCTOR_WARN, "programs that cannot be read",
+		           "can be looked into while they run, tenant-init by its tenant for a "
+		           "moment; sysctl fs.suid_dumpable=2");
+}
+
 static void check_smt(struct doctor *doctor)
 {
 	char text[16];
@@ -222,6 +236,7 @@ const struct doctor_check doctor_kernel_checks[] = {
 	{ "clone3", check_clone3 },
 	{ "mount_setattr", check_mount_setattr },
 	{ "core_dumps", check_core_dumps },
+	{ "suid_dumpable", check_suid_dumpable },
 	{ "smt", check_smt },
 	{ "mitigations", check_mitigations },
 	{ "swap", check_swap },

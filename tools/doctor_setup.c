@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How tenantd is set up here: its files, its range of ids, its storage, its daemon. */
+#include "bounds_value.h"
 #include "doctor.h"
 
 #include <fcntl.h>
@@ -11,46 +12,24 @@
 
 #include <tenant/client.h>
 
+#include <base/account.h>
 #include <base/fd.h>
 #include <base/num.h>
 #include <policy/policy.h>
 
 #include "output.h"
 
-/* As bounds.conf(5) says: what it leaves out, and how many ids a tenant has. */
-#define UID_BASE_DEFAULT  INT64_C(2147483648)
-#define SLOTS_MAX_DEFAULT INT64_C(10000)
-#define IDS_PER_SLOT      INT64_C(65536)
+/* How many ids a tenant has. */
+#define IDS_PER_SLOT INT64_C(65536)
+
+/* Whose members may do what root may. */
+#define ADMIN_GROUP "tenantd-admin"
 
 #define STATE_DIR "/var/lib/tenantd"
-
-#define BOUNDS_BYTES_MAX 4097
 
 struct range {
 	int64_t first, last;
 };
-
-/* The integer that the file sets @key to, or @fallback. The daemon reads it strictly. */
-static int64_t bounds_value(const char *text, const char *key, int64_t fallback)
-{
-	size_t n = strlen(key);
-
-	for (const char *line = text; line != NULL && *line != '\0';) {
-		const char *value = line + strspn(line, " \t");
-
-		if (strncmp(value, key, n) == 0 && strspn(value + n, " \t=") > 0) {
-			const char *digits = value + n + strspn(value + n, " \t=");
-			char *end;
-			long long number = strtoll(digits, &end, 10);
-
-			if (end != digits && number >= 0)
-				return number;
-		}
-		line = strchr(line, '\n');
-		line = line != NULL ? line + 1 : NULL;
-	}
-	return fallback;
-}
 
 static ssize_t read_bounds(const struct doctor *doctor, char *text, size_t size)
 {
@@ -82,10 +61,10 @@ static struct range tenant_ids(const struct doctor *doctor)
 	int64_t first, slots;
 
 	(void)read_bounds(doctor, text, sizeof(text));
-	first = bounds_value(text, "uid_base", UID_BASE_DEFAULT);
-	slots = bounds_value(text, "slots_max", SLOTS_MAX_DEFAULT);
+	first = bounds_value(text, "uid_base", BOUNDS_UID_BASE);
+	slots = bounds_value(text, "slots_max", BOUNDS_SLOTS_MAX);
 	if (first > UINT32_MAX || slots > UINT32_MAX / IDS_PER_SLOT)
-		return (struct range){ UID_BASE_DEFAULT, UINT32_MAX - 1 };
+		return (struct range){ BOUNDS_UID_BASE, UINT32_MAX - 1 };
 	return (struct range){ first, first + slots * IDS_PER_SLOT - 1 };
 }
 
@@ -258,6 +237,30 @@ static void say_all(struct doctor *doctor, const char *what, const struct tn_tex
 		doctor_say(doctor, DOCTOR_WARN, what, "%s", texts->items[i]);
 }
 
+/* In the host's file, or in what else the host asks, which is the real one's alone. */
+static void check_admins(struct doctor *doctor)
+{
+	cleanup_free char *line = NULL;
+	FILE *file = doctor_open(doctor, "/etc/group");
+	uint32_t gid;
+	size_t size = 0;
+	bool found = false;
+
+	while (!found && file != NULL && getline(&line, &size, file) > 0)
+		found = strncmp(line, ADMIN_GROUP ":", strlen(ADMIN_GROUP ":")) == 0;
+	if (file != NULL)
+		(void)fclose(file);
+	if (!found && doctor->root[0] == '\0')
+		found = account_lookup(ACCOUNT_GROUP, ADMIN_GROUP, &gid) > 0;
+	if (found)
+		doctor_say(doctor, DOCTOR_OK, "group " ADMIN_GROUP, NULL);
+	else
+		doctor_say(doctor, DOCTOR_WARN, "group " ADMIN_GROUP,
+		           "does not exist: only root can administer tenants; make it with "
+		           "systemd-sysusers or groupadd --system " ADMIN_GROUP
+		           ", then restart tenantd");
+}
+
 static void check_daemon(struct doctor *doctor)
 {
 	struct tn_client *client = NULL;
@@ -292,11 +295,8 @@ static void check_systemd(struct doctor *doctor)
 }
 
 const struct doctor_check doctor_setup_checks[] = {
-	{ "bounds", check_bounds_file },
-	{ "ids", check_ids },
-	{ "policy", check_policy },
-	{ "storage", check_storage },
-	{ "systemd", check_systemd },
-	{ "daemon", check_daemon },
-	{ NULL, NULL },
+	{ "bounds", check_bounds_file }, { "ids", check_ids },
+	{ "policy", check_policy },      { "storage", check_storage },
+	{ "admins", check_admins },      { "systemd", check_systemd },
+	{ "daemon", check_daemon },      { NULL, NULL },
 };

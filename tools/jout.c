@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <tenant/types.h>
 
@@ -36,25 +37,40 @@ static size_t character_bytes(const unsigned char *p)
 	return 0;
 }
 
+/* The character at @p, of which @left bytes may be read. Returns how many it has. */
+static size_t put_character(FILE *file, const char *p, size_t left)
+{
+	unsigned char c[4] = { 0 };
+	size_t n;
+
+	memcpy(c, p, left < sizeof(c) ? left : sizeof(c));
+	n = character_bytes(c);
+	if (n == 0 || n > left) {
+		(void)fputs("\\ufffd", file);
+		return 1;
+	}
+	if (c[0] == '"' || c[0] == '\\')
+		(void)fprintf(file, "\\%c", c[0]);
+	else if (c[0] < ' ' || c[0] == 0x7f)
+		(void)fprintf(file, "\\u%04x", c[0]);
+	else if (n == 2 && c[0] == 0xc2 && c[1] < 0xa0) /* a control character of Latin-1 */
+		(void)fprintf(file, "\\u%04x", c[1]);
+	else
+		(void)fwrite(c, 1, n, file);
+	return n;
+}
+
+static void put_bytes(FILE *file, const char *bytes, size_t n)
+{
+	(void)putc('"', file);
+	for (size_t i = 0; i < n;)
+		i += put_character(file, bytes + i, n - i);
+	(void)putc('"', file);
+}
+
 static void put_string(FILE *file, const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
-
-	(void)putc('"', file);
-	while (*p != '\0') {
-		size_t n = character_bytes(p);
-
-		if (n == 0)
-			(void)fputs("\\ufffd", file);
-		else if (*p == '"' || *p == '\\')
-			(void)fprintf(file, "\\%c", *p);
-		else if (*p < ' ' || *p == 0x7f)
-			(void)fprintf(file, "\\u%04x", *p);
-		else
-			(void)fwrite(p, 1, n, file);
-		p += n == 0 ? 1 : n;
-	}
-	(void)putc('"', file);
+	put_bytes(file, text, strlen(text));
 }
 
 /* What stands before a value: a comma, and its key. */
@@ -91,6 +107,12 @@ void jout_text(struct jout *out, const char *key, const char *text)
 		(void)fputs("null", out->file);
 	else
 		put_string(out->file, text);
+}
+
+void jout_bytes(struct jout *out, const char *key, const char *bytes, size_t n)
+{
+	lead(out, key);
+	put_bytes(out->file, bytes, n);
 }
 
 void jout_int(struct jout *out, const char *key, int64_t number)

@@ -23,7 +23,8 @@ struct jout {
 void jout_begin(struct jout *out, const char *key, char bracket);    /* '{' or '[' */
 void jout_end(struct jout *out, char bracket);                       /* '}' or ']' */
 void jout_text(struct jout *out, const char *key, const char *text); /* NULL: null */
-void jout_int(struct jout *out, const char *key, int64_t number);    /* TN_ABSENT: null */
+void jout_bytes(struct jout *out, const char *key, const char *bytes, size_t n);
+void jout_int(struct jout *out, const char *key, int64_t number); /* TN_ABSENT: null */
 void jout_bool(struct jout *out, const char *key, bool value);
 
 /*

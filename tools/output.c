@@ -112,10 +112,50 @@ void output_json(FILE *file, const struct tn_field *fields, const void *record)
 	(void)putc('\n', file);
 }
 
+/* Bytes of the control character at @text, 0 if there is none: of ASCII, or of Latin-1 in
+ * UTF-8, which terminals heed, too. */
+static size_t control_bytes(const char *text)
+{
+	const unsigned char c = (unsigned char)text[0];
+
+	if ((c != '\0' && c < ' ') || c == 0x7f)
+		return 1;
+	return c == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80 ? 2 : 0;
+}
+
+void output_clean(char *text)
+{
+	char *to = text;
+
+	while (*text != '\0') {
+		const size_t n = control_bytes(text);
+
+		*to = *text;
+		if (n > 0)
+			*to = '?';
+		to++;
+		text += n > 0 ? n : 1;
+	}
+	*to = '\0';
+}
+
+void output_text(FILE *file, const char *text)
+{
+	while (*text != '\0') {
+		const size_t n = control_bytes(text);
+
+		(void)putc(n > 0 ? '?' : *text, file);
+		text += n > 0 ? n : 1;
+	}
+}
+
 void output_texts(const char *title, const struct tn_texts *texts)
 {
-	for (size_t i = 0; i < texts->n; i++)
-		(void)printf("%-14s %s\n", i == 0 ? title : "", texts->items[i]);
+	for (size_t i = 0; i < texts->n; i++) {
+		(void)printf("%-14s ", i == 0 ? title : "");
+		output_text(stdout, texts->items[i]);
+		(void)putchar('\n');
+	}
 }
 
 void output_error(const char *program, bool json, const struct tn_error *err)

@@ -15,7 +15,7 @@
 #include "jout.h"
 
 #define OUTPUT_CELL_BYTES_MAX 64
-#define TABLE_COLUMNS_MAX     12
+#define TABLE_COLUMNS_MAX     16
 
 /* The members of @record, described by @fields, in an object that has begun. */
 void output_members(struct jout *out, const struct tn_field *fields, const void *record);
@@ -26,6 +26,12 @@ void output_record(struct jout *out, const char *key, const struct tn_field *fie
 
 /* One record and the end of the line. */
 void output_json(FILE *file, const struct tn_field *fields, const void *record);
+
+/* What others wrote, with '?' for each control character: it must not move the cursor, begin a
+ * line of its own or speak to the terminal. */
+void output_text(FILE *file, const char *text);
+/* The same in place. */
+void output_clean(char *text);
 
 /* "title  first", and the others below it. */
 void output_texts(const char *title, const struct tn_texts *texts);
@@ -55,7 +61,8 @@ struct table_column {
 struct table {
 	const struct table_column *columns; /* borrowed */
 	size_t columns_n;
-	char **cells; /* row by row */
+	unsigned int spare; /* a bit for each column that is left out if all of it is "" */
+	char **cells;       /* row by row */
 	size_t cells_n, cells_size;
 	bool failed; /* out of memory */
 };

@@ -111,6 +111,12 @@ static const struct option_row rows[] = {
 	  OPTION_FLAG, AT(interactive), NULL, NULL },
 	{ 't', "tty", NULL, "give it a terminal of its own, copied to and from here",
 	  OPTION_FLAG, AT(tty), NULL, NULL },
+	{ 'd', "detach", NULL,
+	  "leave it to itself once it has started, and print its id;\n"
+	  "its output is kept for tenantctl logs",
+	  OPTION_FLAG, AT(detach), NULL, NULL },
+	{ 0, "name", "NAME", "a name for this execution, in lists and records", OPTION_TEXT,
+	  AT(name), NULL, NULL },
 	{ 'w', "workdir", "DIR", "start in this directory of the sandbox", OPTION_TEXT,
 	  AT(workdir), NULL, NULL },
 	{ 'u', "user", "USER[:GROUP]",
@@ -214,6 +220,10 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct tn_
 	if (first == argc && !ret->dry_run)
 		return err_refuse(err, TN_INVALID, "which command? see --help");
 	ret->command = argv + first;
+	if (ret->detach && (ret->tty || ret->report != NULL))
+		return err_refuse(err, TN_INVALID,
+		                  "--detach leaves nobody for %s; see tenantctl logs and wait",
+		                  ret->tty ? "a terminal" : "a report");
 	return read_env(ret, err);
 }
 

@@ -38,6 +38,8 @@ struct run_options {
 	int64_t status_fd; /* or TN_ABSENT */
 	bool interactive;  /* accepted; input is passed on in any case */
 	bool tty;
+	bool detach;
+	const char *name;
 	bool dry_run, json, quiet, verbose, help, version;
 };
 

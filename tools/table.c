@@ -43,10 +43,7 @@ void table_add(struct table *table, const char *cell)
 		table->failed = true;
 		return;
 	}
-	/* What others wrote must not move the cursor or begin a line of its own. */
-	for (char *p = copy; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	output_clean(copy);
 	table->cells[table->cells_n++] = copy;
 }
 
@@ -66,39 +63,72 @@ static void pad(FILE *file, size_t n)
 		(void)putc(' ', file);
 }
 
-static void print_cell(const struct table *table, size_t column, const size_t *widths,
+/* Whether any row has something in it, or it is there anyway. */
+static bool column_shown(const struct table *table, size_t column)
+{
+	if ((table->spare & 1u << column) == 0)
+		return true;
+	for (size_t i = column; i < table->cells_n; i += table->columns_n)
+		if (table->cells[i][0] != '\0')
+			return true;
+	return false;
+}
+
+/* What is printed of a row: so wide each, 0 for what is left out. */
+struct layout {
+	size_t widths[TABLE_COLUMNS_MAX];
+	size_t last;
+};
+
+static struct layout layout_of(const struct table *table)
+{
+	struct layout layout = { { 0 }, 0 };
+
+	for (size_t i = 0; i < table->columns_n; i++) {
+		if (!column_shown(table, i))
+			continue;
+		layout.widths[i] = width_of(table->columns[i].title);
+		layout.last = i;
+	}
+	for (size_t i = 0; i < table->cells_n; i++) {
+		size_t *width = &layout.widths[i % table->columns_n];
+		const size_t own = width_of(table->cells[i]);
+
+		*width = *width > 0 && own > *width ? own : *width;
+	}
+	return layout;
+}
+
+static void print_cell(const struct table *table, size_t column, const struct layout *layout,
                        const char *text, FILE *file)
 {
-	bool last = column + 1 == table->columns_n;
-	size_t blanks = widths[column] - width_of(text);
+	const bool right = table->columns[column].right;
+	size_t blanks;
 
-	if (table->columns[column].right)
+	if (layout->widths[column] == 0)
+		return;
+	blanks = layout->widths[column] - width_of(text);
+	if (right)
 		pad(file, blanks);
 	(void)fputs(text, file);
-	if (last) {
+	if (column == layout->last) {
 		(void)putc('\n', file);
 		return;
 	}
-	pad(file, (table->columns[column].right ? 0 : blanks) + GAP);
+	pad(file, (right ? 0 : blanks) + GAP);
 }
 
 int table_print(const struct table *table, FILE *file)
 {
-	size_t widths[TABLE_COLUMNS_MAX];
+	struct layout layout;
 
 	assert(table->columns_n > 0 && table->columns_n <= TABLE_COLUMNS_MAX);
 	if (table->failed)
 		return -ENOMEM;
+	layout = layout_of(table);
 	for (size_t i = 0; i < table->columns_n; i++)
-		widths[i] = width_of(table->columns[i].title);
-	for (size_t i = 0; i < table->cells_n; i++) {
-		size_t column = i % table->columns_n, width = width_of(table->cells[i]);
-
-		widths[column] = width > widths[column] ? width : widths[column];
-	}
-	for (size_t i = 0; i < table->columns_n; i++)
-		print_cell(table, i, widths, table->columns[i].title, file);
+		print_cell(table, i, &layout, table->columns[i].title, file);
 	for (size_t i = 0; i < table->cells_n; i++)
-		print_cell(table, i % table->columns_n, widths, table->cells[i], file);
+		print_cell(table, i % table->columns_n, &layout, table->cells[i], file);
 	return 0;
 }

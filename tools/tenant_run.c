@@ -18,253 +18,38 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include <base/err.h>
 #include <base/fd.h>
 
+#include "attend.h"
 #include "exit_status.h"
-#include "guard.h"
 #include "output.h"
-#include "relay.h"
 #include "run_options.h"
 #include "run_report.h"
 #include "run_status.h"
-#include "signals.h"
-
-/* Before the workload exists, these are for us. */
-static const int ending[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
 
 struct running {
 	const struct run_options *options;
 	struct run_status *status;
-	struct tn_run *run;
-	int signal_fd; /* what is read from it are struct signalfd_siginfo */
-	bool started;
-	int ended_by; /* a signal, before it had started */
-	struct guard guard;
-	struct relay *relay; /* NULL: no terminal, or not yet */
+	struct attend attend;
 };
 
-/* A closed descriptor 0, 1 or 2 would be given to the next file that is opened. */
-static int open_stdio(struct tn_error *err)
+static void on_started(void *userdata, const struct tn_run *run)
 {
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
-			return err_errno(err, "open /dev/null: %s", strerror(errno));
-	return 0;
-}
+	const struct running *running = userdata;
+	const char *id = tn_run_id(run);
 
-static bool is_ending(int signal)
-{
-	for (size_t i = 0; i < ARRAY_LEN(ending); i++)
-		if (ending[i] == signal)
-			return true;
-	return false;
-}
-
-static void resize(const struct running *running)
-{
-	uint16_t rows, cols;
-
-	if (running->relay == NULL)
-		return;
-	terminal_size(&rows, &cols);
-	relay_resize(running->relay, rows, cols);
-}
-
-/* Back from having been stopped: the shell may have set its own modes meanwhile. */
-static void resume(struct running *running)
-{
-	struct tn_error lost = { 0 };
-
-	if (running->relay == NULL || !terminal_is_ours(&running->guard.terminal))
-		return;
-	resize(running);
-	/* One that has hung up sends this signal too: what is read from it tells. */
-	(void)guard_raw(&running->guard, &lost);
-}
-
-static int take_signal(struct running *running, const struct signalfd_siginfo *info,
-                       struct tn_error *err)
-{
-	const int signal = (int)info->ssi_signo;
-
-	if (signals_mean_us(info)) {
-		signals_take_default(signal);
-		return 0;
-	}
-	if (signal == SIGWINCH) {
-		resize(running);
-		return 0;
-	}
-	if (!running->started && is_ending(signal)) {
-		running->ended_by = signal;
-		return 0;
-	}
-	if (signal == SIGCONT)
-		resume(running);
-	return tn_run_signal(running->run, signal, err);
-}
-
-/* Pass on what has come. */
-static int forward_signals(struct running *running, struct tn_error *err)
-{
-	struct signalfd_siginfo info;
-	ssize_t n;
-
-	while ((n = read(running->signal_fd, &info, sizeof(info))) == (ssize_t)sizeof(info)) {
-		int r = take_signal(running, &info, err);
-
-		if (r < 0 || running->ended_by != 0)
-			return r;
-	}
-	/* A signalfd has no end: this is the pipe of a guard. */
-	return n == 0 ? err_set(err, TN_STATE, EPIPE, "tenant-run was killed") : 0;
-}
-
-static int start_relay(struct running *running, struct tn_error *err)
-{
-	int r;
-
-	running->relay = malloc(sizeof(*running->relay));
-	if (running->relay == NULL)
-		return err_set(err, TN_SYSTEM, ENOMEM, "no memory to copy a terminal");
-	r = relay_init(running->relay, STDIN_FILENO, STDOUT_FILENO, tn_run_tty(running->run),
-	               err);
-	if (r == 0)
-		r = guard_raw(&running->guard, err);
-	/* It may have changed while the command was being started. */
-	resize(running);
-	return r;
-}
-
-static int on_started(struct running *running, struct tn_error *err)
-{
-	const char *id = tn_run_id(running->run);
-
-	running->started = true;
+	if (running->options->detach)
+		(void)puts(id);
 	run_status_started(running->status, id, running->options->tenant);
-	if (!running->options->quiet && tn_run_unenforced(running->run) != NULL)
+	if (!running->options->quiet && tn_run_unenforced(run) != NULL)
 		(void)fprintf(stderr, "tenant-run: this host does not enforce: %s\n",
-		              tn_run_unenforced(running->run));
+		              tn_run_unenforced(run));
 	if (running->options->verbose)
 		(void)fprintf(stderr, "tenant-run: %s: started for %s\n", id,
 		              running->options->tenant);
-	if (!running->options->tty)
-		return 0;
-	guard_note_started(&running->guard, id);
-	return start_relay(running, err);
-}
-
-static void say_queued(const struct running *running)
-{
-	if (running->options->verbose)
-		(void)fprintf(stderr,
-		              "tenant-run: waiting for a slot of %s, %" PRId64 " before\n",
-		              running->options->tenant, tn_run_waiting_before(running->run));
-}
-
-static void say_daemon(const struct running *running, const char *what)
-{
-	if (running->options->verbose)
-		(void)fprintf(stderr, "tenant-run: tenantd %s\n", what);
-}
-
-/* Take what the daemon said. 1: the run has ended. */
-static int take_events(struct running *running, struct tn_error *err)
-{
-	int r;
-
-	while ((r = tn_run_process(running->run, err)) > TN_RUN_NOTHING && r != TN_RUN_EXITED) {
-		if (r == TN_RUN_QUEUED)
-			say_queued(running);
-		if (r == TN_RUN_LOST)
-			say_daemon(running, "went away; waiting for it");
-		if (r == TN_RUN_REJOINED)
-			say_daemon(running, "is back");
-		if (r == TN_RUN_STARTED)
-			r = on_started(running, err);
-		if (r < 0)
-			return r;
-	}
-	return r == TN_RUN_EXITED ? 1 : r;
-}
-
-static void poll_relay(const struct running *running, struct pollfd *fds)
-{
-	for (int i = 0; i < RELAY_POLL_N; i++)
-		fds[i] = (struct pollfd){ .fd = FD_NONE };
-	if (running->relay != NULL)
-		relay_poll(running->relay, fds);
-}
-
-enum wait_poll {
-	WAIT_RUN = RELAY_POLL_N,
-	WAIT_SIGNALS,
-	WAIT_N,
-};
-
-static int wait_for_end(struct running *running, struct tn_error *err)
-{
-	struct pollfd fds[WAIT_N];
-	int r;
-
-	while ((r = take_events(running, err)) == 0) {
-		poll_relay(running, fds);
-		fds[WAIT_RUN] = (struct pollfd){ .fd = tn_run_fd(running->run),
-			                         .events = tn_run_events(running->run) };
-		fds[WAIT_SIGNALS] = (struct pollfd){ .fd = running->signal_fd,
-			                             .events = POLLIN };
-		if (poll(fds, ARRAY_LEN(fds), -1) < 0) {
-			if (errno != EINTR)
-				return err_errno(err, "wait: %s", strerror(errno));
-			continue;
-		}
-		if (running->relay != NULL)
-			relay_process(running->relay, fds);
-		if (fds[WAIT_SIGNALS].revents != 0)
-			r = forward_signals(running, err);
-		if (r < 0 || running->ended_by != 0)
-			return r;
-	}
-	return r < 0 ? r : 0;
-}
-
-/* A signal that would have ended the command ends the wait for a slow reader. */
-static bool is_interrupted(const struct running *running)
-{
-	struct signalfd_siginfo info;
-	ssize_t n;
-
-	while ((n = read(running->signal_fd, &info, sizeof(info))) == (ssize_t)sizeof(info))
-		if (is_ending((int)info.ssi_signo))
-			return true;
-	return n == 0;
-}
-
-/* What the command wrote before its end, to the end. */
-static void drain(const struct running *running)
-{
-	struct pollfd fds[RELAY_POLL_N + 1];
-
-	if (running->relay == NULL)
-		return;
-	relay_finish(running->relay);
-	while (!relay_finished(running->relay)) {
-		poll_relay(running, fds);
-		/* What is there is read, not waited for. */
-		fds[RELAY_POLL_MASTER].fd = FD_NONE;
-		fds[RELAY_POLL_N] = (struct pollfd){ .fd = running->signal_fd,
-			                             .events = POLLIN };
-		if (fds[RELAY_POLL_OUTPUT].fd >= 0 && poll(fds, ARRAY_LEN(fds), -1) < 0)
-			continue;
-		if (fds[RELAY_POLL_N].revents != 0 && is_interrupted(running))
-			return;
-		relay_process(running->relay, fds);
-	}
 }
 
 /*
@@ -310,6 +95,8 @@ static int start(struct running *running, const struct tn_client *client, struct
 	spec.env = (const char *const *)options->env.items;
 	spec.workdir = options->workdir;
 	spec.tty = options->tty;
+	spec.detached = options->detach;
+	spec.name = options->name;
 	terminal_size(&spec.tty_rows, &spec.tty_cols);
 	spec.queue_usec_max = options->queue_usec_max;
 	spec.binds = binds;
@@ -318,7 +105,7 @@ static int start(struct running *running, const struct tn_client *client, struct
 		spec.binds_n++;
 	}
 	if (r == 0)
-		r = tn_run_start(client, &spec, &running->run, err);
+		r = tn_run_start(client, &spec, &running->attend.run, err);
 	for (size_t i = 0; i < spec.binds_n; i++) {
 		free(targets[i]);
 		fd_closep(&binds[i].fd);
@@ -332,7 +119,7 @@ static int start(struct running *running, const struct tn_client *client, struct
  */
 static void say_why(const struct running *running, const struct tn_execution *execution)
 {
-	const char *why = tn_run_explanation(running->run);
+	const char *why = tn_run_explanation(running->attend.run);
 	const int64_t code = execution->exit_code;
 
 	if (why == NULL)
@@ -344,11 +131,19 @@ static void say_why(const struct running *running, const struct tn_execution *ex
 		(void)fprintf(stderr, "tenant-run: %s\n", why);
 }
 
+/* All that there is to say has been said; but that it has been said is for certain. */
+static int conclude_left(struct tn_error *err)
+{
+	if (fflush(stdout) != 0)
+		return err_errno(err, "write the execution's id: %s", strerror(errno));
+	return EXIT_SUCCESS;
+}
+
 /* Say and write down what is known of a run that has ended. Returns the exit status. */
 static int conclude(const struct running *running, struct run_report *report,
                     struct tn_error *err)
 {
-	const struct tn_execution *execution = tn_run_execution(running->run);
+	const struct tn_execution *execution = tn_run_execution(running->attend.run);
 	int r;
 
 	run_status_exited(running->status, execution);
@@ -376,46 +171,37 @@ static void report_failure(const struct running *running, struct run_report *rep
 static int run_one(struct running *running, const struct tn_client *client,
                    struct run_report *report, struct tn_error *err)
 {
+	struct attend *attend = &running->attend;
 	int r = start(running, client, err);
 
 	if (r == 0)
-		r = wait_for_end(running, err);
-	if (r == 0 && running->ended_by != 0)
-		r = err_set(err, TN_STATE, EINTR, "signal %d came before the command started",
-		            running->ended_by);
+		r = attend_run(attend, err);
 	if (r == 0)
-		drain(running);
-	guard_restore(&running->guard);
-	if (r == 0)
-		r = conclude(running, report, err);
+		r = attend_has_left(attend) ? conclude_left(err)
+		                            : conclude(running, report, err);
 	else
 		report_failure(running, report,
-		               running->run != NULL ? tn_run_id(running->run) : NULL, err);
+		               running->attend.run != NULL ? tn_run_id(running->attend.run)
+		                                           : NULL,
+		               err);
 
-	if (running->relay != NULL)
-		relay_done(running->relay);
-	free(running->relay);
-	tn_run_free(running->run);
-	if (running->ended_by == 0)
+	tn_run_free(attend->run);
+	if (attend->ended_by == 0)
 		return r;
 	output_error("tenant-run", running->options->json, err);
-	return EXIT_SIGNAL + running->ended_by;
+	return EXIT_SIGNAL + attend->ended_by;
 }
 
-/* With a terminal: in a process of its own. */
+/* With a terminal in a process of its own. */
 static int run_guarded(struct running *running, const struct tn_client *client,
                        struct run_report *report, struct tn_error *err)
 {
-	struct guard *guard = &running->guard;
-	int status = EXIT_RUNTIME, r;
+	const struct guard *guard = &running->attend.guard;
+	int status = EXIT_RUNTIME;
+	int r = attend_fork(&running->attend, &status, err);
 
-	terminal_look(&guard->terminal);
-	r = guard_fork(guard, running->signal_fd, &status, err);
-	if (r == 0) {
-		fd_closep(&running->signal_fd);
-		running->signal_fd = fd_take(&guard->signal_fd);
+	if (r == 0)
 		return run_one(running, client, report, err);
-	}
 	if (r > 0) {
 		/* All has been said. */
 		run_report_disown(report);
@@ -432,26 +218,28 @@ static int run(const struct run_options *options, const struct tn_client *client
 {
 	struct running running = { .options = options,
 		                   .status = status,
-		                   .signal_fd = FD_NONE,
-		                   .guard = { .signal_fd = FD_NONE } };
+		                   .attend = ATTEND_INIT };
+	struct attend *attend = &running.attend;
 	struct run_report report;
 	int r;
 
-	/* Who reads what we write may go; that is no reason for the command to end. */
-	(void)signal(SIGPIPE, SIG_IGN);
+	attend->program = "tenant-run";
+	attend->tenant = options->tenant;
+	attend->tty = options->tty;
+	attend->verbose = options->verbose;
+	attend->leaves = options->detach;
+	attend->on_started = on_started;
+	attend->userdata = &running;
 	r = run_report_open(&report, options->report, err);
 	if (r == 0)
-		r = signals_open(options->tty, &running.signal_fd, err);
+		r = attend_begin(attend, err);
 	if (r < 0)
 		run_status_failed(status, NULL, err);
-	else if (options->tty)
-		r = run_guarded(&running, client, &report, err);
 	else
-		r = run_one(&running, client, &report, err);
+		r = run_guarded(&running, client, &report, err);
 
 	run_report_done(&report);
-	guard_done(&running.guard);
-	fd_closep(&running.signal_fd);
+	attend_done(attend);
 	return r;
 }
 
@@ -507,7 +295,7 @@ int main(int argc, char **argv)
 {
 	struct run_options options = { 0 };
 	struct tn_error err = { 0 };
-	int r = open_stdio(&err);
+	int r = attend_open_stdio(&err);
 
 	if (r == 0)
 		r = run_options_parse(argc, argv, &options, &err);

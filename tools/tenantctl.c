@@ -51,6 +51,8 @@ static const struct option_row offline_rows[] = { ROW_JSON, ROW_HELP };
 	  NULL, cmd_add_metadata },                                                            \
 	{ 0, "set", "limits.KEY=VALUE", "a limit of its own, as in tenantd-tier(5)",           \
 	  OPTION_CALL, 0, NULL, cmd_add_override },                                            \
+	{ 0, "operator", "user:NAME|group:NAME", "who may run and look; may be repeated",      \
+	  OPTION_CALL, 0, NULL, cmd_add_operator },                                            \
 	{ 0, "billing-day", "DAY", "of the month on which a period begins, 1 to 31",           \
 	  OPTION_NUMBER, AT(billing_day), day_parse, NULL },                                   \
 	{ 0, "time-zone", "ZONE", "whose midnight that is: Europe/Berlin", OPTION_TEXT,        \
@@ -71,12 +73,35 @@ static int day_parse(const char *text, int64_t *ret, struct tn_error *err)
 	return 0;
 }
 
+#define INTERVAL_USEC_MIN 100000
+#define INTERVAL_USEC_MAX INT64_C(86400000000)
+
+static int interval_parse(const char *text, int64_t *ret, struct tn_error *err)
+{
+	int r = units_duration_parse(text, ret, err);
+
+	if (r == 0 && (*ret < INTERVAL_USEC_MIN || *ret > INTERVAL_USEC_MAX))
+		r = err_refuse(err, TN_INVALID, "'%s' is no interval; expected 100ms to 1d",
+		               text);
+	return r;
+}
+
 static int version_parse(const char *text, int64_t *ret, struct tn_error *err)
 {
 	if (num_parse(text, INT64_MAX, ret) < 0 || *ret == 0)
 		return err_refuse(err, TN_INVALID,
 		                  "'%s' is no version; expected a number from 1, as show "
 		                  "tells it",
+		                  text);
+	return 0;
+}
+
+static int seq_parse(const char *text, int64_t *ret, struct tn_error *err)
+{
+	if (num_parse(text, INT64_MAX, ret) < 0)
+		return err_refuse(err, TN_INVALID,
+		                  "'%s' is no number of an event; expected one as events tells "
+		                  "it, or 0",
 		                  text);
 	return 0;
 }
@@ -88,6 +113,10 @@ static const struct option_row update_rows[] = {
 	  cmd_drop_metadata },
 	{ 0, "unset", "limits.KEY", "the tier's again; may be repeated", OPTION_CALL, 0, NULL,
 	  cmd_drop_override },
+	{ 0, "no-operator", "user:NAME|group:NAME", "who may no more; may be repeated",
+	  OPTION_CALL, 0, NULL, cmd_drop_operator },
+	{ 'f', "force", NULL, "a memory_max below what is in use kills", OPTION_FLAG, AT(force),
+	  NULL, NULL },
 	{ 0, "if-version", "N", "only if it still has this version", OPTION_NUMBER,
 	  AT(if_version), version_parse, NULL },
 	COMMON,
@@ -95,6 +124,11 @@ static const struct option_row update_rows[] = {
 static const struct option_row delete_rows[] = {
 	{ 'f', "force", NULL, "end what runs and remove what is stored", OPTION_FLAG, AT(force),
 	  NULL, NULL },
+	COMMON,
+};
+static const struct option_row reload_rows[] = {
+	{ 'f', "force", NULL, "less memory than a tenant uses kills in it", OPTION_FLAG,
+	  AT(force), NULL, NULL },
 	COMMON,
 };
 static const struct option_row list_rows[] = {
@@ -114,22 +148,104 @@ static const struct option_row kill_rows[] = {
 	  NULL },
 	{ 's', "signal", "SIGNAL", "send this instead: TERM, HUP, 10, ...", OPTION_NUMBER,
 	  AT(signal), signal_name_parse, NULL },
-	{ 0, "grace", "DURATION", "TERM or that signal first, and then wait for so long",
+	{ 0, "grace", "DURATION", "TERM or that signal first; kill what runs on so long",
 	  OPTION_NUMBER, AT(grace_usec), units_duration_parse, NULL },
 	COMMON,
 };
+static const struct option_row exec_rows[] = {
+	{ 'i', "interactive", NULL, "pass standard input on, as is done in any case",
+	  OPTION_FLAG, AT(interactive), NULL, NULL },
+	{ 't', "tty", NULL, "give it a terminal of the sandbox's own", OPTION_FLAG, AT(tty),
+	  NULL, NULL },
+	{ 'e', "env", "NAME[=VALUE]", "set a variable; without a value, to what it is here",
+	  OPTION_CALL, 0, NULL, cmd_add_variable },
+	{ 'w', "workdir", "DIR", "start in this directory of the sandbox", OPTION_TEXT,
+	  AT(workdir), NULL, NULL },
+	{ 'u', "user", "USER[:GROUP]", "as this user of the sandbox; else as what runs there",
+	  OPTION_TEXT, AT(user), NULL, NULL },
+	{ 'q', "quiet", NULL, "do not say why it ended", OPTION_FLAG, AT(quiet), NULL, NULL },
+	{ 'v', "verbose", NULL, "say by which id it runs", OPTION_FLAG, AT(verbose), NULL,
+	  NULL },
+	COMMON,
+};
+static const struct option_row attach_rows[] = {
+	{ 0, "logs", NULL, "first what it has written before", OPTION_FLAG, AT(logs), NULL,
+	  NULL },
+	{ 0, "sig-proxy", "yes|no", "whether signals are passed on; yes unless told",
+	  OPTION_TEXT, AT(sig_proxy), NULL, NULL },
+	{ 0, "no-stdin", NULL, "pass no standard input on, as in any case", OPTION_FLAG,
+	  AT(no_stdin), NULL, NULL },
+	COMMON,
+};
+static const struct option_row cp_rows[] = {
+	{ 'q', "quiet", NULL, "do not say how much it was", OPTION_FLAG, AT(quiet), NULL,
+	  NULL },
+	{ 'v', "verbose", NULL, "say each path that is copied", OPTION_FLAG, AT(verbose), NULL,
+	  NULL },
+	COMMON,
+};
+static const struct option_row logs_rows[] = {
+	{ 'f', "follow", NULL, "go on until it has ended", OPTION_FLAG, AT(follow), NULL,
+	  NULL },
+	{ 't', "timestamps", NULL, "before each line, when it was read", OPTION_FLAG,
+	  AT(timestamps), NULL, NULL },
+	{ 0, "since", "TIME", "what was written since then; as for usage", OPTION_NUMBER,
+	  AT(since), when_parse, NULL },
+	COMMON,
+};
 static const struct option_row usage_rows[] = {
+	{ 0, "by", "PERIOD", "hour, day, week or month; or execution, the default", OPTION_TEXT,
+	  AT(by), NULL, NULL },
+	{ 0, "csv", NULL, "show CSV, times in UTC", OPTION_FLAG, AT(csv), NULL, NULL },
 	{ 0, "since", "TIME",
 	  "2026-01-31, 2026-01-31T12:00[Z], @SECONDS,\ntoday, or -2h for 2 h ago",
 	  OPTION_NUMBER, AT(since), when_parse, NULL },
+	{ 0, "totals", NULL, "leave the executions out", OPTION_FLAG, AT(totals), NULL, NULL },
 	{ 0, "until", "TIME", "the same; now unless told", OPTION_NUMBER, AT(until), when_parse,
 	  NULL },
+	COMMON,
+};
+static const struct option_row backup_rows[] = {
+	{ 0, "verify", NULL, "make none: check that FILE is a whole one; needs no daemon",
+	  OPTION_FLAG, AT(verify), NULL, NULL },
+	{ 'f', "force", NULL, "replace FILE if it is there", OPTION_FLAG, AT(force), NULL,
+	  NULL },
+	COMMON,
+};
+static const struct option_row restore_rows[] = {
+	{ 'f', "force", NULL, "keep what is there aside, and put the backup in its place",
+	  OPTION_FLAG, AT(force), NULL, NULL },
+	{ 0, "config", "DIR", "where the policy is; " CONFIG_DIR " unless told", OPTION_TEXT,
+	  AT(config), NULL, NULL },
+	{ 0, "state-dir", "DIR", "as tenantd has it", OPTION_TEXT, AT(state_dir), NULL, NULL },
+	{ 0, "libexec-dir", "DIR", "as tenantd has it", OPTION_TEXT, AT(libexec_dir), NULL,
+	  NULL },
+	{ 0, "user", "NAME", "as tenantd has it", OPTION_TEXT, AT(user), NULL, NULL },
+	COMMON,
+};
+static const struct option_row events_rows[] = {
+	{ 'f', "follow", NULL, "go on with what happens", OPTION_FLAG, AT(follow), NULL, NULL },
+	{ 0, "since", "SEQ", "only those after this number", OPTION_NUMBER, AT(since),
+	  seq_parse, NULL },
+	COMMON,
+};
+static const struct option_row stats_rows[] = {
+	{ 0, "no-stream", NULL, "once, over one interval", OPTION_FLAG, AT(no_stream), NULL,
+	  NULL },
+	{ 0, "interval", "DURATION", "from one look to the next; 1s unless told", OPTION_NUMBER,
+	  AT(interval_usec), interval_parse, NULL },
 	COMMON,
 };
 static const struct option_row drain_rows[] = {
 	{ 'w', "wait", NULL, "until nothing runs any more", OPTION_FLAG, AT(wait), NULL, NULL },
 	COMMON,
 };
+static const struct option_row edit_rows[] = {
+	{ 0, "config", "DIR", "where the policy is; " CONFIG_DIR " unless told", OPTION_TEXT,
+	  AT(config), NULL, NULL },
+	ROW_HELP,
+};
+static const struct option_row help_rows[] = { ROW_HELP };
 static const struct option_row doctor_rows[] = {
 	{ 0, "config", "DIR", "policy files and bounds.conf; " CONFIG_DIR " unless told",
 	  OPTION_TEXT, AT(config), NULL, NULL },
@@ -163,15 +279,34 @@ static const struct command {
 	{ "show", NULL, "TENANT", "one tenant", ROWS(common_rows), 1, 1, false, 0, cmd_show },
 	{ "ps", NULL, "[TENANT]", "what runs, or has run", ROWS(ps_rows), 0, 1, false, 0,
 	  cmd_ps },
-	{ "wait", NULL, "ID...", "until they have ended; with the last one's exit status",
-	  ROWS(common_rows), 1, CMD_OPERANDS_MAX, false, EXIT_RUNTIME, cmd_wait },
-	{ "kill", NULL, "ID | --all TENANT", "end executions and all they started",
+	{ "wait", NULL, "EXECUTION...",
+	  "until they have ended; with the last one's exit status", ROWS(common_rows), 1,
+	  CMD_OPERANDS_MAX, false, EXIT_RUNTIME, cmd_wait },
+	{ "logs", NULL, "EXECUTION", "what a detached execution has written", ROWS(logs_rows),
+	  1, 1, false, 0, cmd_logs },
+	{ "exec", NULL, "EXECUTION -- COMMAND [ARGUMENT...]", "run a command in what runs",
+	  ROWS(exec_rows), 2, CMD_OPERANDS_MAX, false, EXIT_RUNTIME, cmd_exec },
+	{ "attach", NULL, "EXECUTION", "what a detached execution writes, until it ends",
+	  ROWS(attach_rows), 1, 1, false, EXIT_RUNTIME, cmd_attach },
+	{ "cp", NULL, "SRC DST", "copy to TENANT:/data/... or from there", ROWS(cp_rows), 2, 2,
+	  false, 0, cmd_cp },
+	{ "kill", NULL, "EXECUTION | --all TENANT", "end executions and all they started",
 	  ROWS(kill_rows), 0, 1, false, 0, cmd_kill },
 	{ "usage", NULL, "TENANT", "what a tenant used", ROWS(usage_rows), 1, 1, false, 0,
 	  cmd_usage },
+	{ "events", NULL, "[TENANT]", "what has become different, and does", ROWS(events_rows),
+	  0, 1, false, 0, cmd_events },
+	{ "stats", NULL, "[TENANT]", "what runs uses, again and again", ROWS(stats_rows), 0, 1,
+	  false, 0, cmd_stats },
 	{ "policy", "check", "[FILE|DIR]", "check policy files; needs no daemon",
 	  ROWS(offline_rows), 0, 1, true, 0, cmd_policy_check },
-	{ "policy", "reload", "", "have the policy files read again", ROWS(common_rows), 0, 0,
+	{ "policy", "schema", "[tier|drop-in|tenantd]",
+	  "a JSON Schema of what policy files may hold", ROWS(help_rows), 0, 1, true, 0,
+	  cmd_policy_schema },
+	{ "policy", "edit", "TIER | tenantd.yaml",
+	  "change such a file, which is checked before it counts", ROWS(edit_rows), 1, 1, true,
+	  0, cmd_policy_edit },
+	{ "policy", "reload", "", "have the policy files read again", ROWS(reload_rows), 0, 0,
 	  false, 0, cmd_policy_reload },
 	{ "policy", "show", "TENANT", "what holds for a tenant, and which line says so",
 	  ROWS(common_rows), 1, 1, false, 0, cmd_policy_show },
@@ -179,12 +314,16 @@ static const struct command {
 	  ROWS(common_rows), 0, 1, false, 0, cmd_policy_diff },
 	{ "policy", "history", "", "the policies that were accepted", ROWS(common_rows), 0, 0,
 	  false, 0, cmd_policy_history },
-	{ "policy", "rollback", "HASH", "have an earlier one in force", ROWS(common_rows), 1, 1,
+	{ "policy", "rollback", "HASH", "have an earlier one in force", ROWS(reload_rows), 1, 1,
 	  false, 0, cmd_policy_rollback },
 	{ "policy", "export", "HASH DIR", "write its files to a new directory",
 	  ROWS(common_rows), 2, 2, false, 0, cmd_policy_export },
 	{ "status", NULL, "", "how the daemon is", ROWS(common_rows), 0, 0, false, 0,
 	  cmd_status },
+	{ "backup", NULL, "FILE | -", "write all that the daemon knows, and the policy",
+	  ROWS(backup_rows), 1, 1, true, 0, cmd_backup },
+	{ "restore", NULL, "FILE", "put a backup back, while the daemon is stopped",
+	  ROWS(restore_rows), 1, 1, true, 0, cmd_restore },
 	{ "drain", NULL, "", "launch nothing more on this node", ROWS(drain_rows), 0, 0, false,
 	  0, cmd_drain },
 	{ "undrain", NULL, "", "launch again", ROWS(common_rows), 0, 0, false, 0, cmd_undrain },
@@ -213,6 +352,7 @@ static void global_help(FILE *file)
 	(void)fputs(
 		"\n"
 		"tenantctl COMMAND --help shows the options of a command.\n"
+		"EXECUTION is an ID, 8 or more digits that it begins with, or TENANT/NAME.\n"
 		"Exit status: 0 done; 1 refused, by a quota, a state or a failure; 2 usage;\n"
 		"3 not found; 4 not permitted; 5 changed meanwhile; 69 no daemon answers.\n",
 		file);
@@ -304,7 +444,9 @@ static int act(int argc, char **argv, struct ctl *ctl, struct tn_error *err)
 	/* What getopt takes for the program's name is the command's last word. */
 	argv += first + words - 1;
 	argc -= first + words - 1;
-	first = options_parse(command->rows, command->rows_n, argc, argv, false, ctl, err);
+	/* What follows the first operand of exec is another command's. */
+	first = options_parse(command->rows, command->rows_n, argc, argv,
+	                      command->run == cmd_exec, ctl, err);
 	if (first < 0)
 		return first;
 	if (ctl->help) {
@@ -332,5 +474,6 @@ int main(int argc, char **argv)
 	tn_client_free(ctl.client);
 	cmd_pairs_done(&ctl.metadata);
 	cmd_pairs_done(&ctl.overrides);
+	environment_done(&ctl.env);
 	return r;
 }

@@ -22,6 +22,14 @@ static inline bool id_equal(const struct id *a, const struct id *b)
 	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
+/* All zero, which no UUID is. */
+static inline bool id_is_none(const struct id *id)
+{
+	const struct id none = { { 0 } };
+
+	return id_equal(id, &none);
+}
+
 /* Lower-case canonical text: 8-4-4-4-12. */
 static inline void id_format(const struct id *id, char text[static ID_TEXT_BYTES])
 {

@@ -119,6 +119,15 @@ struct tn_run_spec {
 	 * wait in the order of arrival for this long. 0: TN_QUOTA at once.
 	 */
 	int64_t queue_usec_max;
+	/**
+	 * Leave it to itself: the run is over with TN_RUN_STARTED, and goes on when it is
+	 * freed. Its descriptors do not count: it reads nothing, and its output is kept by the
+	 * daemon (tn_log_open()). With tn_run() too: there is no record then.
+	 */
+	bool detached;
+	/** A name of its own, by the rule for tenants' names, or NULL. Others may have it too.
+	 */
+	const char *name;
 };
 
 #define TN_RUN_SPEC_INIT                                                                       \

@@ -117,6 +117,8 @@ struct tn_tenant {
 	struct tn_pairs metadata;
 	/** Limits of its own over its tier's: "limits.memory_max", "1G". */
 	struct tn_pairs overrides;
+	/** Of its own beside its tier's: "user:alice", "group:builders". */
+	struct tn_texts operators;
 	struct tn_settings settings;
 	int64_t version;
 	int64_t created_at;
@@ -134,6 +136,9 @@ struct tn_execution {
 	const char *id;
 	const char *tenant;
 	const char *name; /**< or NULL */
+	/** Of a command that has joined one (exec.h): the id of that one, in whose figures what
+	 * it used is. NULL: it is an execution itself. */
+	const char *joins;
 	enum tn_execution_state state;
 	enum tn_reason reason;
 	int64_t exit_code;
@@ -157,6 +162,8 @@ struct tn_execution {
 	int64_t stall_cpu_usec;
 	int64_t stall_memory_usec;
 	int64_t stall_io_usec;
+	int64_t asked_uid; /**< of one that joins: who wanted it */
+	int64_t asked_pid;
 	const char *policy_hash;
 };
 
@@ -168,6 +175,17 @@ struct tn_usage {
 	int64_t until;
 	struct tn_counts meters;
 	int64_t unattributed_usec; /**< CPU time that no execution accounts for */
+	/** Executions that ended before are in the totals and no more in the list; TN_ABSENT:
+	 * all are in both. */
+	int64_t itemized_since;
+};
+
+/** What of it was used in one period; only such as something was used in are told. */
+struct tn_usage_period {
+	void *owner; /**< private */
+	int64_t start;
+	int64_t end;
+	struct tn_counts meters;
 };
 
 /** What a run would get: all that the tier, the defaults and the options say. */
@@ -224,8 +242,8 @@ struct tn_tenant_policy {
 
 /** What another policy would change for one tenant. */
 struct tn_policy_change {
-	void *owner; /**< private */
-	const char *tenant;
+	void *owner;        /**< private */
+	const char *tenant; /**< NULL, and so is tier: it is said of the node */
 	const char *tier;
 	const char *key; /**< "memory_max" */
 	const char *before;
@@ -250,6 +268,15 @@ struct tn_status {
 	int64_t drained_by; /**< uid of who wanted it, or TN_ABSENT */
 	/** How long the first of what is not on the disk yet has waited for it. */
 	int64_t commit_lag_usec;
+};
+
+/** What a backup is of. */
+struct tn_backup_about {
+	void *owner; /**< private */
+	int64_t created_at;
+	int64_t bytes;   /**< of the whole file */
+	int64_t tenants; /**< living */
+	const char *policy_hash;
 };
 
 /** Which quota refused, beside TN_QUOTA. */
@@ -289,23 +316,27 @@ struct tn_field {
 TN_API const struct tn_field *tn_tenant_fields(void);
 TN_API const struct tn_field *tn_execution_fields(void);
 TN_API const struct tn_field *tn_usage_fields(void);
+TN_API const struct tn_field *tn_usage_period_fields(void);
 TN_API const struct tn_field *tn_plan_fields(void);
 TN_API const struct tn_field *tn_policy_fields(void);
 TN_API const struct tn_field *tn_policy_entry_fields(void);
 TN_API const struct tn_field *tn_policy_files_fields(void);
 TN_API const struct tn_field *tn_tenant_policy_fields(void);
 TN_API const struct tn_field *tn_policy_change_fields(void);
+TN_API const struct tn_field *tn_backup_about_fields(void);
 TN_API const struct tn_field *tn_status_fields(void);
 
 TN_API void tn_tenant_done(struct tn_tenant *tenant);
 TN_API void tn_execution_done(struct tn_execution *execution);
 TN_API void tn_usage_done(struct tn_usage *usage);
+TN_API void tn_usage_period_done(struct tn_usage_period *usage_period);
 TN_API void tn_plan_done(struct tn_plan *plan);
 TN_API void tn_policy_done(struct tn_policy *policy);
 TN_API void tn_policy_entry_done(struct tn_policy_entry *policy_entry);
 TN_API void tn_policy_files_done(struct tn_policy_files *policy_files);
 TN_API void tn_tenant_policy_done(struct tn_tenant_policy *tenant_policy);
 TN_API void tn_policy_change_done(struct tn_policy_change *policy_change);
+TN_API void tn_backup_about_done(struct tn_backup_about *backup_about);
 TN_API void tn_status_done(struct tn_status *status);
 
 /** The name on the socket: "active", "oom". NULL for TN_REASON_NONE. */

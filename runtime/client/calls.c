@@ -6,6 +6,7 @@
  */
 #include <tenant/client.h>
 
+#include <base/fd.h>
 #include <base/name.h>
 
 #include "client.h"
@@ -37,6 +38,20 @@ static json_t *pack_pairs(const struct tn_pair *pairs, size_t n)
 	return json;
 }
 
+/* None is null. */
+static json_t *pack_texts(const char *const *texts, size_t n)
+{
+	json_t *json = n > 0 ? json_array() : json_null();
+
+	for (size_t i = 0; i < n; i++) {
+		if (json_array_append_new(json, json_string(texts[i])) < 0) {
+			json_decref(json);
+			return NULL;
+		}
+	}
+	return json;
+}
+
 static json_t *positive_or_null(int64_t number)
 {
 	return number == 0 ? json_null() : json_integer(number);
@@ -61,12 +76,13 @@ int tn_tenant_create_start(struct tn_client *client, const struct tn_tenant_spec
 	if (spec->name == NULL || !name_valid(spec->name))
 		return err_refuse(err, TN_INVALID, "not a name for a tenant: it is " NAME_RULE);
 	return client_start(client, "CreateTenant",
-	                    json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o}", "name", spec->name,
-	                              "display_name", spec->display_name, "tier", spec->tier,
-	                              "metadata", pack_pairs(spec->metadata, spec->metadata_n),
-	                              "overrides",
+	                    json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o, s:o}", "name",
+	                              spec->name, "display_name", spec->display_name, "tier",
+	                              spec->tier, "metadata",
+	                              pack_pairs(spec->metadata, spec->metadata_n), "overrides",
 	                              pack_pairs(spec->overrides, spec->overrides_n),
-	                              "settings", pack_settings(spec->settings)),
+	                              "settings", pack_settings(spec->settings), "operators",
+	                              pack_texts(spec->operators, spec->operators_n)),
 	                    CONNECTION_ONE, &call, err);
 }
 
@@ -99,23 +115,29 @@ static json_t *pack_change(const char *tenant, const struct tn_tenant_change *ch
 	const struct tn_settings settings = { change->billing_anchor_day, change->time_zone,
 		                              change->currency, change->customer_id };
 
-	return json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o, s:o}", "tenant", tenant,
-	                 "display_name", change->display_name, "tier", change->tier, "metadata",
-	                 pack_pairs(change->metadata, change->metadata_n), "overrides",
-	                 pack_pairs(change->overrides, change->overrides_n), "settings",
-	                 pack_settings(&settings), "if_version",
-	                 positive_or_null(change->if_version));
+	return json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "tenant",
+	                 tenant, "display_name", change->display_name, "tier", change->tier,
+	                 "metadata", pack_pairs(change->metadata, change->metadata_n),
+	                 "overrides", pack_pairs(change->overrides, change->overrides_n),
+	                 "settings", pack_settings(&settings), "if_version",
+	                 positive_or_null(change->if_version), "operators_add",
+	                 pack_texts(change->operators_add, change->operators_add_n),
+	                 "operators_remove",
+	                 pack_texts(change->operators_remove, change->operators_remove_n),
+	                 "force", change->force);
 }
 
 int tn_tenant_update_start(struct tn_client *client, const char *tenant,
                            const struct tn_tenant_change *change, struct tn_tenant *ret,
                            struct tn_error *err)
 {
-	const struct call call = CALL_FOR(on_tenant, tn_tenant, ret);
+	struct call call = CALL_FOR(on_tenant, tn_tenant, ret);
 	int r = check_tenant(tenant, err);
 
 	if (r < 0)
 		return r;
+	/* What is in use may take its time to be given back. */
+	call.patient = true;
 	return client_start(client, "UpdateTenant", pack_change(tenant, change), CONNECTION_ONE,
 	                    &call, err);
 }
@@ -272,28 +294,54 @@ int tn_execution_list(struct tn_client *client, const char *tenant, bool all,
 	return client_finish(client, r, err);
 }
 
-/* The first reply holds the totals, each further one an execution. */
+static int on_period(struct call *call, json_t *json, struct tn_error *err)
+{
+	struct tn_usage_period period = { 0 };
+	int r = record_read(tn_usage_period_fields(), json, &period, sizeof(period), err);
+
+	if (r < 0)
+		return r;
+	r = call->each_period(&period, call->userdata) != 0;
+	tn_usage_period_done(&period);
+	return r;
+}
+
+/* The first reply holds the totals, each further one an execution or a period. */
 static int on_usage(struct call *call, json_t *parameters, struct tn_error *err)
 {
-	if (call->replies_n > 0)
+	json_t *period = client_member(parameters, "period");
+
+	if (call->replies_n == 0)
+		return client_on_record(call, parameters, err);
+	if (call->each_period == NULL)
 		return on_execution_of_list(call, parameters, err);
-	return client_on_record(call, parameters, err);
+	return period == NULL ? 0 : on_period(call, period, err);
 }
 
 int tn_usage_start(struct tn_client *client, const struct tn_usage_query *query,
                    struct tn_usage *ret, struct tn_error *err)
 {
+	static const char *const by[] = {
+		[TN_PERIOD_NONE] = NULL,   [TN_PERIOD_HOUR] = "hour",   [TN_PERIOD_DAY] = "day",
+		[TN_PERIOD_WEEK] = "week", [TN_PERIOD_MONTH] = "month",
+	};
 	struct call call = CALL_FOR(on_usage, tn_usage, ret);
+	const bool by_period = query->by != TN_PERIOD_NONE;
 	int r = check_tenant(query->tenant, err);
 
 	if (r < 0)
 		return r;
-	call.each_execution = query->each;
+	if ((size_t)query->by >= ARRAY_LEN(by))
+		return err_refuse(err, TN_INVALID, "by: %d is no period", (int)query->by);
+	call.each_execution = by_period ? NULL : query->each;
+	call.each_period = by_period ? query->each_period : NULL;
 	call.userdata = query->userdata;
 	return client_start(client, "GetUsage",
-	                    json_pack("{s:s, s:o, s:o}", "tenant", query->tenant, "since",
-	                              json_int_or_null(query->since), "until",
-	                              json_int_or_null(query->until)),
+	                    json_pack("{s:s, s:o, s:o, s:b, s:s?}", "tenant", query->tenant,
+	                              "since", json_int_or_null(query->since), "until",
+	                              json_int_or_null(query->until), "totals_only",
+	                              call.each_execution == NULL && call.each_period == NULL,
+	                              "by", by[query->by]),
 	                    CONNECTION_MORE, &call, err);
 }
 
@@ -320,28 +368,52 @@ static int on_killed(struct call *call, json_t *parameters, struct tn_error *err
 	return on_number(call, parameters, "killed", err);
 }
 
-/* NOLINTBEGIN(readability-non-const-parameter): on_killed writes *ret_killed */
-int tn_kill_start(struct tn_client *client, const char *id, const char *tenant,
-                  int64_t *ret_killed, struct tn_error *err)
-/* NOLINTEND(readability-non-const-parameter) */
+/* @grace: NULL for at once. @ret_killed: int64_t, which the reply writes. */
+static int kill_start(struct tn_client *client, const char *id, const char *tenant,
+                      const struct tn_grace *grace, void *ret_killed, struct tn_error *err)
 {
 	const struct call call = { .on_reply = on_killed, .ret = ret_killed };
+	const int64_t signal = grace == NULL || grace->signal == 0 ? TN_ABSENT : grace->signal;
 	int r;
 
 	if ((id == NULL) == (tenant == NULL))
 		return err_refuse(err, TN_INVALID, "either an execution or a tenant is killed");
-	r = id != NULL ? check_id(id, err) : check_tenant(tenant, err);
+	if (grace != NULL && (grace->usec <= 0 || grace->signal < 0))
+		return err_refuse(err, TN_INVALID, "a grace is a time and a signal");
+	r = id != NULL ? check_execution(id, "to end", err) : check_tenant(tenant, err);
 	if (r < 0)
 		return r;
-	return client_start(client, "Kill",
-	                    json_pack("{s:s?, s:s?}", "id", id, "tenant", tenant),
-	                    CONNECTION_ONE, &call, err);
+	return client_start(
+		client, "Kill",
+		json_pack("{s:s?, s:s?, s:o, s:o}", "id", id, "tenant", tenant, "signal",
+	                  json_int_or_null(signal), "grace_usec",
+	                  json_int_or_null(grace != NULL ? grace->usec : TN_ABSENT)),
+		CONNECTION_ONE, &call, err);
+}
+
+int tn_kill_start(struct tn_client *client, const char *id, const char *tenant,
+                  int64_t *ret_killed, struct tn_error *err)
+{
+	return kill_start(client, id, tenant, NULL, ret_killed, err);
 }
 
 int tn_kill(struct tn_client *client, const char *id, const char *tenant, int64_t *ret_killed,
             struct tn_error *err)
 {
 	return client_finish(client, tn_kill_start(client, id, tenant, ret_killed, err), err);
+}
+
+int tn_terminate_start(struct tn_client *client, const char *id, const char *tenant,
+                       const struct tn_grace *grace, int64_t *ret_told, struct tn_error *err)
+{
+	return kill_start(client, id, tenant, grace, ret_told, err);
+}
+
+int tn_terminate(struct tn_client *client, const char *id, const char *tenant,
+                 const struct tn_grace *grace, int64_t *ret_told, struct tn_error *err)
+{
+	return client_finish(client,
+	                     tn_terminate_start(client, id, tenant, grace, ret_told, err), err);
 }
 
 static int on_nothing(struct call *call, json_t *parameters, struct tn_error *err)
@@ -355,8 +427,7 @@ static int on_nothing(struct call *call, json_t *parameters, struct tn_error *er
 int tn_signal_start(struct tn_client *client, const char *id, int signal, struct tn_error *err)
 {
 	const struct call call = { .on_reply = on_nothing };
-	int r = id != NULL ? check_id(id, err)
-	                   : err_refuse(err, TN_INVALID, "no execution to signal");
+	int r = check_execution(id, "to signal", err);
 
 	if (r < 0)
 		return r;
@@ -370,7 +441,7 @@ int tn_signal(struct tn_client *client, const char *id, int signal, struct tn_er
 	return client_finish(client, tn_signal_start(client, id, signal, err), err);
 }
 
-static int on_waited(struct call *call, json_t *parameters, struct tn_error *err)
+static int on_execution(struct call *call, json_t *parameters, struct tn_error *err)
 {
 	json_t *json = client_member(parameters, "execution");
 
@@ -379,12 +450,29 @@ static int on_waited(struct call *call, json_t *parameters, struct tn_error *err
 	return client_on_record(call, json, err);
 }
 
+int tn_execution_find_start(struct tn_client *client, const char *execution,
+                            struct tn_execution *ret, struct tn_error *err)
+{
+	const struct call call = CALL_FOR(on_execution, tn_execution, ret);
+	int r = check_execution(execution, "to find", err);
+
+	if (r < 0)
+		return r;
+	return client_start(client, "FindExecution", json_pack("{s:s}", "id", execution),
+	                    CONNECTION_ONE, &call, err);
+}
+
+int tn_execution_find(struct tn_client *client, const char *execution, struct tn_execution *ret,
+                      struct tn_error *err)
+{
+	return client_finish(client, tn_execution_find_start(client, execution, ret, err), err);
+}
+
 int tn_wait_start(struct tn_client *client, const char *id, struct tn_execution *ret,
                   struct tn_error *err)
 {
-	struct call call = CALL_FOR(on_waited, tn_execution, ret);
-	int r = id != NULL ? check_id(id, err)
-	                   : err_refuse(err, TN_INVALID, "no execution to wait for");
+	struct call call = CALL_FOR(on_execution, tn_execution, ret);
+	int r = check_execution(id, "to wait for", err);
 
 	if (r < 0)
 		return r;

@@ -5,17 +5,26 @@
 #include "client.h"
 #include "record.h"
 
-int tn_policy_reload_start(struct tn_client *client, struct tn_policy *ret,
+/* What tenants use may take its time to be given back. */
+#define PATIENT_CALL_FOR(ret_)                                                                 \
+	{                                                                                      \
+		.on_reply = client_on_record, .ret = (ret_), .ret_fields = tn_policy_fields(), \
+		.ret_size = sizeof(struct tn_policy), .patient = true,                         \
+	}
+
+int tn_policy_reload_start(struct tn_client *client, bool force, struct tn_policy *ret,
                            struct tn_error *err)
 {
-	const struct call call = CALL_FOR(client_on_record, tn_policy, ret);
+	const struct call call = PATIENT_CALL_FOR(ret);
 
-	return client_start(client, "ReloadPolicy", json_object(), CONNECTION_ONE, &call, err);
+	return client_start(client, "ReloadPolicy", json_pack("{s:b}", "force", force),
+	                    CONNECTION_ONE, &call, err);
 }
 
-int tn_policy_reload(struct tn_client *client, struct tn_policy *ret, struct tn_error *err)
+int tn_policy_reload(struct tn_client *client, bool force, struct tn_policy *ret,
+                     struct tn_error *err)
 {
-	return client_finish(client, tn_policy_reload_start(client, ret, err), err);
+	return client_finish(client, tn_policy_reload_start(client, force, ret, err), err);
 }
 
 static int check_hash(const char *hash, struct tn_error *err)
@@ -23,22 +32,24 @@ static int check_hash(const char *hash, struct tn_error *err)
 	return hash != NULL ? 0 : err_refuse(err, TN_INVALID, "no policy's hash is given");
 }
 
-int tn_policy_rollback_start(struct tn_client *client, const char *hash, struct tn_policy *ret,
-                             struct tn_error *err)
+int tn_policy_rollback_start(struct tn_client *client, const char *hash, bool force,
+                             struct tn_policy *ret, struct tn_error *err)
 {
-	const struct call call = CALL_FOR(client_on_record, tn_policy, ret);
+	const struct call call = PATIENT_CALL_FOR(ret);
 	int r = check_hash(hash, err);
 
 	if (r < 0)
 		return r;
-	return client_start(client, "RollbackPolicy", json_pack("{s:s}", "hash", hash),
+	return client_start(client, "RollbackPolicy",
+	                    json_pack("{s:s, s:b}", "hash", hash, "force", force),
 	                    CONNECTION_ONE, &call, err);
 }
 
-int tn_policy_rollback(struct tn_client *client, const char *hash, struct tn_policy *ret,
-                       struct tn_error *err)
+int tn_policy_rollback(struct tn_client *client, const char *hash, bool force,
+                       struct tn_policy *ret, struct tn_error *err)
 {
-	return client_finish(client, tn_policy_rollback_start(client, hash, ret, err), err);
+	return client_finish(client, tn_policy_rollback_start(client, hash, force, ret, err),
+	                     err);
 }
 
 static int on_policy_of_list(struct call *call, json_t *parameters, struct tn_error *err)

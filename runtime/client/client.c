@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include <base/clock.h>
+#include <base/exec_ref.h>
 #include <base/fd.h>
 #include <base/id.h>
 #include <base/name.h>
@@ -251,7 +252,8 @@ static int take_reply(struct tn_client *client, struct tn_error *err)
 	struct call *call = &client->call;
 	json_t *parameters;
 	bool continues;
-	int r = connection_reply(client->link, &parameters, &continues, &client->quota, err);
+	int r = connection_reply(client->link, &parameters, &continues, &client->quota,
+	                         call->fd_name, call->ret_fd, err);
 
 	if (r < 0 && err->code == TN_PROTOCOL)
 		return give_up(client, r, err);
@@ -357,6 +359,17 @@ int check_id(const char *id_text, struct tn_error *err)
 	if (id_parse(id_text, &id) == 0)
 		return 0;
 	return err_refuse(err, TN_INVALID, "not an execution's UUID");
+}
+
+int check_execution(const char *execution, const char *what, struct tn_error *err)
+{
+	struct exec_ref ref;
+
+	if (execution == NULL)
+		return err_refuse(err, TN_INVALID, "no execution %s", what);
+	if (exec_ref_parse(execution, &ref) == 0)
+		return 0;
+	return err_refuse(err, TN_INVALID, "not an execution: it is " EXEC_REF_RULE);
 }
 
 json_t *json_int_or_null(int64_t number)

@@ -11,7 +11,9 @@
 #include <base/err.h>
 
 #include <tenant/client.h>
+#include <tenant/event.h>
 #include <tenant/policy.h>
+#include <tenant/stats.h>
 
 #include "connection.h"
 
@@ -33,9 +35,15 @@ struct call {
 	size_t ret_size;
 	tn_tenant_fn *each_tenant;
 	tn_execution_fn *each_execution;
+	tn_usage_period_fn *each_period;
 	tn_policy_entry_fn *each_policy;
 	tn_policy_change_fn *each_change;
+	tn_event_fn *each_event;
+	void (*events_missed)(int64_t kept_from, void *userdata);
+	tn_stats_fn *each_stats;
 	void *userdata;
+	const char *fd_name; /* of the parameter that is a descriptor; NULL: none is */
+	int *ret_fd;
 	size_t replies_n; /* before this one */
 };
 
@@ -82,7 +90,9 @@ struct home *home_free(struct home *home);
 
 /* Refuse what is neither a name nor a UUID before it is sent. */
 int check_tenant(const char *tenant, struct tn_error *err);
-int check_id(const char *id, struct tn_error *err);
+/* A UUID, a beginning of one or TENANT/NAME; NULL is refused as there being none @what. */
+int check_id(const char *id_text, struct tn_error *err);
+int check_execution(const char *execution, const char *what, struct tn_error *err);
 
 /* An integer, or null for TN_ABSENT. */
 json_t *json_int_or_null(int64_t number);

@@ -158,15 +158,8 @@ static int take_fd(struct varlink_message *message, const json_t *parameters, co
 }
 
 int connection_reply(struct varlink *link, json_t **ret_parameters, bool *ret_continues,
-                     struct tn_quota_error *quota, struct tn_error *err)
-{
-	return connection_reply_with_fd(link, ret_parameters, ret_continues, quota, NULL, NULL,
-	                                err);
-}
-
-int connection_reply_with_fd(struct varlink *link, json_t **ret_parameters, bool *ret_continues,
-                             struct tn_quota_error *quota, const char *fd_name, int *ret_fd,
-                             struct tn_error *err)
+                     struct tn_quota_error *quota, const char *fd_name, int *ret_fd,
+                     struct tn_error *err)
 {
 	struct varlink_message message = { 0 };
 	json_t *parameters;

@@ -30,15 +30,12 @@ int connection_call_with_fds(struct varlink *link, const char *method, json_t *p
 /*
  * Take the next reply. 1 and *ret_parameters (owned by the caller) and whether more
  * follow, 0 if none is there yet; or a negative errno and the daemon's error in *err,
- * and if that is about a quota the rest of it in *quota.
+ * and if that is about a quota the rest of it in *quota. If
+ * @fd_name is not NULL, *ret_fd (the caller's) is the descriptor whose index that parameter
+ * gives; it stays what it was where that is null or absent.
  */
 int connection_reply(struct varlink *link, json_t **ret_parameters, bool *ret_continues,
-                     struct tn_quota_error *quota, struct tn_error *err);
-
-/* The same, and *ret_fd (the caller's) is the descriptor whose index parameter @fd_name
- * gives; it stays what it was where that is null or absent. */
-int connection_reply_with_fd(struct varlink *link, json_t **ret_parameters, bool *ret_continues,
-                             struct tn_quota_error *quota, const char *fd_name, int *ret_fd,
-                             struct tn_error *err);
+                     struct tn_quota_error *quota, const char *fd_name, int *ret_fd,
+                     struct tn_error *err);
 
 #endif

@@ -11,11 +11,16 @@
 #include <base/fd.h>
 
 #define TRY_EVERY_NSEC 50000000
+#define NSEC_PER_MSEC  1000000
 
-int rejoin_begin(struct rejoin *rejoin, struct tn_error *err)
+int rejoin_begin(struct rejoin *rejoin, unsigned int pause_msec, struct tn_error *err)
 {
-	const struct itimerspec times = { .it_value.tv_nsec = 1,
-		                          .it_interval.tv_nsec = TRY_EVERY_NSEC };
+	/* A timer of 0 ns would never expire. */
+	const struct itimerspec times = {
+		.it_value.tv_sec = pause_msec / 1000,
+		.it_value.tv_nsec = (long)(pause_msec % 1000) * NSEC_PER_MSEC + 1,
+		.it_interval.tv_nsec = TRY_EVERY_NSEC,
+	};
 	struct epoll_event readable = { .events = EPOLLIN };
 
 	rejoin->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

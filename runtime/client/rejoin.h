@@ -25,8 +25,9 @@ struct rejoin {
 		NULL, FD_NONE, FD_NONE, 0                                                      \
 	}
 
-/* The connection is lost. */
-int rejoin_begin(struct rejoin *rejoin, struct tn_error *err);
+/* The connection is lost; it is tried again @pause_msec from now, and then at short intervals.
+ */
+int rejoin_begin(struct rejoin *rejoin, unsigned int pause_msec, struct tn_error *err);
 /* 1: *ret is a connection on which Rejoin of @id has been asked; 0: later; or -errno. If that
  * connection ends without an answer, the next one is to be tried. */
 int rejoin_try(struct rejoin *rejoin, const char *id, struct varlink **ret,

@@ -5,7 +5,7 @@
  * executed, the last holds the record. Signals go the other way on the same connection,
  * as oneway calls.
  */
-#include <tenant/run.h>
+#include <tenant/exec.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -22,15 +22,16 @@
 #include "client.h"
 #include "record.h"
 #include "rejoin.h"
+#include "request.h"
 #include "streams.h"
 
 #define SIGNALS_KEPT_MAX 16
-/* So often is asked for a run that gets lost: it may be what the daemon dies of. */
-#define ASKED_MAX 4
+/* So often is asked for a run that gets lost: it may be what the daemon dies of. From the
+ * second loss on, each wait is twice as long as the one before. */
+#define ASKED_MAX      8
+#define ASK_AGAIN_MSEC 100u
 /* Until then a daemon that lives has passed a signal on. */
 #define SIGNAL_PASSED_USEC 1000000
-
-static_assert(TN_RUN_BINDS_MAX + 4 == VARLINK_FDS_MAX, "stdio, arguments and binds fit");
 
 enum run_state {
 	RUN_ASKED,
@@ -38,6 +39,7 @@ enum run_state {
 	RUN_LOST,      /* it runs, or may, and the daemon is away: link is NULL */
 	RUN_REJOINING, /* it has been asked whether it is back */
 	RUN_EXITED,
+	RUN_LEFT, /* a detached one that has started: it is over for us */
 	RUN_FAILED,
 };
 
@@ -52,9 +54,12 @@ struct tn_run {
 	struct home *home; /* where link goes once the run is over */
 	enum run_state state;
 	char id[ID_TEXT_BYTES];
+	bool detached;
+	bool answered; /* link is idle */
 	bool executed; /* so the daemon says */
 	/* To ask once more, until it is known to have been launched: ours. */
 	json_t *request;
+	const char *method; /* "Run" or "Exec" */
 	int request_fds[VARLINK_FDS_MAX];
 	size_t request_fds_n;
 	int asked_n;
@@ -76,132 +81,6 @@ struct tn_run {
 	bool quota_refused;
 	struct tn_quota_error quota;
 };
-
-static json_t *pack_limits(const struct tn_run_limits *limits)
-{
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "memory_max_bytes",
-	                 json_int_or_null(limits->memory_max_bytes), "cpu_quota_usec",
-	                 json_int_or_null(limits->cpu_quota_usec), "tasks_max",
-	                 json_int_or_null(limits->tasks_max), "runtime_usec_max",
-	                 json_int_or_null(limits->runtime_usec_max), "kill_after_usec",
-	                 json_int_or_null(limits->kill_after_usec), "cpu_usec_max",
-	                 json_int_or_null(limits->cpu_usec_max));
-}
-
-/* How many descriptors of the caller's come before the arguments, which binds follow. */
-static int stdio_n(const struct tn_run_spec *spec)
-{
-	return spec->tty ? 0 : 3;
-}
-
-static json_t *pack_binds(const struct tn_run_spec *spec)
-{
-	json_t *binds = json_array();
-
-	for (size_t i = 0; i < spec->binds_n; i++) {
-		json_t *bind = json_pack("{s:i, s:s, s:b}", "fd", stdio_n(spec) + 1 + (int)i,
-		                         "target", spec->binds[i].target, "writable",
-		                         spec->binds[i].writable);
-
-		if (json_array_append_new(binds, bind) < 0) {
-			json_decref(binds);
-			return NULL;
-		}
-	}
-	return binds;
-}
-
-static json_t *pack_tmpfs(const struct tn_run_spec *spec)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < spec->tmpfs_n; i++) {
-		json_t *tmpfs = json_pack("{s:s, s:o}", "target", spec->tmpfs[i].target,
-		                          "bytes_max",
-		                          json_int_or_null(spec->tmpfs[i].bytes_max));
-
-		if (json_array_append_new(list, tmpfs) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	}
-	return list;
-}
-
-/* Add what says how to run, whether it is run or only planned. */
-static json_t *add_options(json_t *parameters, const struct tn_run_spec *spec)
-{
-	json_t *options = json_pack("{s:s?, s:o, s:b, s:b}", "user", spec->user, "tmpfs",
-	                            pack_tmpfs(spec), "read_only", spec->read_only, "no_init",
-	                            spec->no_init);
-	int r = json_object_update(parameters, options);
-
-	json_decref(options);
-	if (r == 0)
-		return parameters;
-	json_decref(parameters);
-	return NULL;
-}
-
-static json_t *pack_run(const struct tn_run_spec *spec, const struct args *args, const char *id)
-{
-	/* Daemons that do not know of waiting are not told unless it is wanted. */
-	json_t *queue = spec->queue_usec_max > 0 ? json_integer(spec->queue_usec_max) : NULL;
-	json_t *run = spec->tty ? json_pack("{s:s, s:{s:i, s:i}}", "tenant", spec->tenant,
-	                                    "terminal", "rows", spec->tty_rows, "cols",
-	                                    spec->tty_cols)
-	                        : json_pack("{s:s, s:i, s:i, s:i}", "tenant", spec->tenant,
-	                                    "stdin", 0, "stdout", 1, "stderr", 2);
-	json_t *rest = json_pack(
-		"{s:i, s:i, s:i, s:o, s:o, s:o*, s:b, s:s}", "args", stdio_n(spec), "argc",
-		args->argc, "envc", args->envc, "limits", pack_limits(&spec->limits), "binds",
-		pack_binds(spec), "queue_usec_max", queue, "dry_run", false, "id", id);
-
-	if (json_object_update(run, rest) < 0) {
-		json_decref(run);
-		run = NULL;
-	}
-	json_decref(rest);
-	return add_options(run, spec);
-}
-
-static json_t *pack_plan(const struct tn_run_spec *spec)
-{
-	json_t *parameters = json_pack("{s:s, s:n, s:n, s:n, s:n, s:i, s:i, s:o, s:[], s:b}",
-	                               "tenant", spec->tenant, "stdin", "stdout", "stderr",
-	                               "args", "argc", 0, "envc", 0, "limits",
-	                               pack_limits(&spec->limits), "binds", "dry_run", true);
-
-	return add_options(parameters, spec);
-}
-
-static int check_options(const struct tn_run_spec *spec, struct tn_error *err)
-{
-	if (spec->tmpfs_n > TN_RUN_TMPFS_MAX)
-		return err_refuse(err, TN_INVALID, "more than %d tmpfs", TN_RUN_TMPFS_MAX);
-	for (size_t i = 0; i < spec->tmpfs_n; i++)
-		if (spec->tmpfs[i].target[0] != '/')
-			return err_refuse(err, TN_INVALID,
-			                  "tmpfs on '%s': not an absolute path",
-			                  spec->tmpfs[i].target);
-	return check_tenant(spec->tenant, err);
-}
-
-static int check_spec(const struct tn_run_spec *spec, struct tn_error *err)
-{
-	if (spec->binds_n > TN_RUN_BINDS_MAX)
-		return err_refuse(err, TN_INVALID, "more than %d paths to bind",
-		                  TN_RUN_BINDS_MAX);
-	for (size_t i = 0; i < spec->binds_n; i++)
-		if (spec->binds[i].target[0] != '/')
-			return err_refuse(err, TN_INVALID, "bind to '%s': not an absolute path",
-			                  spec->binds[i].target);
-	if (spec->tty && spec->capture != NULL)
-		return err_refuse(err, TN_INVALID, "what a terminal says is not captured");
-	if (spec->queue_usec_max < 0)
-		return err_refuse(err, TN_INVALID, "the time to wait for a slot is negative");
-	return check_options(spec, err);
-}
 
 static void request_drop(struct tn_run *run)
 {
@@ -228,7 +107,7 @@ static int request_keep(struct tn_run *run, const int *fds, size_t n, struct tn_
 static int request_send(struct tn_run *run, struct tn_error *err)
 {
 	run->asked_n++;
-	return connection_call_with_fds(run->link, "Run", json_incref(run->request),
+	return connection_call_with_fds(run->link, run->method, json_incref(run->request),
 	                                run->request_fds, run->request_fds_n, err);
 }
 
@@ -246,10 +125,11 @@ static int id_choose(struct tn_run *run, struct tn_error *err)
 	return 0;
 }
 
+/* @execution: what it is to join; NULL: it is a run. */
 static int ask(struct tn_run *run, const struct tn_client *client,
-               const struct tn_run_spec *spec, struct tn_error *err)
+               const struct tn_run_spec *spec, const char *execution, struct tn_error *err)
 {
-	const size_t at = (size_t)stdio_n(spec);
+	const size_t at = (size_t)request_stdio_n(spec);
 	int fds[VARLINK_FDS_MAX] = { 0 };
 	struct args args;
 	int r = args_new(spec, &args, err);
@@ -267,7 +147,9 @@ static int ask(struct tn_run *run, const struct tn_client *client,
 	if (r == 0)
 		r = request_keep(run, fds, at + 1 + spec->binds_n, err);
 	if (r == 0) {
-		run->request = pack_run(spec, &args, run->id);
+		run->request = execution != NULL
+		                       ? request_pack_exec(spec, &args, execution, run->id)
+		                       : request_pack(spec, &args, run->id);
 		if (spec->queue_usec_max > 0 &&
 		    __builtin_add_overflow(clock_usec(CLOCK_MONOTONIC), spec->queue_usec_max,
 		                           &run->queue_until))
@@ -301,18 +183,18 @@ void tn_run_spec_init(struct tn_run_spec *spec)
 	*spec = (struct tn_run_spec)TN_RUN_SPEC_INIT;
 }
 
-int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
-                 struct tn_run **ret, struct tn_error *err)
+static int start(const struct tn_client *client, const struct tn_run_spec *spec,
+                 const char *execution, struct tn_run **ret, struct tn_error *err)
 {
 	struct tn_run *run;
-	int r = check_spec(spec, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	run = calloc(1, sizeof(*run));
 	if (run == NULL)
 		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a run");
+	run->method = execution != NULL ? "Exec" : "Run";
 	run->tty = spec->tty;
+	run->detached = spec->detached;
 	run->tty_fd = FD_NONE;
 	run->waiting_before = TN_ABSENT;
 	run->rejoin = (struct rejoin)REJOIN_INIT;
@@ -321,7 +203,7 @@ int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
 	if (r == 0 && run->rejoin.path == NULL)
 		r = err_set(err, TN_SYSTEM, ENOMEM, "allocate a run");
 	if (r == 0)
-		r = ask(run, client, spec, err);
+		r = ask(run, client, spec, execution, err);
 	if (r == 0)
 		r = watch(run, err);
 	if (r < 0) {
@@ -330,6 +212,39 @@ int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
 	}
 	*ret = run;
 	return 0;
+}
+
+int tn_run_start(const struct tn_client *client, const struct tn_run_spec *spec,
+                 struct tn_run **ret, struct tn_error *err)
+{
+	int r = request_check(spec, err);
+
+	return r < 0 ? r : start(client, spec, NULL, ret, err);
+}
+
+void tn_exec_spec_init(struct tn_exec_spec *spec)
+{
+	*spec = (struct tn_exec_spec)TN_EXEC_SPEC_INIT;
+}
+
+int tn_exec_start(const struct tn_client *client, const struct tn_exec_spec *spec,
+                  struct tn_run **ret, struct tn_error *err)
+{
+	struct tn_run_spec run = TN_RUN_SPEC_INIT;
+	int r = request_check_exec(spec, err);
+
+	run.argv = spec->argv;
+	run.env = spec->env;
+	run.workdir = spec->workdir;
+	run.stdin_fd = spec->stdin_fd;
+	run.stdout_fd = spec->stdout_fd;
+	run.stderr_fd = spec->stderr_fd;
+	run.capture = spec->capture;
+	run.tty = spec->tty;
+	run.tty_rows = spec->tty_rows;
+	run.tty_cols = spec->tty_cols;
+	run.user = spec->user;
+	return r < 0 ? r : start(client, &run, spec->execution, ret, err);
 }
 
 struct tn_run *tn_run_free(struct tn_run *run)
@@ -341,7 +256,7 @@ struct tn_run *tn_run_free(struct tn_run *run)
 	request_drop(run);
 	json_decref(run->last);
 	/* What was sent after the command's end is not to meet whoever comes next. */
-	if (run->state == RUN_EXITED && !run->too_much)
+	if (run->answered && !run->too_much)
 		home_put(run->home, run->link);
 	else
 		varlink_free(run->link);
@@ -352,12 +267,9 @@ struct tn_run *tn_run_free(struct tn_run *run)
 	return NULL;
 }
 
-int tn_run(const struct tn_client *client, const struct tn_run_spec *spec, struct tn_run **ret,
-           struct tn_error *err)
+/* The waiting form of what returned @r and began @run. */
+static int finish(int r, struct tn_run *run, struct tn_run **ret, struct tn_error *err)
 {
-	struct tn_run *run = NULL;
-	int r = tn_run_start(client, spec, &run, err);
-
 	if (r < 0)
 		return r;
 	assert(run != NULL);
@@ -368,6 +280,24 @@ int tn_run(const struct tn_client *client, const struct tn_run_spec *spec, struc
 	}
 	*ret = run;
 	return 0;
+}
+
+int tn_run(const struct tn_client *client, const struct tn_run_spec *spec, struct tn_run **ret,
+           struct tn_error *err)
+{
+	struct tn_run *run = NULL;
+	int r = tn_run_start(client, spec, &run, err);
+
+	return finish(r, run, ret, err);
+}
+
+int tn_exec(const struct tn_client *client, const struct tn_exec_spec *spec,
+            struct tn_run **ret, struct tn_error *err)
+{
+	struct tn_run *run = NULL;
+	int r = tn_exec_start(client, spec, &run, err);
+
+	return finish(r, run, ret, err);
 }
 
 static bool captures(const struct tn_run *run)
@@ -458,6 +388,15 @@ static int go_on(struct tn_run *run, enum tn_run_event event, struct tn_error *e
 	return r < 0 ? r : (int)event;
 }
 
+/* A detached one has started, which is all that is waited for. */
+static int leave(struct tn_run *run, struct tn_error *err)
+{
+	int r = go_on(run, TN_RUN_STARTED, err);
+
+	run->state = RUN_LEFT;
+	return r;
+}
+
 static int on_started(struct tn_run *run, const json_t *parameters, struct tn_error *err)
 {
 	const char *id = json_string_value(json_object_get(parameters, "id"));
@@ -475,7 +414,7 @@ static int on_started(struct tn_run *run, const json_t *parameters, struct tn_er
 		                           : "the daemon sends what was not asked for");
 	memcpy(run->id, id, sizeof(run->id)); /* as long as every UUID */
 	read_unenforced(run, json_object_get(parameters, "unenforced"));
-	return go_on(run, TN_RUN_STARTED, err);
+	return run->detached ? leave(run, err) : go_on(run, TN_RUN_STARTED, err);
 }
 
 static int on_rejoined(struct tn_run *run, const json_t *parameters, struct tn_error *err)
@@ -518,7 +457,8 @@ static int on_event(struct tn_run *run, json_t *parameters, bool continues,
 
 	if (event != NULL && continues && strcmp(event, "queued") == 0)
 		return on_queued(run, parameters, err);
-	if (event != NULL && continues && strcmp(event, "started") == 0)
+	run->answered = !continues;
+	if (event != NULL && (continues || run->detached) && strcmp(event, "started") == 0)
 		return on_started(run, parameters, err);
 	if (event != NULL && continues && strcmp(event, "rejoined") == 0)
 		return on_rejoined(run, parameters, err);
@@ -531,8 +471,8 @@ static int reply(struct tn_run *run, json_t **ret_parameters, bool *ret_continue
                  struct tn_error *err)
 {
 	cleanup_fd int fd = FD_NONE;
-	int r = connection_reply_with_fd(run->link, ret_parameters, ret_continues, &run->quota,
-	                                 "terminal", &fd, err);
+	int r = connection_reply(run->link, ret_parameters, ret_continues, &run->quota,
+	                         "terminal", &fd, err);
 
 	if (r > 0 && fd >= 0 && run->tty_fd < 0)
 		run->tty_fd = fd_take(&fd);
@@ -553,6 +493,12 @@ static void forget_passed_signals(struct tn_run *run)
 	memmove(run->signals, run->signals + passed, run->signals_n * sizeof(run->signals[0]));
 }
 
+/* A run that was not begun when the daemon went, again: not so soon. */
+static unsigned int pause_msec(const struct tn_run *run)
+{
+	return run->executed || run->asked_n < 2 ? 0u : ASK_AGAIN_MSEC << (run->asked_n - 2);
+}
+
 /*
  * The daemon has gone. What has not been told of yet may have been launched all the same, which
  * the next one knows; but a terminal went with whoever had it.
@@ -567,7 +513,7 @@ static int on_gone(struct tn_run *run, struct tn_error *err)
 		               "tenantd went away before the command had started; see: "
 		               "systemctl status tenantd");
 	if (!again)
-		r = rejoin_begin(&run->rejoin, err);
+		r = rejoin_begin(&run->rejoin, pause_msec(run), err);
 	if (r < 0)
 		return r;
 	forget_passed_signals(run);
@@ -611,6 +557,9 @@ static int next_event(struct tn_run *run, struct tn_error *err)
 			return r == -EPIPE ? on_gone(run, err) : r;
 		r = reply(run, &parameters, &continues, err);
 	}
+	/* It has no caller to lose, so it runs. */
+	if (r < 0 && err->code == TN_STATE && run->state == RUN_REJOINING && run->detached)
+		return leave(run, err);
 	if (r < 0 && err->code == TN_NOT_FOUND && run->state == RUN_REJOINING && !run->executed)
 		return ask_again(run, err);
 	if (r == 0 && run->state == RUN_REJOINING)
@@ -622,11 +571,16 @@ static int next_event(struct tn_run *run, struct tn_error *err)
 	return r;
 }
 
+static bool is_over(const struct tn_run *run)
+{
+	return run->state == RUN_EXITED || run->state == RUN_LEFT;
+}
+
 int tn_run_process(struct tn_run *run, struct tn_error *err)
 {
 	int r;
 
-	if (run->state == RUN_EXITED)
+	if (is_over(run))
 		return TN_RUN_NOTHING;
 	if (run->state == RUN_FAILED)
 		return err_refuse(err, TN_STATE, "the run has failed");
@@ -667,7 +621,7 @@ int tn_run_signal(struct tn_run *run, int signal, struct tn_error *err)
 	bool kept;
 	int r = 0;
 
-	if (run->state == RUN_EXITED || run->state == RUN_FAILED)
+	if (is_over(run) || run->state == RUN_FAILED)
 		return err_set(err, TN_STATE, ESRCH, "the run has ended");
 	forget_passed_signals(run);
 	kept = run->signals_n < SIGNALS_KEPT_MAX;
@@ -735,11 +689,11 @@ int tn_run_plan_start(struct tn_client *client, const struct tn_run_spec *spec,
 		.ret_fields = tn_plan_fields(),
 		.ret_size = sizeof(*ret),
 	};
-	int r = check_options(spec, err);
+	int r = request_check_plan(spec, err);
 
 	if (r < 0)
 		return r;
-	return client_start(client, "Run", pack_plan(spec), CONNECTION_ONE, &call, err);
+	return client_start(client, "Run", request_pack_plan(spec), CONNECTION_ONE, &call, err);
 }
 
 int tn_run_plan(struct tn_client *client, const struct tn_run_spec *spec, struct tn_plan *ret,

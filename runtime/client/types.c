@@ -3,6 +3,8 @@
  * The tables that describe the records of <tenant/types.h>: one row per member, in
  * the order and by the names of io.tenantd.varlink.
  */
+#include <tenant/event.h>
+#include <tenant/stats.h>
 #include <tenant/types.h>
 
 #include <base/err.h>
@@ -65,6 +67,7 @@ static const struct tn_field tenant_fields[] = {
 	TEXT(tn_tenant, tier),
 	LIST(tn_tenant, TN_FIELD_PAIRS, metadata),
 	LIST(tn_tenant, TN_FIELD_PAIRS, overrides),
+	LIST(tn_tenant, TN_FIELD_TEXTS, operators),
 	{ "settings", TN_FIELD_RECORD, false, offsetof(struct tn_tenant, settings), NULL,
 	  settings_fields },
 	INT(tn_tenant, version),
@@ -82,6 +85,7 @@ static const struct tn_field execution_fields[] = {
 	TEXT(tn_execution, id),
 	TEXT(tn_execution, tenant),
 	TEXT_OR(tn_execution, name),
+	TEXT_OR(tn_execution, joins),
 	ENUM(tn_execution, false, state, execution_state_names),
 	ENUM(tn_execution, true, reason, reason_names),
 	INT_OR(tn_execution, exit_code),
@@ -105,6 +109,8 @@ static const struct tn_field execution_fields[] = {
 	INT_OR(tn_execution, stall_cpu_usec),
 	INT_OR(tn_execution, stall_memory_usec),
 	INT_OR(tn_execution, stall_io_usec),
+	INT_OR(tn_execution, asked_uid),
+	INT_OR(tn_execution, asked_pid),
 	TEXT(tn_execution, policy_hash),
 	{ 0 },
 };
@@ -115,6 +121,14 @@ static const struct tn_field usage_fields[] = {
 	INT_OR(tn_usage, until),
 	LIST(tn_usage, TN_FIELD_COUNTS, meters),
 	INT_OR(tn_usage, unattributed_usec),
+	INT_OR(tn_usage, itemized_since),
+	{ 0 },
+};
+
+static const struct tn_field usage_period_fields[] = {
+	INT(tn_usage_period, start),
+	INT(tn_usage_period, end),
+	LIST(tn_usage_period, TN_FIELD_COUNTS, meters),
 	{ 0 },
 };
 
@@ -159,14 +173,31 @@ static const struct tn_field tenant_policy_fields[] = {
 };
 
 static const struct tn_field policy_change_fields[] = {
-	TEXT(tn_policy_change, tenant),
-	TEXT(tn_policy_change, tier),
+	TEXT_OR(tn_policy_change, tenant),
+	TEXT_OR(tn_policy_change, tier),
 	TEXT(tn_policy_change, key),
 	TEXT(tn_policy_change, before),
 	TEXT(tn_policy_change, before_source),
 	TEXT(tn_policy_change, after),
 	TEXT(tn_policy_change, after_source),
 	TEXT_OR(tn_policy_change, hurts),
+	{ 0 },
+};
+
+static const struct tn_field event_fields[] = {
+	INT(tn_event, seq),
+	INT(tn_event, at),
+	TEXT(tn_event, kind),
+	TEXT(tn_event, message),
+	TEXT_OR(tn_event, tenant),
+	TEXT_OR(tn_event, tenant_id),
+	TEXT_OR(tn_event, execution),
+	INT_OR(tn_event, actor_uid),
+	INT_OR(tn_event, actor_pid),
+	INT_OR(tn_event, actor_login_uid),
+	TEXT_OR(tn_event, reason),
+	LIST(tn_event, TN_FIELD_PAIRS, before),
+	LIST(tn_event, TN_FIELD_PAIRS, after),
 	{ 0 },
 };
 
@@ -186,6 +217,44 @@ static const struct tn_field status_fields[] = {
 	{ 0 },
 };
 
+static const struct tn_field backup_about_fields[] = {
+	INT(tn_backup_about, created_at),
+	INT(tn_backup_about, bytes),
+	INT(tn_backup_about, tenants),
+	TEXT(tn_backup_about, policy_hash),
+	{ 0 },
+};
+
+static const struct tn_field stats_fields[] = {
+	TEXT(tn_stats, tenant),           TEXT_OR(tn_stats, execution),
+	TEXT_OR(tn_stats, name),          INT(tn_stats, at_usec),
+	INT_OR(tn_stats, cgroup_id),      INT_OR(tn_stats, cpu_usec),
+	INT_OR(tn_stats, cpu_periods),    INT_OR(tn_stats, cpu_periods_throttled),
+	INT_OR(tn_stats, memory_bytes),   INT_OR(tn_stats, memory_max_bytes),
+	INT_OR(tn_stats, tasks),          INT_OR(tn_stats, tasks_max),
+	INT_OR(tn_stats, io_read_bytes),  INT_OR(tn_stats, io_write_bytes),
+	INT_OR(tn_stats, stall_cpu_usec), INT_OR(tn_stats, stall_memory_usec),
+	INT_OR(tn_stats, stall_io_usec),  { 0 },
+};
+
+/* On no socket: they are made here. */
+static const struct tn_field stats_rates_fields[] = {
+	INT_OR(tn_stats_rates, interval_usec),
+	INT_OR(tn_stats_rates, cpu_permille),
+	INT_OR(tn_stats_rates, throttled_permille),
+	INT_OR(tn_stats_rates, io_read_bytes_per_sec),
+	INT_OR(tn_stats_rates, io_write_bytes_per_sec),
+	INT_OR(tn_stats_rates, pressure_cpu_permille),
+	INT_OR(tn_stats_rates, pressure_memory_permille),
+	INT_OR(tn_stats_rates, pressure_io_permille),
+	{ 0 },
+};
+
+const struct tn_field *tn_stats_rates_fields(void)
+{
+	return stats_rates_fields;
+}
+
 /* Each record is described, and released, by its table alone. */
 /* NOLINTBEGIN(bugprone-macro-parentheses): names of types cannot stand in any */
 #define RECORD(type)                                                                           \
@@ -202,13 +271,17 @@ static const struct tn_field status_fields[] = {
 RECORD(tenant)
 RECORD(execution)
 RECORD(usage)
+RECORD(usage_period)
 RECORD(plan)
 RECORD(policy)
 RECORD(policy_entry)
 RECORD(policy_files)
 RECORD(tenant_policy)
 RECORD(policy_change)
+RECORD(backup_about)
 RECORD(status)
+RECORD(event)
+RECORD(stats)
 
 const char *tn_tenant_status_name(enum tn_tenant_status status)
 {

@@ -22,10 +22,9 @@ struct call;
 struct connection;
 
 enum method_flag {
-	METHOD_PUBLIC = 1 << 0,  /* anybody may call it; without it, admins */
-	METHOD_STREAMS = 1 << 1, /* the call must ask for more */
-	METHOD_FDS = 1 << 2,     /* takes descriptors */
-	METHOD_ASIDE = 1 << 3,   /* may be sent oneway while another call is under way */
+	METHOD_STREAMS = 1 << 0, /* the call must ask for more */
+	METHOD_FDS = 1 << 1,     /* takes descriptors */
+	METHOD_ASIDE = 1 << 2,   /* may be sent oneway while another call is under way */
 };
 
 struct method {
@@ -44,6 +43,9 @@ struct call_quota {
 	int64_t requested;
 };
 
+#define CALL_SKIP  2
+#define CALL_LATER 3
+
 struct call {
 	struct connection *connection; /* NULL once the peer has gone */
 	struct context *context;
@@ -51,6 +53,7 @@ struct call {
 	struct varlink_message message; /* its descriptors, as long as not taken */
 	void *arguments;                /* parsed; owned */
 	bool more;
+	bool denied; /* the peer may not make it */
 	bool oneway;
 	struct call_quota quota;
 
@@ -58,13 +61,16 @@ struct call {
 	void (*free_state)(void *state);
 	void (*abandoned)(struct call *call);
 
-	/* Streams: 1 and the next reply's parameters, 0 at the end, or -errno. */
+	/* Streams: 1 and the next reply's parameters, CALL_SKIP for a member that is left out,
+	 * CALL_LATER if there is no more before call_resume(), 0 at the end, or -errno. */
 	int (*next)(struct call *call, json_t **ret, struct tn_error *err);
 	json_t *ahead; /* produced and not sent: only then is it known to be the last */
 };
 
 /* Answer and end the call. Takes over @parameters; NULL says that memory has run out. */
 void call_reply(struct call *call, json_t *parameters);
+/* The same, with a copy of the borrowed descriptor @fd beside it. */
+void call_reply_with_fd(struct call *call, json_t *parameters, int fd);
 /* Answer, with more to come. */
 void call_reply_more(struct call *call, json_t *parameters);
 /* The same, with a copy of the borrowed descriptor @fd beside it unless that is FD_NONE. */
@@ -77,6 +83,12 @@ void call_fail_service(struct call *call, const char *error, json_t *parameters)
 /* Reply with all that @next gives, as fast as the peer reads. */
 void call_stream(struct call *call,
                  int (*next)(struct call *call, json_t **ret, struct tn_error *err));
+
+/* What said CALL_LATER may have more. The call may end by it. */
+void call_resume(struct call *call);
+
+/* Who makes the call, for the event that tells of what it changes. */
+struct actor call_actor(const struct call *call);
 
 /* An execution is attached to the connection or no longer is: it does not count as one of
  * its user's. */

@@ -12,7 +12,11 @@
 
 #include "encode.h"
 #include "methods.h"
+#include "rights.h"
 #include "server.h"
+
+/* Of a list: so many that are left out in one turn of the loop. */
+#define SKIPS_MAX 64
 
 static void connection_pump(struct connection *connection);
 
@@ -49,6 +53,10 @@ static void connection_listen(struct connection *connection)
 		return;
 	if (connection->holds)
 		events &= ~(uint32_t)EPOLLIN;
+	/* Once it can be written to, which is at once unless much is unread: at the next turn.
+	 */
+	if (connection->resting)
+		events |= EPOLLOUT;
 	loop_watch_events(connection->source, events);
 }
 
@@ -109,10 +117,15 @@ static void call_send(struct call *call, json_t *body)
 	call_send_with_fd(call, body, FD_NONE);
 }
 
+void call_reply_with_fd(struct call *call, json_t *parameters, int fd)
+{
+	call_send_with_fd(call, json_pack("{s:o}", "parameters", parameters), fd);
+	call_end(call);
+}
+
 void call_reply(struct call *call, json_t *parameters)
 {
-	call_send(call, json_pack("{s:o}", "parameters", parameters));
-	call_end(call);
+	call_reply_with_fd(call, parameters, FD_NONE);
 }
 
 void call_reply_more(struct call *call, json_t *parameters)
@@ -135,6 +148,25 @@ void call_fail_service(struct call *call, const char *error, json_t *parameters)
 	call_end(call);
 }
 
+/* Who may not call a method at all is not looked up anything for. */
+static void call_note_refusal(const struct call *call, const struct tn_error *err)
+{
+	struct context *context = call->context;
+	const json_t *parameters = json_object_get(call->message.json, "parameters");
+	const char *name = json_string_value(json_object_get(parameters, "tenant"));
+	struct tn_error ignored = { 0 };
+	struct tenant *tenant = NULL;
+
+	if (call->connection == NULL || !(call->denied || refusals_counts(err->code)))
+		return;
+	if (!call->denied && name != NULL &&
+	    tenants_get(context->tenants, name, &tenant, &ignored) < 0)
+		tenant = NULL;
+	refusals_note(context->refusals,
+	              &(struct refusal){ call_actor(call), err, call->method->name,
+	                                 tenant != NULL ? &tenant->row : NULL });
+}
+
 void call_fail(struct call *call, const struct tn_error *err)
 {
 	json_t *parameters = json_pack("{s:o}", "message", encode_message(err->msg));
@@ -147,9 +179,20 @@ void call_fail(struct call *call, const struct tn_error *err)
 		                  quota->meter != NULL ? quota->meter : "", "limit",
 		                  (json_int_t)quota->limit, "used", (json_int_t)quota->used,
 		                  "requested", (json_int_t)quota->requested, "reset_at"));
+	call_note_refusal(call, err);
 	call_send(call, json_pack("{s:s, s:o}", "error", err_row(err->code)->name, "parameters",
 	                          parameters));
 	call_end(call);
+}
+
+struct actor call_actor(const struct call *call)
+{
+	const struct connection *connection = call->connection;
+
+	if (connection == NULL)
+		return ACTOR_NONE;
+	return (struct actor){ connection->peer.uid, connection->peer.pid,
+		               connection->peer.login_uid };
 }
 
 void call_set_executing(struct call *call, bool executing)
@@ -162,7 +205,9 @@ static void call_produce(struct call *call)
 {
 	struct connection *connection = call->connection;
 	struct tn_error err = { 0 };
+	size_t skipped_n = 0;
 
+	connection->resting = false;
 	while (!connection->doomed &&
 	       varlink_output_bytes(connection->link) < SERVER_STREAM_BYTES) {
 		json_t *item = NULL;
@@ -173,7 +218,18 @@ static void call_produce(struct call *call)
 			call_fail(call, &err);
 			return;
 		}
+		if (r == CALL_SKIP) {
+			connection->resting = ++skipped_n == SKIPS_MAX;
+			if (connection->resting)
+				return;
+			continue;
+		}
 		call->ahead = item;
+		if (r == CALL_LATER) {
+			if (ahead != NULL)
+				call_reply_more(call, ahead);
+			return;
+		}
 		if (r == 0) {
 			call_reply(call, ahead != NULL ? ahead : json_object());
 			return;
@@ -188,6 +244,12 @@ void call_stream(struct call *call,
 {
 	call->next = next;
 	call_produce(call);
+}
+
+void call_resume(struct call *call)
+{
+	if (!call->connection->doomed)
+		call_produce(call);
 }
 
 static int call_parse(struct call *call, char bad[static PARAMS_NAME_BYTES_MAX],
@@ -206,19 +268,33 @@ static int call_parse(struct call *call, char bad[static PARAMS_NAME_BYTES_MAX],
 	                    call->arguments, bad, err);
 }
 
+/* What it was about, as the peer has it: a name, a UUID, or anything else. */
+static const char *call_subject(const struct call *call)
+{
+	const json_t *parameters = json_object_get(call->message.json, "parameters");
+	const char *text = json_string_value(json_object_get(parameters, "tenant"));
+
+	if (text == NULL)
+		text = json_string_value(json_object_get(parameters, "id"));
+	return text != NULL ? text : "";
+}
+
 static int call_authorise(struct call *call, const char *method, struct tn_error *err)
 {
 	struct connection *connection = call->connection;
+	const struct peer *peer = &connection->peer;
+	int r = rights_check(call->context, peer, method,
+	                     json_object_get(call->message.json, "parameters"), err);
 
-	if (connection->peer.admin || (call->method->flags & METHOD_PUBLIC) != 0)
-		return 0;
-	if (connection->owner->may_log(connection->owner))
-		log_event(LOG_WARNING, "a call is refused",
-		          LF_INT("uid", (int64_t)connection->peer.uid),
-		          LF_INT("pid", connection->peer.pid), LF_STR("method", method),
-		          LF_END);
-	return err_refuse(err, TN_NOT_PERMITTED,
-	                  "only root and members of group tenantd-admin may do this");
+	/* Whoever waits for an answer has been kept from getting here. */
+	if (r > 0)
+		r = err_refuse(err, TN_STATE, "it is not known yet who may do this; try again");
+	if (r < 0 && connection->owner->may_log(connection->owner))
+		log_event(LOG_WARNING, "a call is refused", LF_INT("uid", (int64_t)peer->uid),
+		          LF_INT("gid", (int64_t)peer->gid), LF_INT("pid", peer->pid),
+		          LF_STR("method", method), LF_STR("tenant", call_subject(call)),
+		          LF_STR("reason", err->msg), LF_END);
+	return r;
 }
 
 static void call_fail_unknown(struct call *call, const char *name)
@@ -244,6 +320,7 @@ static int call_admit(struct call *call, const char *name)
 		return -ENOENT;
 	}
 	if (call_authorise(call, name, &err) < 0) {
+		call->denied = true;
 		call_fail(call, &err);
 		return -EPERM;
 	}
@@ -304,6 +381,18 @@ static bool message_overtakes(const struct varlink_message *message)
 	       json_is_true(json_object_get(message->json, "oneway"));
 }
 
+/* Whether it cannot be said yet if the peer may do what @message asks for. */
+static bool message_waits(const struct connection *connection,
+                          const struct varlink_message *message)
+{
+	const char *name = json_string_value(json_object_get(message->json, "method"));
+	struct tn_error ignored = { 0 };
+
+	return name != NULL &&
+	       rights_check(connection->owner->context, &connection->peer, name,
+	                    json_object_get(message->json, "parameters"), &ignored) > 0;
+}
+
 static void connection_pump(struct connection *connection)
 {
 	struct tn_error err = { 0 };
@@ -325,6 +414,8 @@ static void connection_pump(struct connection *connection)
 		connection->holds = true;
 		connection->partial_since = 0;
 		if (connection->call != NULL && !message_overtakes(&connection->held))
+			break;
+		if (message_waits(connection, &connection->held))
 			break;
 		message = connection->held;
 		connection->held = (struct varlink_message){ 0 };
@@ -367,7 +458,7 @@ static void connection_on_io(void *userdata, uint32_t events)
 }
 
 int connection_new(struct connection **ret, struct connection_owner *owner, int fd,
-                   const struct peer *peer, struct tn_error *err)
+                   struct peer *peer, struct tn_error *err)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 	int r;
@@ -378,7 +469,6 @@ int connection_new(struct connection **ret, struct connection_owner *owner, int 
 		return r;
 	}
 	connection->owner = owner;
-	connection->peer = *peer;
 	r = varlink_new(&connection->link, fd, err);
 	if (r == 0)
 		r = loop_watch(owner->context->loop, fd, EPOLLIN,
@@ -388,6 +478,8 @@ int connection_new(struct connection **ret, struct connection_owner *owner, int 
 		connection_close(connection, true);
 		return r;
 	}
+	connection->peer = *peer;
+	*peer = (struct peer){ 0 };
 	*ret = connection;
 	return 0;
 }
@@ -409,5 +501,14 @@ void connection_close(struct connection *connection, bool quietly)
 	if (connection->holds)
 		varlink_message_done(&connection->held);
 	connection->link = varlink_free(connection->link);
+	peer_done(&connection->peer);
 	free(connection);
+}
+
+void connection_retry(struct connection *connection)
+{
+	if (connection->doomed || !connection->holds)
+		return;
+	connection_pump(connection);
+	connection_listen(connection);
 }

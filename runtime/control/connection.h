@@ -24,6 +24,7 @@ struct connection {
 	bool pumping;
 	bool doomed;
 	bool executing;
+	bool resting;          /* in the middle of a list of which much is left out */
 	int64_t partial_since; /* CLOCK_MONOTONIC; 0: no message is half here */
 };
 
@@ -36,9 +37,11 @@ struct connection_owner {
 	bool (*may_log)(struct connection_owner *owner);
 };
 
-/* Consumes @fd, also on failure. @owner is borrowed. */
+/* Consumes @fd, also on failure, and what @peer owns unless it fails. @owner is borrowed. */
 int connection_new(struct connection **ret, struct connection_owner *owner, int fd,
-                   const struct peer *peer, struct tn_error *err);
+                   struct peer *peer, struct tn_error *err);
+/* What could not be said of its peer's rights may be by now. */
+void connection_retry(struct connection *connection);
 /* Abandons its call, unless @quietly: then what the call has begun goes on. */
 void connection_close(struct connection *connection, bool quietly);
 void connection_doom(struct connection *connection);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../operators.h"
 #include "../overrides.h"
 
 #define ENCODE_MESSAGE_BYTES_MAX 1024
@@ -41,6 +42,16 @@ static json_t *encode_overrides(const char *text)
 	return json;
 }
 
+static json_t *encode_operators(const char *text)
+{
+	char who[ACCOUNT_TEXT_BYTES_MAX];
+	json_t *json = json_array();
+
+	while (operators_next(&text, who))
+		(void)json_array_append_new(json, json_string(who));
+	return json;
+}
+
 json_t *encode_tenant(const struct tenant_row *row)
 {
 	char id[ID_TEXT_BYTES];
@@ -51,28 +62,33 @@ json_t *encode_tenant(const struct tenant_row *row)
 	                             encode_text(row->customer_id));
 
 	id_format(&row->id, id);
-	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:I, s:I, "
-		"s:s}",
-		"id", id, "name", row->name, "display_name", row->display_name, "status",
-		tenant_status_name(row->status), "tier", row->tier, "metadata", metadata,
-		"overrides", encode_overrides(row->overrides), "settings", settings, "version",
-		(json_int_t)row->version, "created_at", (json_int_t)row->created_at,
-		"updated_at", (json_int_t)row->updated_at, "policy_hash", row->policy_hash,
-		"cgroup", row->cgroup, "uid_first", (json_int_t)row->uid_first, "uid_count",
-		(json_int_t)row->uid_count, "storage_path", row->storage_path);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, "
+	                 "s:s, s:I, s:I, "
+	                 "s:s}",
+	                 "id", id, "name", row->name, "display_name", row->display_name,
+	                 "status", tenant_status_name(row->status), "tier", row->tier,
+	                 "metadata", metadata, "overrides", encode_overrides(row->overrides),
+	                 "operators", encode_operators(row->operators), "settings", settings,
+	                 "version", (json_int_t)row->version, "created_at",
+	                 (json_int_t)row->created_at, "updated_at", (json_int_t)row->updated_at,
+	                 "policy_hash", row->policy_hash, "cgroup", row->cgroup, "uid_first",
+	                 (json_int_t)row->uid_first, "uid_count", (json_int_t)row->uid_count,
+	                 "storage_path", row->storage_path);
 }
 
 json_t *encode_record(const struct record *record)
 {
-	char id[ID_TEXT_BYTES];
+	char id[ID_TEXT_BYTES], joins[ID_TEXT_BYTES] = "";
 	json_t *json;
 	int r = 0;
 
 	id_format(&record->id, id);
-	json = json_pack("{s:s, s:s, s:n, s:s, s:o}", "id", id, "tenant", record->tenant_name,
-	                 "name", "state", record_state_name(record->state), "reason",
-	                 encode_text(record_reason_name(record->reason)));
+	if (!id_is_none(&record->joins))
+		id_format(&record->joins, joins);
+	json = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o}", "id", id, "tenant",
+	                 record->tenant_name, "name", encode_text(record->name), "joins",
+	                 encode_text(joins), "state", record_state_name(record->state),
+	                 "reason", encode_text(record_reason_name(record->reason)));
 	for (size_t i = 0; json != NULL && i < RECORD_INTS_N; i++)
 		r |= json_object_set_new(json, record_int_name(i),
 		                         encode_int(record_int_get(record, i)));
@@ -82,6 +98,31 @@ json_t *encode_record(const struct record *record)
 		return json;
 	json_decref(json);
 	return NULL;
+}
+
+static json_t *encode_values(const char *values)
+{
+	return values != NULL ? json_loads(values, 0, NULL) : json_object();
+}
+
+json_t *encode_event(const struct event *event)
+{
+	const struct event_kind_row *row = event_kind_row(event->kind);
+	char tenant[ID_TEXT_BYTES] = "", execution[ID_TEXT_BYTES] = "";
+
+	if (event->of_tenant)
+		id_format(&event->tenant, tenant);
+	if (event->of_execution)
+		id_format(&event->execution, execution);
+	return json_pack(
+		"{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seq",
+		(json_int_t)event->seq, "at", (json_int_t)event->at, "kind", row->name,
+		"message", row->message, "tenant", encode_text(event->tenant_name), "tenant_id",
+		encode_text(tenant), "execution", encode_text(execution), "actor_uid",
+		encode_int(event->actor.uid), "actor_pid", encode_int(event->actor.pid),
+		"actor_login_uid", encode_int(event->actor.login_uid), "reason",
+		event->reason[0] != '\0' ? encode_message(event->reason) : json_null(),
+		"before", encode_values(event->before), "after", encode_values(event->after));
 }
 
 json_t *encode_exited(const struct record *record, const char *why)

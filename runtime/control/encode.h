@@ -15,6 +15,7 @@ json_t *encode_tenant(const struct tenant_row *row);
 json_t *encode_record(const struct record *record);
 /* How a Run ends: @record, and @why in words, "" if the command ended by itself. */
 json_t *encode_exited(const struct record *record, const char *why);
+json_t *encode_event(const struct event *event);
 json_t *encode_limits(const struct plan *plan);
 /* Add a row of the same to @list: a limit or an option, and where it is set. 0 or -1. */
 int encode_limit(json_t *list, const char *key, const char *value, const char *source);

@@ -16,8 +16,12 @@ static json_t *degraded_list(const struct context *context, json_t *unenforced)
 	if (journal_failing(context->journal, &why))
 		(void)json_array_append_new(list,
 		                            json_sprintf("usage cannot be booked: %s", why));
+	if (context->reserve.degraded[0] != '\0')
+		(void)json_array_append_new(list, encode_message(context->reserve.degraded));
 	if (context->policies.degraded[0] != '\0')
 		(void)json_array_append_new(list, encode_message(context->policies.degraded));
+	if (context->accounts_missing[0] != '\0')
+		(void)json_array_append_new(list, encode_message(context->accounts_missing));
 	for (size_t i = 0; i < json_array_size(unenforced); i++)
 		(void)json_array_append_new(
 			list, json_sprintf("not enforced: %s",

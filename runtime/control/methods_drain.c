@@ -2,7 +2,6 @@
 /* Drain and Undrain: whether this node launches, and when nothing runs any more. */
 #include <stdlib.h>
 
-#include "connection.h"
 #include "methods.h"
 
 struct drain_arguments {
@@ -60,7 +59,8 @@ static int drain_wait(struct call *call, struct tn_error *err)
 static int handle_drain(struct call *call, struct tn_error *err)
 {
 	const struct drain_arguments *arguments = call->arguments;
-	int r = drain_begin(call->context->drain, call->connection->peer.uid, err);
+	const struct actor actor = call_actor(call);
+	int r = drain_begin(call->context->drain, &actor, err);
 
 	if (r < 0)
 		return r;
@@ -72,7 +72,8 @@ static int handle_drain(struct call *call, struct tn_error *err)
 
 static int handle_undrain(struct call *call, struct tn_error *err)
 {
-	int r = drain_end(call->context->drain, call->connection->peer.uid, err);
+	const struct actor actor = call_actor(call);
+	int r = drain_end(call->context->drain, &actor, err);
 
 	if (r < 0)
 		return r;

@@ -6,13 +6,30 @@
 
 #include <base/fd.h>
 
+#include "../operators.h"
 #include "../policy_diff.h"
-#include "connection.h"
 #include "encode.h"
 #include "methods.h"
 
 struct policy_arguments {
 	const char *hash;
+	bool force;
+};
+
+#define FORCE_PARAM                                                                            \
+	{                                                                                      \
+		.name = "force", .kind = PARAM_BOOL,                                           \
+		.offset = offsetof(struct policy_arguments, force)                             \
+	}
+
+static const struct param reload_params[] = { FORCE_PARAM, { .name = NULL } };
+static const struct param rollback_params[] = {
+	{ .name = "hash",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .offset = offsetof(struct policy_arguments, hash) },
+	FORCE_PARAM,
+	{ .name = NULL },
 };
 
 #define POLICY_PARAMS(needed)                                                                  \
@@ -37,12 +54,16 @@ static json_t *tiers_list(const struct policy *policy)
 	return list;
 }
 
-static void change_done(void *userdata, size_t failed_n)
+static void change_done(void *userdata, size_t failed_n, const struct tn_error *why)
 {
 	struct call *call = userdata;
 	const struct policy *policy = call->context->policies.present;
 	struct tn_error err = { 0 };
 
+	if (why != NULL) {
+		call_fail(call, why);
+		return;
+	}
 	if (failed_n > 0) {
 		(void)err_refuse(&err, TN_SYSTEM,
 		                 "the policy is in force, but the limits of %zu tenants could "
@@ -57,21 +78,26 @@ static void change_done(void *userdata, size_t failed_n)
 
 static int handle_reload(struct call *call, struct tn_error *err)
 {
+	const struct policy_arguments *arguments = call->arguments;
+	const struct actor actor = call_actor(call);
 	struct policies_change change;
-	int r = policies_read(&call->context->policies, call->connection->peer.uid, &change,
-	                      err);
+	int r = policies_read(&call->context->policies, &actor, &change, err);
 
-	return r < 0 ? r : context_set_policy(call->context, &change, change_done, call, err);
+	return r < 0 ? r
+	             : reload_begin(call->context, &change, arguments->force, change_done, call,
+	                            err);
 }
 
 static int handle_rollback(struct call *call, struct tn_error *err)
 {
 	const struct policy_arguments *arguments = call->arguments;
+	const struct actor actor = call_actor(call);
 	struct policies_change change;
-	int r = policies_find(&call->context->policies, arguments->hash,
-	                      call->connection->peer.uid, &change, err);
+	int r = policies_find(&call->context->policies, arguments->hash, &actor, &change, err);
 
-	return r < 0 ? r : context_set_policy(call->context, &change, change_done, call, err);
+	return r < 0 ? r
+	             : reload_begin(call->context, &change, arguments->force, change_done, call,
+	                            err);
 }
 
 struct history {
@@ -154,9 +180,41 @@ static const struct param show_params[] = {
 	{ .name = NULL },
 };
 
-static json_t *limits_list(const struct policy_tier *tier)
+/* Those that the tenant has beside its tier's. */
+static int own_operators_encode(json_t *list, const char *text)
 {
-	json_t *list = json_array();
+	char who[ACCOUNT_TEXT_BYTES_MAX];
+	struct tn_error ignored = { 0 };
+	enum account_kind kind = ACCOUNT_USER;
+	const char *name = NULL;
+	int r = 0;
+
+	while (r == 0 && operators_next(&text, who))
+		if (account_parse(who, &kind, &name, &ignored) == 0)
+			r = encode_limit(list,
+			                 kind == ACCOUNT_USER ? "operators.users"
+			                                      : "operators.groups",
+			                 name, POLICY_OVERRIDE);
+	return r;
+}
+
+static int values_encode(json_t *list, const struct policy_tier *tier, enum policy_key key)
+{
+	struct policy_value value;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && policy_value_at(tier, key, i, &value); i++) {
+		char source[PLAN_SOURCE_BYTES_MAX];
+
+		policy_source(tier, &value.where, source, sizeof(source));
+		r = encode_limit(list, value.key, value.text, source);
+	}
+	return r;
+}
+
+static int limits_encode(json_t *list, const struct policy_tier *tier,
+                         const struct tenant_row *row)
+{
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < POLICY_LIMITS_N; i++) {
@@ -166,10 +224,16 @@ static json_t *limits_list(const struct policy_tier *tier)
 		policy_limit_source(tier, i, source, sizeof(source));
 		r = encode_limit(list, policy_limit_key(i), value, source);
 	}
-	for (size_t i = 0; r == 0 && i < tier->binds_allow_n; i++)
-		r = encode_limit(list, "binds.allow", tier->binds_allow[i], tier->file);
-	for (size_t i = 0; r == 0 && i < tier->binds_rw_n; i++)
-		r = encode_limit(list, "binds.rw", tier->binds_rw[i], tier->file);
+	for (int key = 0; r == 0 && key < POLICY_KEYS_N; key++)
+		r = values_encode(list, tier, (enum policy_key)key);
+	return r < 0 ? r : own_operators_encode(list, row->operators);
+}
+
+static json_t *limits_list(const struct policy_tier *tier, const struct tenant_row *row)
+{
+	json_t *list = json_array();
+	const int r = limits_encode(list, tier, row);
+
 	if (r == 0)
 		return list;
 	json_decref(list);
@@ -192,14 +256,16 @@ static int handle_show(struct call *call, struct tn_error *err)
 	call_reply(call, json_pack("{s:s, s:s, s:s, s:s, s:o}", "tenant", tenant->row.name,
 	                           "tier", tier->name, "file", tier->file, "policy_hash",
 	                           policy_hash_hex(context->policies.present), "limits",
-	                           limits_list(tier)));
+	                           limits_list(tier, &tenant->row)));
 	return 0;
 }
 
-/* One tenant after the other; what changes for it goes out change by change. */
+/* The node first, then one tenant after the other; what changes for it goes out change by
+ * change. */
 struct diff {
 	struct policies_change wanted;
-	char tenant[NAME_BYTES_MAX]; /* the one looked at last */
+	bool node_looked;
+	char tenant[NAME_BYTES_MAX]; /* the one looked at last; "": none */
 	char tier[NAME_BYTES_MAX];
 	struct policy_diff_change changes[POLICY_DIFF_CHANGES_MAX];
 	size_t next, n;
@@ -235,6 +301,10 @@ static int diff_find(const struct context *context, struct diff *diff, struct tn
 {
 	struct store *store = context->store;
 
+	if (!diff->node_looked)
+		diff->n = policy_diff_daemon(policy_daemon(context->policies.present),
+		                             policy_daemon(diff->wanted.policy), diff->changes);
+	diff->node_looked = true;
 	while (diff->next == diff->n) {
 		struct tenant_row row = { 0 };
 		int r = store->ops->tenant_next(store, diff->tenant, &row, err);
@@ -260,11 +330,11 @@ static int diff_next(struct call *call, json_t **ret, struct tn_error *err)
 	if (r != 1)
 		return r;
 	change = &diff->changes[diff->next++];
-	*ret = json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}}", "change", "tenant",
-	                 diff->tenant, "tier", diff->tier, "key", change->key, "before",
-	                 change->before, "before_source", change->before_source, "after",
-	                 change->after, "after_source", change->after_source, "hurts",
-	                 encode_text(change->hurts));
+	*ret = json_pack("{s:{s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:o}}", "change", "tenant",
+	                 encode_text(diff->tenant), "tier", encode_text(diff->tier), "key",
+	                 change->key, "before", change->before, "before_source",
+	                 change->before_source, "after", change->after, "after_source",
+	                 change->after_source, "hurts", encode_text(change->hurts));
 	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "compare policies");
 }
 
@@ -277,9 +347,9 @@ static int handle_diff(struct call *call, struct tn_error *err)
 
 	if (diff == NULL)
 		return err_errno(err, "compare policies");
-	r = arguments->hash == NULL ? policies_read(policies, LEDGER_ABSENT, &diff->wanted, err)
-	                            : policies_find(policies, arguments->hash, LEDGER_ABSENT,
-	                                            &diff->wanted, err);
+	r = arguments->hash == NULL
+	            ? policies_read(policies, &ACTOR_NONE, &diff->wanted, err)
+	            : policies_find(policies, arguments->hash, &ACTOR_NONE, &diff->wanted, err);
 	if (r < 0) {
 		free(diff);
 		return r;
@@ -291,8 +361,9 @@ static int handle_diff(struct call *call, struct tn_error *err)
 }
 
 const struct method methods_policy[] = {
-	{ "io.tenantd.ReloadPolicy", handle_reload, 0, NULL, 0 },
-	{ "io.tenantd.RollbackPolicy", handle_rollback, 0, hash_params,
+	{ "io.tenantd.ReloadPolicy", handle_reload, 0, reload_params,
+	  sizeof(struct policy_arguments) },
+	{ "io.tenantd.RollbackPolicy", handle_rollback, 0, rollback_params,
 	  sizeof(struct policy_arguments) },
 	{ "io.tenantd.ListPolicies", handle_list, METHOD_STREAMS, NULL, 0 },
 	{ "io.tenantd.GetPolicy", handle_get, 0, hash_params, sizeof(struct policy_arguments) },

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Run, Signal and Kill. A Run holds its connection until the execution has ended: the
+ * Run: it holds its connection until the execution has ended: the
  * first reply says that the workload has been executed, the last holds its record.
  */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,34 +11,20 @@
 #include <base/fd.h>
 #include <policy/units.h>
 
+#include "../identity.h"
+#include "command.h"
+#include "connection.h"
 #include "encode.h"
+#include "lookup.h"
 #include "methods.h"
+#include "rights.h"
 
-/* What execve(2) takes with a stack of 8 MiB; tenantd and the kernel have their own say. */
-#define ARGS_BYTES_MAX (INT64_C(2) << 20)
-#define ARGS_SEALS     (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
-
-enum run_fd {
-	RUN_STDIN,
-	RUN_STDOUT,
-	RUN_STDERR,
-	RUN_ARGS,
-	RUN_BINDS,
-	RUN_FDS_MAX = RUN_BINDS + SPEC_BINDS_MAX,
-};
-
-static_assert(RUN_FDS_MAX <= SPEC_FDS_MAX, "all of them cross the channel");
+static_assert(COMMAND_FDS_N + SPEC_BINDS_MAX <= SPEC_FDS_MAX, "all of them cross the channel");
 
 struct run_arguments {
 	const char *tenant;
-	int64_t fds[RUN_BINDS];
-	int64_t argc;
-	int64_t envc;
+	struct command_arguments command;
 	struct plan_narrowing limits;
-	struct terminal_arguments {
-		int64_t rows;
-		int64_t cols;
-	} terminal;
 	json_t *binds;
 	int64_t queue_usec_max;
 	bool dry_run;
@@ -48,6 +33,8 @@ struct run_arguments {
 	json_t *tmpfs;
 	bool read_only;
 	bool no_init;
+	bool detached;
+	const char *name;
 };
 
 #define LIMIT_ROW(field)                                                                       \
@@ -66,36 +53,12 @@ static const struct param limits_params[] = {
 	{ .name = NULL },
 };
 
-#define TERMINAL_SIZE_MAX 65535 /* as in struct winsize */
-
-#define SIZE_ROW(field)                                                                        \
-	{                                                                                      \
-		.name = #field, .kind = PARAM_INT, .max = TERMINAL_SIZE_MAX,                   \
-		.offset = offsetof(struct terminal_arguments, field)                           \
-	}
-
-static const struct param terminal_params[] = {
-	SIZE_ROW(rows),
-	SIZE_ROW(cols),
-	{ .name = NULL },
-};
-
 #define RUN_AT(field) .offset = offsetof(struct run_arguments, field)
-#define RUN_FD_AT(i)  .offset = offsetof(struct run_arguments, fds) + (i) * sizeof(int64_t)
 
 static const struct param run_params[] = {
 	{ .name = "tenant", .kind = PARAM_STRING, .required = true, RUN_AT(tenant) },
-	{ .name = "stdin", .kind = PARAM_INT, RUN_FD_AT(RUN_STDIN) },
-	{ .name = "stdout", .kind = PARAM_INT, RUN_FD_AT(RUN_STDOUT) },
-	{ .name = "stderr", .kind = PARAM_INT, RUN_FD_AT(RUN_STDERR) },
-	{ .name = "args", .kind = PARAM_INT, RUN_FD_AT(RUN_ARGS) },
-	{ .name = "argc", .kind = PARAM_INT, .max = ARGS_BYTES_MAX, RUN_AT(argc) },
-	{ .name = "envc", .kind = PARAM_INT, .max = ARGS_BYTES_MAX, RUN_AT(envc) },
+	COMMAND_ROWS(struct run_arguments, command),
 	{ .name = "limits", .kind = PARAM_STRUCT, .fields = limits_params, RUN_AT(limits) },
-	{ .name = "terminal",
-	  .kind = PARAM_STRUCT,
-	  .fields = terminal_params,
-	  RUN_AT(terminal) },
 	{ .name = "binds", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(binds) },
 	{ .name = "queue_usec_max", .kind = PARAM_INT, RUN_AT(queue_usec_max) },
 	{ .name = "dry_run", .kind = PARAM_BOOL, RUN_AT(dry_run) },
@@ -104,6 +67,8 @@ static const struct param run_params[] = {
 	{ .name = "tmpfs", .kind = PARAM_JSON, .json = JSON_ARRAY, RUN_AT(tmpfs) },
 	{ .name = "read_only", .kind = PARAM_BOOL, RUN_AT(read_only) },
 	{ .name = "no_init", .kind = PARAM_BOOL, RUN_AT(no_init) },
+	{ .name = "detached", .kind = PARAM_BOOL, RUN_AT(detached) },
+	{ .name = "name", .kind = PARAM_STRING, .max = NAME_BYTES_MAX - 1, RUN_AT(name) },
 	{ .name = NULL },
 };
 
@@ -153,68 +118,26 @@ struct run {
 	struct tenant *tenant;
 	const struct policy_tier *tier; /* of the policy it was planned by */
 	struct plan plan;
-	struct id wanted; /* if the caller has chosen it */
-	struct id execution;
+	struct id id; /* the execution's, of the caller's choice or ours */
+	struct actor actor;
 	bool launched;
-	int fds[RUN_FDS_MAX];
-	size_t fds_n;
+	bool log_begun; /* its log goes if it is not launched */
+	struct id log_tenant;
+	struct command command;
 	struct spec_bind binds[SPEC_BINDS_MAX];
 	uint32_t binds_n;
-	uint32_t args_bytes;
-	bool tty;
 	struct spec_tmpfs tmpfs[SPEC_TMPFS_MAX];
 	uint32_t tmpfs_n;
 };
-
-static void run_fds_close(struct run *run)
-{
-	for (size_t i = 0; i < run->fds_n; i++)
-		fd_closep(&run->fds[i]);
-	run->fds_n = 0;
-}
 
 static void run_free(void *state)
 {
 	struct run *run = state;
 
-	run_fds_close(run);
+	if (run->log_begun)
+		logbook_drop(&run->call->context->logbook, &run->log_tenant, &run->id);
+	command_done(&run->command);
 	free(run);
-}
-
-static int run_take_fd(struct call *call, struct run *run, int64_t index, const char *what,
-                       struct tn_error *err)
-{
-	int fd;
-
-	if (index == PARAMS_ABSENT)
-		return err_refuse(err, TN_INVALID, "%s: no descriptor", what);
-	fd = varlink_message_take_fd(&call->message, index, err);
-	if (fd < 0)
-		return err_wrap(err, fd, "%s", what);
-	run->fds[run->fds_n++] = fd;
-	return 0;
-}
-
-/* Nobody between the client and the sandbox parses them; that they hold still is enough. */
-static int run_check_args(struct run *run, const struct run_arguments *arguments,
-                          struct tn_error *err)
-{
-	int fd = run->fds[run->fds_n - 1]; /* the last one taken */
-	int seals = fcntl(fd, F_GET_SEALS);
-	struct stat st;
-
-	if (seals < 0 || (seals & ARGS_SEALS) != ARGS_SEALS)
-		return err_refuse(err, TN_INVALID, "args: not a sealed memfd");
-	if (fstat(fd, &st) < 0)
-		return err_errno(err, "args");
-	if (st.st_size > ARGS_BYTES_MAX)
-		return err_set(err, TN_INVALID, E2BIG, "the arguments are too long");
-	/* Each string has its NUL, the working directory too. */
-	if (arguments->argc < 1 || arguments->envc < 0 ||
-	    arguments->argc + arguments->envc >= st.st_size)
-		return err_refuse(err, TN_INVALID, "argc or envc is not what args can hold");
-	run->args_bytes = (uint32_t)st.st_size;
-	return 0;
 }
 
 static int run_take_bind(struct call *call, struct run *run, json_t *json, struct tn_error *err)
@@ -225,10 +148,10 @@ static int run_take_bind(struct call *call, struct run *run, json_t *json, struc
 	int r = params_parse(json, bind_params, &arguments, bad, err);
 
 	if (r == 0)
-		r = run_take_fd(call, run, arguments.fd, "bind", err);
+		r = command_take_fd(call, &run->command, arguments.fd, "bind", err);
 	if (r == 0)
-		r = plan_bind(run->tier, run->fds[run->fds_n - 1], arguments.target,
-		              arguments.writable, err);
+		r = plan_bind(run->tier, run->command.fds[run->command.fds_n - 1],
+		              arguments.target, arguments.writable, err);
 	if (r < 0)
 		return r;
 	(void)snprintf(bind->target, sizeof(bind->target), "%s", arguments.target);
@@ -237,21 +160,19 @@ static int run_take_bind(struct call *call, struct run *run, json_t *json, struc
 	return 0;
 }
 
-/* A size asks for a terminal, which then stands where the standard streams would. */
-static int run_take_terminal(struct run *run, const struct run_arguments *arguments,
+/* It has no stream of the caller's: those it has are made when it is launched. */
+static int run_take_detached(struct run *run, const struct run_arguments *arguments,
                              struct tn_error *err)
 {
-	const struct terminal_arguments *size = &arguments->terminal;
-
-	run->tty = size->rows != PARAMS_ABSENT || size->cols != PARAMS_ABSENT;
-	if (!run->tty)
-		return 0;
-	if (size->rows == PARAMS_ABSENT || size->cols == PARAMS_ABSENT)
-		return err_refuse(err, TN_INVALID, "terminal: rows and cols are both needed");
-	for (size_t i = 0; i < RUN_ARGS; i++)
-		if (arguments->fds[i] != PARAMS_ABSENT)
+	if (run->command.tty)
+		return err_refuse(err, TN_INVALID, "a terminal cannot be left to itself");
+	for (size_t i = 0; i < COMMAND_ARGS; i++) {
+		if (arguments->command.fds[i] != PARAMS_ABSENT)
 			return err_refuse(err, TN_INVALID,
-			                  "stdin, stdout and stderr are the terminal's");
+			                  "stdin, stdout and stderr of a detached command are "
+			                  "not the caller's");
+		run->command.fds[run->command.fds_n++] = FD_NONE;
+	}
 	return 0;
 }
 
@@ -289,23 +210,19 @@ static int run_take_options(struct run *run, const struct run_arguments *argumen
 
 static int run_take_fds(struct call *call, struct run *run, struct tn_error *err)
 {
-	static const char *const names[RUN_BINDS] = { "stdin", "stdout", "stderr", "args" };
 	const struct run_arguments *arguments = call->arguments;
-	int r = run_take_terminal(run, arguments, err);
+	int r = command_take_terminal(&run->command, &arguments->command, err);
 
-	for (size_t i = run->tty ? RUN_ARGS : 0; r == 0 && i < RUN_BINDS; i++)
-		r = run_take_fd(call, run, arguments->fds[i], names[i], err);
+	if (r == 0 && arguments->detached)
+		r = run_take_detached(run, arguments, err);
 	if (r == 0)
-		r = run_check_args(run, arguments, err);
+		r = command_take(call, &run->command, &arguments->command, !arguments->detached,
+		                 err);
 	if (r == 0 && json_array_size(arguments->binds) > SPEC_BINDS_MAX)
 		r = err_refuse(err, TN_INVALID, "more than %d binds", SPEC_BINDS_MAX);
 	for (size_t i = 0; r == 0 && i < json_array_size(arguments->binds); i++)
 		r = run_take_bind(call, run, json_array_get(arguments->binds, i), err);
-	for (size_t i = 0; r == 0 && i < call->message.fds_n; i++)
-		if (call->message.fds[i] >= 0)
-			r = err_refuse(err, TN_INVALID,
-			               "descriptor %zu belongs to no parameter", i);
-	return r;
+	return r < 0 ? r : command_check_rest(call, err);
 }
 
 static json_t *unenforced_list(const struct context *context)
@@ -322,17 +239,24 @@ static json_t *unenforced_list(const struct context *context)
 static void run_on_started(void *userdata, const struct record *record, int terminal)
 {
 	struct call *call = userdata;
-	const struct run *run = call->state;
-	json_t *index = run->tty && terminal >= 0 ? json_integer(0) : json_null();
+	const struct run_arguments *arguments = call->arguments;
+	struct run *run = call->state;
+	json_t *index = run->command.tty && terminal >= 0 ? json_integer(0) : json_null();
 	char id[ID_TEXT_BYTES];
+	json_t *reply;
 
-	run_fds_close(call->state);
+	command_done(&run->command);
+	run->log_begun = false;
 	id_format(&record->id, id);
-	call_reply_more_with_fd(call,
-	                        json_pack("{s:s, s:s, s:o, s:o, s:o}", "event", "started", "id",
-	                                  id, "execution", encode_record(record), "terminal",
-	                                  index, "unenforced", unenforced_list(call->context)),
-	                        run->tty ? terminal : FD_NONE);
+	reply = json_pack("{s:s, s:s, s:o, s:o, s:o}", "event", "started", "id", id,
+	                  "execution", encode_record(record), "terminal", index, "unenforced",
+	                  unenforced_list(call->context));
+	if (!arguments->detached) {
+		call_reply_more_with_fd(call, reply, run->command.tty ? terminal : FD_NONE);
+		return;
+	}
+	executions_release(call->context->executions, &run->id);
+	call_reply(call, reply);
 }
 
 static void run_on_exited(void *userdata, const struct record *record, const char *why)
@@ -395,9 +319,33 @@ static void run_abandoned(struct call *call)
 	struct run *run = call->state;
 
 	if (run->launched)
-		executions_detach(call->context->executions, &run->execution);
+		executions_detach(call->context->executions, &run->id);
 	else
 		admission_leave(call->context->admission, &run->admission);
+}
+
+/* What a detached one writes is kept from its first byte on. */
+static int run_log(struct call *call, struct run *run, struct tn_error *err)
+{
+	const struct run_arguments *arguments = call->arguments;
+	const struct tenant_row *row = &run->tenant->row;
+	struct ring_about about = {
+		.tenant = row->id,
+		.execution = run->id,
+		.bytes_max = run->tier->limits.log_bytes_max,
+		.sink = run->tier->log == POLICY_LOG_JOURNAL ? RING_JOURNAL : RING_FILE,
+	};
+	int r;
+
+	if (!arguments->detached || run->log_begun)
+		return 0;
+	(void)snprintf(about.tenant_name, sizeof(about.tenant_name), "%s", row->name);
+	(void)snprintf(about.name, sizeof(about.name), "%s",
+	               arguments->name != NULL ? arguments->name : "");
+	r = logbook_begin(&call->context->logbook, &about, run->command.fds, err);
+	run->log_begun = r == 0;
+	run->log_tenant = row->id;
+	return r;
 }
 
 static int run_launch(struct call *call, struct run *run, struct tn_error *err)
@@ -405,25 +353,30 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	const struct run_arguments *arguments = call->arguments;
 	struct execution_request request = {
 		.tenant = run->tenant,
-		.id = arguments->id != NULL ? &run->wanted : NULL,
+		.id = run->id,
+		.name = arguments->name,
+		.detached = arguments->detached,
+		.actor = run->actor,
 		.plan = &run->plan,
 		.policy_hash = policy_hash(call->context->policies.present),
-		.argc = (uint32_t)arguments->argc,
-		.envc = (uint32_t)arguments->envc,
-		.args_bytes = run->args_bytes,
-		.tty = run->tty,
-		.tty_rows = run->tty ? (uint32_t)arguments->terminal.rows : 0,
-		.tty_cols = run->tty ? (uint32_t)arguments->terminal.cols : 0,
-		.fds = run->fds,
-		.fds_n = run->fds_n,
+		.argc = (uint32_t)arguments->command.argc,
+		.envc = (uint32_t)arguments->command.envc,
+		.args_bytes = run->command.args_bytes,
+		.tty = run->command.tty,
+		.tty_rows = run->command.tty ? (uint32_t)arguments->command.terminal.rows : 0,
+		.tty_cols = run->command.tty ? (uint32_t)arguments->command.terminal.cols : 0,
+		.fds = run->command.fds,
+		.fds_n = run->command.fds_n,
 		.binds = run->binds,
 		.binds_n = run->binds_n,
 		.tmpfs = run->tmpfs,
 		.tmpfs_n = run->tmpfs_n,
 	};
-	int r = executions_launch(call->context->executions, &request, &run_client, call,
-	                          &run->execution, err);
+	int r = run_log(call, run, err);
 
+	if (r == 0)
+		r = executions_launch(call->context->executions, &request, &run_client, call,
+		                      err);
 	if (r < 0)
 		return r;
 	run->launched = true;
@@ -432,7 +385,7 @@ static int run_launch(struct call *call, struct run *run, struct tn_error *err)
 	/* tenantd has its own; ours would keep the client's pipes open. But one that may have
 	 * to wait needs them again. */
 	if (run->admission.wait_usec_max <= 0)
-		run_fds_close(run);
+		command_done(&run->command);
 	return 0;
 }
 
@@ -490,12 +443,17 @@ static struct run *run_of(struct admission_request *request)
 static int run_on_turn(struct admission_request *request, struct tn_error *err)
 {
 	struct run *run = run_of(request);
-	const int *binds = run->fds + run->fds_n - run->binds_n; /* the last of them */
+	const int *binds = run->command.fds + run->command.fds_n -
+	                   run->binds_n; /* the last of them */
 	int r = 0;
 
 	if (request->since == 0)
 		return run_launch(run->call, run, err);
-	r = run_check_active(run, err);
+	r = rights_check(run->call->context, &run->call->connection->peer,
+	                 run->call->method->name,
+	                 json_object_get(run->call->message.json, "parameters"), err);
+	if (r >= 0)
+		r = run_check_active(run, err);
 	if (r == 0)
 		r = run_plan(run->call, run, err);
 	for (uint32_t i = 0; r == 0 && i < run->binds_n; i++)
@@ -541,22 +499,35 @@ static int run_reply_plan(struct call *call, const struct run *run, struct tn_er
 	return 0;
 }
 
+int execution_id_take(struct context *context, const char *text, struct id *ret,
+                      struct tn_error *err)
+{
+	struct store *store = context->store;
+	struct record record;
+	int r = lookup_id(text, ret, err);
+
+	if (r == 0)
+		r = executions_runs(context->executions, ret) ||
+		    journal_waits(context->journal, ret);
+	if (r == 0)
+		r = store->ops->execution_by_id(store, ret, &record, err);
+	return r == 1 ? err_refuse(err, TN_EXISTS, "the execution's id is taken") : r;
+}
+
 /* An id that the caller has chosen, so that it can be asked for by that whatever comes. */
 static int run_take_id(struct call *call, struct run *run, struct tn_error *err)
 {
 	const struct run_arguments *arguments = call->arguments;
-	struct store *store = call->context->store;
-	struct record record;
-	int r;
 
-	if (arguments->id == NULL)
+	if (arguments->name != NULL && !name_valid(arguments->name))
+		return err_refuse(err, TN_INVALID,
+		                  "'%s' is no name for an execution: it is " NAME_RULE,
+		                  arguments->name);
+	if (arguments->id == NULL) {
+		run->id = identity_new();
 		return 0;
-	r = execution_id_parse(arguments->id, &run->wanted, err);
-	if (r == 0)
-		r = journal_waits(call->context->journal, &run->wanted);
-	if (r == 0)
-		r = store->ops->execution_by_id(store, &run->wanted, &record, err);
-	return r == 1 ? err_refuse(err, TN_EXISTS, "the execution's id is taken") : r;
+	}
+	return execution_id_take(call->context, arguments->id, &run->id, err);
 }
 
 static int handle_run(struct call *call, struct tn_error *err)
@@ -571,6 +542,7 @@ static int handle_run(struct call *call, struct tn_error *err)
 	call->state = run;
 	call->free_state = run_free;
 	run->call = call;
+	run->actor = call_actor(call);
 	r = tenants_get(context->tenants, arguments->tenant, &run->tenant, err);
 	if (r == 0)
 		r = run_plan(call, run, err);
@@ -599,99 +571,7 @@ static int handle_run(struct call *call, struct tn_error *err)
 	return r;
 }
 
-struct signal_arguments {
-	const char *id;
-	int64_t signal;
-};
-
-static const struct param signal_params[] = {
-	{ .name = "id",
-	  .kind = PARAM_STRING,
-	  .required = true,
-	  .offset = offsetof(struct signal_arguments, id) },
-	{ .name = "signal",
-	  .kind = PARAM_INT,
-	  .required = true,
-	  .max = 64,
-	  .offset = offsetof(struct signal_arguments, signal) },
-	{ .name = NULL },
-};
-
-static int handle_signal(struct call *call, struct tn_error *err)
-{
-	const struct signal_arguments *arguments = call->arguments;
-	struct id id;
-	int r = execution_id_parse(arguments->id, &id, err);
-
-	if (r == 0 && arguments->signal == 0)
-		r = err_refuse(err, TN_INVALID, "0 is no signal");
-	if (r == 0 && (arguments->signal == SIGKILL || arguments->signal == SIGSTOP))
-		r = err_refuse(err, TN_INVALID,
-		               "signal %d is not passed on: Kill ends an execution, "
-		               "SuspendTenant stops it",
-		               (int)arguments->signal);
-	if (r == 0)
-		r = executions_signal(call->context->executions, &id, (int)arguments->signal,
-		                      err);
-	if (r < 0)
-		return r;
-	call_reply(call, json_object());
-	return 0;
-}
-
-struct kill_arguments {
-	const char *id;
-	const char *tenant;
-};
-
-static const struct param kill_params[] = {
-	{ .name = "id", .kind = PARAM_STRING, .offset = offsetof(struct kill_arguments, id) },
-	{ .name = "tenant",
-	  .kind = PARAM_STRING,
-	  .offset = offsetof(struct kill_arguments, tenant) },
-	{ .name = NULL },
-};
-
-static int kill_tenant(struct context *context, const char *name, struct tn_error *err)
-{
-	struct tenant *tenant;
-	int r = tenants_get(context->tenants, name, &tenant, err);
-
-	return r < 0 ? r : executions_kill_all(context->executions, tenant, err);
-}
-
-static int kill_one(struct context *context, const char *text, struct tn_error *err)
-{
-	struct id id;
-	int r = execution_id_parse(text, &id, err);
-
-	if (r == 0)
-		r = executions_kill(context->executions, &id, err);
-	return r < 0 ? r : 1;
-}
-
-static int handle_kill(struct call *call, struct tn_error *err)
-{
-	const struct kill_arguments *arguments = call->arguments;
-	int r;
-
-	if ((arguments->id == NULL) == (arguments->tenant == NULL))
-		return err_refuse(err, TN_INVALID, "either id or tenant must be given");
-	if (arguments->id != NULL)
-		r = kill_one(call->context, arguments->id, err);
-	else
-		r = kill_tenant(call->context, arguments->tenant, err);
-	if (r < 0)
-		return r;
-	call_reply(call, json_pack("{s:i}", "killed", r));
-	return 0;
-}
-
 const struct method methods_run[] = {
 	{ "io.tenantd.Run", handle_run, METHOD_FDS, run_params, sizeof(struct run_arguments) },
-	{ "io.tenantd.Signal", handle_signal, METHOD_ASIDE, signal_params,
-	  sizeof(struct signal_arguments) },
-	{ "io.tenantd.Kill", handle_kill, METHOD_ASIDE, kill_params,
-	  sizeof(struct kill_arguments) },
 	{ .name = NULL },
 };

@@ -44,8 +44,8 @@ static int handle_description(struct call *call, struct tn_error *err)
 }
 
 const struct method methods_service[] = {
-	{ "org.varlink.service.GetInfo", handle_info, METHOD_PUBLIC, NULL, 0 },
-	{ "org.varlink.service.GetInterfaceDescription", handle_description, METHOD_PUBLIC,
+	{ "org.varlink.service.GetInfo", handle_info, 0, NULL, 0 },
+	{ "org.varlink.service.GetInterfaceDescription", handle_description, 0,
 	  description_params, sizeof(struct description_arguments) },
 	{ .name = NULL },
 };

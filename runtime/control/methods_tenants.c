@@ -4,13 +4,17 @@
 
 #include <base/fd.h>
 
+#include "../operators.h"
+#include "connection.h"
 #include "encode.h"
 #include "methods.h"
+#include "rights.h"
 #include "tenant_fields.h"
 
 struct create_arguments {
 	const char *name;
 	struct tenant_arguments fields;
+	json_t *operators;
 };
 
 static const struct param create_params[] = {
@@ -19,6 +23,10 @@ static const struct param create_params[] = {
 	  .required = true,
 	  .offset = offsetof(struct create_arguments, name) },
 	TENANT_FIELDS_PARAMS(offsetof(struct create_arguments, fields)),
+	{ .name = "operators",
+	  .kind = PARAM_JSON,
+	  .json = JSON_ARRAY,
+	  .offset = offsetof(struct create_arguments, operators) },
 	{ .name = NULL },
 };
 
@@ -33,30 +41,90 @@ static void on_done(void *userdata, struct tenant *tenant, const struct tn_error
 		call_reply(call, json_pack("{s:o}", "tenant", encode_tenant(&tenant->row)));
 }
 
-static int handle_create(struct call *call, struct tn_error *err)
+/* Whom the operators in @text are: each is somebody, and counts from now on. */
+static int accounts_take(struct context *context, const char *text,
+                         const struct account_set *found, const struct tn_error *why,
+                         struct tn_error *err)
 {
-	const struct create_arguments *arguments = call->arguments;
-	struct tenant_row row = { 0 };
+	int r;
+
+	if (why != NULL) {
+		*err = *why;
+		return -EIO;
+	}
+	r = operators_check_text(text, found, err);
+	return r < 0 ? r : accounts_add(context->accounts, found, err);
+}
+
+/* What is to be a tenant, while its operators are looked up. */
+static void row_free(void *state)
+{
+	struct tenant_row *row = state;
+
+	tenant_row_done(row);
+	free(row);
+}
+
+static void create_on_accounts(void *userdata, const struct account_set *found,
+                               const struct tn_error *why)
+{
+	struct call *call = userdata;
+	const struct tenant_row *row = call->state;
+	const struct actor actor = call_actor(call);
+	struct tn_error err = { 0 };
+	int r = accounts_take(call->context, row->operators, found, why, &err);
+
+	if (r == 0)
+		r = tenants_create(call->context->tenants, row, &actor, on_done, call, &err);
+	if (r < 0)
+		call_fail(call, &err);
+}
+
+static int create_row(const struct create_arguments *arguments, struct tenant_row *row,
+                      struct tn_error *err)
+{
 	int r;
 
 	/* Before it is cut to the size of its field. */
 	if (!name_valid(arguments->name))
 		return err_refuse(err, TN_INVALID, "'%.64s' is no tenant's name: " NAME_RULE,
 		                  arguments->name);
-	(void)snprintf(row.name, sizeof(row.name), "%s", arguments->name);
-	r = tenant_fields_default(&row, err);
+	(void)snprintf(row->name, sizeof(row->name), "%s", arguments->name);
+	r = tenant_fields_default(row, err);
 	if (r == 0)
-		r = tenant_fields_apply(&arguments->fields, &row, err);
+		r = tenant_fields_apply(&arguments->fields, row, err);
+	return r < 0 ? r
+	             : tenant_operators_apply(arguments->operators, operators_add,
+	                                      row->operators, err);
+}
+
+static int handle_create(struct call *call, struct tn_error *err)
+{
+	struct tenant_row *row = calloc(1, sizeof(*row));
+	struct account_set names = { 0 };
+	int r;
+
+	if (row == NULL)
+		return err_errno(err, "create a tenant");
+	call->state = row;
+	call->free_state = row_free;
+	r = create_row(call->arguments, row, err);
 	if (r == 0)
-		r = tenants_create(call->context->tenants, &row, on_done, call, err);
-	tenant_row_done(&row);
+		r = operators_of_text(row->operators, &names, err);
+	if (r == 0)
+		r = accounts_ask(call->context->accounts, &names, create_on_accounts, call,
+		                 err);
+	account_set_done(&names);
 	return r;
 }
 
 struct update_arguments {
 	const char *tenant;
 	struct tenant_arguments fields;
+	json_t *operators_add;
+	json_t *operators_remove;
 	int64_t if_version;
+	bool force;
 };
 
 static const struct param update_params[] = {
@@ -68,28 +136,82 @@ static const struct param update_params[] = {
 	{ .name = "if_version",
 	  .kind = PARAM_INT,
 	  .offset = offsetof(struct update_arguments, if_version) },
+	{ .name = "operators_add",
+	  .kind = PARAM_JSON,
+	  .json = JSON_ARRAY,
+	  .offset = offsetof(struct update_arguments, operators_add) },
+	{ .name = "operators_remove",
+	  .kind = PARAM_JSON,
+	  .json = JSON_ARRAY,
+	  .offset = offsetof(struct update_arguments, operators_remove) },
+	{ .name = "force",
+	  .kind = PARAM_BOOL,
+	  .offset = offsetof(struct update_arguments, force) },
 	{ .name = NULL },
 };
+
+static int update_apply(void *userdata, struct tenant_row *row, struct tn_error *err)
+{
+	const struct call *call = userdata;
+	const struct update_arguments *arguments = call->arguments;
+	int r = tenant_fields_apply(&arguments->fields, row, err);
+
+	if (r == 0)
+		r = tenant_operators_apply(arguments->operators_remove, operators_remove,
+		                           row->operators, err);
+	return r < 0 ? r
+	             : tenant_operators_apply(arguments->operators_add, operators_add,
+	                                      row->operators, err);
+}
+
+/* The operators that are added, by the time it is known who they are. */
+static void update_on_accounts(void *userdata, const struct account_set *found,
+                               const struct tn_error *why)
+{
+	struct call *call = userdata;
+	const struct update_arguments *arguments = call->arguments;
+	const struct lifecycle_update update = {
+		.apply = update_apply,
+		.if_version = arguments->if_version == PARAMS_ABSENT ? 0
+		                                                     : arguments->if_version,
+		.force = arguments->force,
+		.actor = call_actor(call),
+	};
+	struct tn_error err = { 0 };
+	struct tenant *tenant = NULL;
+	int r = accounts_take(call->context, call->state, found, why, &err);
+
+	if (r == 0)
+		r = tenants_get(call->context->tenants, arguments->tenant, &tenant, &err);
+	if (r == 0)
+		r = lifecycle_update(call->context->lifecycle, tenant, &update, on_done, call,
+		                     &err);
+	if (r < 0)
+		call_fail(call, &err);
+}
 
 static int handle_update(struct call *call, struct tn_error *err)
 {
 	const struct update_arguments *arguments = call->arguments;
-	const int64_t version = arguments->if_version;
-	struct tenant_row row = { 0 };
+	char *operators = calloc(1, STORE_OPERATORS_BYTES_MAX);
+	struct account_set names = { 0 };
 	struct tenant *tenant;
-	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	row = tenant->row;
-	row.metadata = strdup(tenant->row.metadata);
-	r = row.metadata == NULL ? err_errno(err, "change tenant '%s'", row.name)
-	                         : tenant_fields_apply(&arguments->fields, &row, err);
+	if (operators == NULL)
+		return err_errno(err, "change a tenant");
+	call->state = operators;
+	call->free_state = free;
+	r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
 	if (r == 0)
-		r = lifecycle_update(call->context->lifecycle, tenant, &row,
-		                     version == PARAMS_ABSENT ? 0 : version, on_done, call,
-		                     err);
-	tenant_row_done(&row);
+		r = tenant_operators_apply(arguments->operators_add, operators_add, operators,
+		                           err);
+	if (r == 0)
+		r = operators_of_text(operators, &names, err);
+	if (r == 0)
+		r = accounts_ask(call->context->accounts, &names, update_on_accounts, call,
+		                 err);
+	account_set_done(&names);
 	return r;
 }
 
@@ -117,16 +239,18 @@ static int handle_get(struct call *call, struct tn_error *err)
 	return 0;
 }
 
-typedef int change_fn(struct lifecycle *lifecycle, struct tenant *tenant, tenants_done_fn *done,
-                      void *userdata, struct tn_error *err);
+typedef int change_fn(struct lifecycle *lifecycle, struct tenant *tenant,
+                      const struct actor *actor, tenants_done_fn *done, void *userdata,
+                      struct tn_error *err);
 
 static int handle_change(struct call *call, change_fn *change, struct tn_error *err)
 {
 	const struct get_arguments *arguments = call->arguments;
+	const struct actor actor = call_actor(call);
 	struct tenant *tenant;
 	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
 
-	return r < 0 ? r : change(call->context->lifecycle, tenant, on_done, call, err);
+	return r < 0 ? r : change(call->context->lifecycle, tenant, &actor, on_done, call, err);
 }
 
 static int handle_suspend(struct call *call, struct tn_error *err)
@@ -158,12 +282,13 @@ static const struct param delete_params[] = {
 static int handle_delete(struct call *call, struct tn_error *err)
 {
 	const struct delete_arguments *arguments = call->arguments;
+	const struct actor actor = call_actor(call);
 	struct tenant *tenant;
 	int r = tenants_get(call->context->tenants, arguments->tenant, &tenant, err);
 
 	return r < 0 ? r
 	             : lifecycle_delete(call->context->lifecycle, tenant, arguments->force,
-	                                on_done, call, err);
+	                                &actor, on_done, call, err);
 }
 
 /* Each may be NULL, which every tenant matches. */
@@ -225,22 +350,21 @@ static int list_next(struct call *call, json_t **ret, struct tn_error *err)
 	struct store *store = call->context->store;
 	struct list *list = call->state;
 
-	for (;;) {
-		struct tenant_row row = { 0 };
-		int r = store->ops->tenant_next(store, list->after, &row, err);
-		bool wanted;
+	struct tenant_row row = { 0 };
+	int r = store->ops->tenant_next(store, list->after, &row, err);
+	bool wanted;
 
-		if (r != 1)
-			return r;
-		(void)snprintf(list->after, sizeof(list->after), "%s", row.name);
-		wanted = list_wants(call, &row);
-		if (wanted)
-			*ret = json_pack("{s:o}", "tenant", encode_tenant(&row));
-		tenant_row_done(&row);
-		if (wanted)
-			return *ret != NULL ? 1
-			                    : err_set(err, TN_SYSTEM, ENOMEM, "list tenants");
-	}
+	if (r != 1)
+		return r;
+	(void)snprintf(list->after, sizeof(list->after), "%s", row.name);
+	wanted = list_wants(call, &row) &&
+	         rights_see(call->context, &call->connection->peer, &row);
+	if (wanted)
+		*ret = json_pack("{s:o}", "tenant", encode_tenant(&row));
+	tenant_row_done(&row);
+	if (!wanted)
+		return CALL_SKIP;
+	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "list tenants");
 }
 
 static int metadata_wanted_check(json_t *wanted, struct tn_error *err)

@@ -9,8 +9,12 @@
 #include <base/clock.h>
 #include <base/fd.h>
 
+#include "../calendar.h"
+#include "connection.h"
 #include "encode.h"
+#include "lookup.h"
 #include "methods.h"
+#include "rights.h"
 
 struct list {
 	struct id tenant;
@@ -21,6 +25,13 @@ struct list {
 	size_t running_n;
 	bool live; /* ListExecutions: read the leaf of what runs now */
 	json_t *totals;
+	bool totals_only;
+	/* GetUsage by periods instead of executions. */
+	bool by_period;
+	enum calendar_period period;
+	struct calendar calendar;
+	char zone[STORE_TEXT_BYTES_MAX];
+	int64_t next; /* what begins there or later is to be told */
 };
 
 static void list_free(void *state)
@@ -73,6 +84,58 @@ static void list_complete(struct call *call, const struct list *list, struct rec
 		usage_read_running(&call->context->usage, record);
 }
 
+/* Of one tenant's all are shown: that was asked when it was named. */
+static bool list_shows(const struct call *call, const struct list *list,
+                       const struct record *record)
+{
+	const struct peer *peer = &call->connection->peer;
+	struct tn_error ignored = { 0 };
+	struct tenant *tenant;
+
+	if (peer->admin || list->selection.tenant != NULL)
+		return true;
+	return tenants_get_by_id(call->context->tenants, &record->tenant, &tenant, &ignored) ==
+	               0 &&
+	       rights_see(call->context, peer, &tenant->row);
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Of the next period in which something was booked, what of it lies within the bounds. */
+static int period_next(struct call *call, struct list *list, json_t **ret, struct tn_error *err)
+{
+	struct store *store = call->context->store;
+	const int64_t since = later(list->selection.since, 0);
+	const int64_t until = list->selection.until == LEDGER_ABSENT ? INT64_MAX
+	                                                             : list->selection.until;
+	struct calendar_span span;
+	struct store_totals totals;
+	int64_t hour;
+	int r = store->ops->hour_next(store, &list->tenant, later(list->next, since), until,
+	                              &hour, err);
+
+	if (r != 1)
+		return r;
+	span = calendar_span_of(&list->calendar, list->period, hour);
+	span.start = later(span.start, since);
+	span.end = earlier(span.end, until);
+	list->next = span.end;
+	r = store->ops->totals(store, &list->tenant, span.start, span.end, &totals, err);
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:{s:I, s:I, s:o}}", "period", "start", (json_int_t)span.start,
+	                 "end", (json_int_t)span.end, "meters", encode_meters(&totals));
+	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "list usage");
+}
+
 static int list_next(struct call *call, json_t **ret, struct tn_error *err)
 {
 	struct store *store = call->context->store;
@@ -85,9 +148,15 @@ static int list_next(struct call *call, json_t **ret, struct tn_error *err)
 		list->totals = NULL;
 		return 1;
 	}
+	if (list->totals_only)
+		return 0;
+	if (list->by_period)
+		return period_next(call, list, ret, err);
 	r = store->ops->execution_next(store, &list->selection, &list->place, &record, err);
 	if (r != 1)
 		return r;
+	if (!list_shows(call, list, &record))
+		return CALL_SKIP;
 	list_complete(call, list, &record);
 	*ret = json_pack("{s:o}", "execution", encode_record(&record));
 	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "list executions");
@@ -134,6 +203,8 @@ struct usage_arguments {
 	const char *tenant;
 	int64_t since;
 	int64_t until;
+	bool totals_only;
+	const char *by;
 };
 
 static const struct param usage_params[] = {
@@ -147,24 +218,64 @@ static const struct param usage_params[] = {
 	{ .name = "until",
 	  .kind = PARAM_INT,
 	  .offset = offsetof(struct usage_arguments, until) },
+	{ .name = "totals_only",
+	  .kind = PARAM_BOOL,
+	  .offset = offsetof(struct usage_arguments, totals_only) },
+	{ .name = "by", .kind = PARAM_STRING, .offset = offsetof(struct usage_arguments, by) },
 	{ .name = NULL },
 };
+
+/* Whole hours are kept: one that has begun before @since, or ends after @until, counts. */
+static void usage_bounds(const struct usage_arguments *arguments, struct list *list)
+{
+	const int64_t until = arguments->until;
+
+	list->selection.since = arguments->since == PARAMS_ABSENT
+	                                ? LEDGER_ABSENT
+	                                : ledger_hour(arguments->since);
+	list->selection.until = LEDGER_ABSENT;
+	if (until != PARAMS_ABSENT)
+		list->selection.until = until > INT64_MAX - LEDGER_HOUR_USEC
+		                                ? INT64_MAX
+		                                : ledger_hour(until + LEDGER_HOUR_USEC - 1);
+}
+
+static int usage_by(const struct tenant *tenant, const char *by, struct list *list,
+                    struct tn_error *err)
+{
+	if (by == NULL || strcmp(by, "execution") == 0)
+		return 0;
+	list->by_period = true;
+	(void)snprintf(list->zone, sizeof(list->zone), "%s", tenant->row.time_zone);
+	list->calendar = (struct calendar){ list->zone, (int)tenant->row.billing_anchor_day };
+	for (int i = 0; calendar_period_names[i] != NULL; i++)
+		if (strcmp(calendar_period_names[i], by) == 0) {
+			list->period = (enum calendar_period)i;
+			return 0;
+		}
+	return err_refuse(err, TN_INVALID,
+	                  "by: '%.32s' is no period; expected hour, day, week, month or "
+	                  "execution",
+	                  by);
+}
 
 static int usage_totals(struct call *call, struct list *list, const struct tenant *tenant,
                         struct tn_error *err)
 {
-	const struct usage_arguments *arguments = call->arguments;
 	struct store *store = call->context->store;
 	struct store_totals totals = { { 0 } };
 	struct ledger_sample sample;
+	struct store_node node;
 	int r;
 
 	usage_sample(&call->context->usage, &list->tenant, &sample, &list->running,
 	             &list->running_n);
 	r = journal_commit(call->context->journal, &sample, err);
 	if (r == 0)
-		r = store->ops->totals(store, &list->tenant, arguments->since, arguments->until,
-		                       &totals, err);
+		r = store->ops->totals(store, &list->tenant, list->selection.since,
+		                       list->selection.until, &totals, err);
+	if (r == 0)
+		r = store->ops->node_get(store, &node, err);
 	if (r < 0)
 		return r;
 	/* Counted from their first end on; before it there were none. */
@@ -172,13 +283,17 @@ static int usage_totals(struct call *call, struct list *list, const struct tenan
 		if (totals.meters[meter] == LEDGER_ABSENT && meter != METER_CPU_UNATTRIBUTED)
 			totals.meters[meter] = 0;
 	list->totals = json_pack(
-		"{s:s, s:I, s:I, s:o, s:o}", "tenant", tenant->row.name, "since",
-		(json_int_t)(arguments->since != PARAMS_ABSENT ? arguments->since
-	                                                       : tenant->row.created_at),
+		"{s:s, s:I, s:I, s:o, s:o, s:o}", "tenant", tenant->row.name, "since",
+		(json_int_t)(list->selection.since != LEDGER_ABSENT ? list->selection.since
+	                                                            : tenant->row.created_at),
 		"until",
-		(json_int_t)(arguments->until != PARAMS_ABSENT ? arguments->until : sample.at),
+		(json_int_t)(list->selection.until != LEDGER_ABSENT ? list->selection.until
+	                                                            : sample.at),
 		"meters", encode_meters(&totals), "unattributed_usec",
-		encode_int(totals.meters[METER_CPU_UNATTRIBUTED]));
+		encode_int(totals.meters[METER_CPU_UNATTRIBUTED]), "itemized_since",
+		/* Nothing of it was forgotten before it was there. */
+		encode_int(node.itemized_since > tenant->row.created_at ? node.itemized_since
+	                                                                : LEDGER_ABSENT));
 	return list->totals != NULL ? 0 : err_set(err, TN_SYSTEM, ENOMEM, "list usage");
 }
 
@@ -193,16 +308,55 @@ static int handle_usage(struct call *call, struct tn_error *err)
 		return -ENOMEM;
 	r = list_tenant(call, list, arguments->tenant, &tenant, err);
 	if (r == 0)
-		r = usage_totals(call, list, tenant, err);
+		r = usage_by(tenant, arguments->by, list, err);
 	if (r < 0)
 		return r;
-	list->selection.since = arguments->since;
-	list->selection.until = arguments->until;
+	usage_bounds(arguments, list);
+	r = usage_totals(call, list, tenant, err);
+	if (r < 0)
+		return r;
+	list->totals_only = arguments->totals_only;
 	call_stream(call, list_next);
 	return 0;
 }
 
+struct find_arguments {
+	const char *id;
+};
+
+static const struct param find_params[] = {
+	{ .name = "id",
+	  .kind = PARAM_STRING,
+	  .required = true,
+	  .offset = offsetof(struct find_arguments, id) },
+	{ .name = NULL },
+};
+
+static int handle_find(struct call *call, struct tn_error *err)
+{
+	const struct find_arguments *arguments = call->arguments;
+	struct context *context = call->context;
+	struct record record = { 0 };
+	struct id id;
+	int r = lookup_execution(context, &call->connection->peer, arguments->id, &id, err);
+
+	if (r == 0)
+		r = journal_commit(context->journal, NULL, err);
+	if (r == 0)
+		r = context->store->ops->execution_by_id(context->store, &id, &record, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return err_refuse(err, TN_NOT_FOUND, "there is no execution %s", arguments->id);
+	if (record.state == RECORD_RUNNING)
+		usage_read_running(&context->usage, &record);
+	call_reply(call, json_pack("{s:o}", "execution", encode_record(&record)));
+	return 0;
+}
+
 const struct method methods_usage[] = {
+	{ "io.tenantd.FindExecution", handle_find, 0, find_params,
+	  sizeof(struct find_arguments) },
 	{ "io.tenantd.ListExecutions", handle_executions, METHOD_STREAMS, executions_params,
 	  sizeof(struct executions_arguments) },
 	{ "io.tenantd.GetUsage", handle_usage, METHOD_STREAMS, usage_params,

@@ -7,7 +7,9 @@
  */
 #include <stdlib.h>
 
+#include "connection.h"
 #include "encode.h"
+#include "lookup.h"
 #include "methods.h"
 
 static void wait_reply(struct call *call, const struct record *record)
@@ -93,7 +95,8 @@ static int handle_wait(struct call *call, struct tn_error *err)
 	const struct wait_arguments *arguments = call->arguments;
 	struct record record;
 	struct id id;
-	int r = execution_id_parse(arguments->id, &id, err);
+	int r = lookup_execution(call->context, &call->connection->peer, arguments->id, &id,
+	                         err);
 
 	if (r == 0)
 		r = wait_look(call->context, arguments->id, &id, &record, err);
@@ -130,7 +133,9 @@ static void rejoin_abandoned(struct call *call)
 	const struct execution_waiter *waiter = call->state;
 
 	executions_unawait(call->context->executions, waiter);
-	executions_detach(call->context->executions, &waiter->id);
+	/* A detached one is nobody's. */
+	if (executions_is_orphan(call->context->executions, &waiter->id))
+		executions_detach(call->context->executions, &waiter->id);
 }
 
 static int rejoin_look(struct context *context, const char *text, const struct id *id,
@@ -149,7 +154,7 @@ static int handle_rejoin(struct call *call, struct tn_error *err)
 	const struct wait_arguments *arguments = call->arguments;
 	struct record record = { 0 };
 	struct id id;
-	int r = execution_id_parse(arguments->id, &id, err);
+	int r = lookup_id(arguments->id, &id, err);
 
 	if (r == 0)
 		r = rejoin_look(call->context, arguments->id, &id, &record, err);

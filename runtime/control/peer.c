@@ -6,10 +6,16 @@
 
 #include <base/fd.h>
 
-/* 1 if @gid is among the supplementary groups, 0 if not, or -errno. */
-static int peer_in_group(int fd, gid_t gid, struct tn_error *err)
+void peer_done(struct peer *peer)
 {
-	cleanup_free gid_t *groups = NULL;
+	free(peer->groups);
+	peer->groups = NULL;
+	peer->groups_n = 0;
+}
+
+/* The supplementary groups, into @peer. */
+static int groups_read(int fd, struct peer *peer, struct tn_error *err)
+{
 	socklen_t bytes = 0;
 
 	/* Asked without room, the kernel says how much it needs. */
@@ -17,15 +23,21 @@ static int peer_in_group(int fd, gid_t gid, struct tn_error *err)
 		return err_errno(err, "read the groups of a peer");
 	if (bytes == 0)
 		return 0;
-	groups = malloc(bytes);
-	if (groups == NULL)
+	peer->groups = malloc(bytes);
+	if (peer->groups == NULL)
 		return err_errno(err, "read the groups of a peer");
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &bytes) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer->groups, &bytes) < 0)
 		return err_errno(err, "read the groups of a peer");
-	for (size_t i = 0; i < bytes / sizeof(*groups); i++)
-		if (groups[i] == gid)
-			return 1;
+	peer->groups_n = bytes / sizeof(*peer->groups);
 	return 0;
+}
+
+static bool is_in_group(const struct peer *peer, gid_t gid)
+{
+	for (size_t i = 0; i < peer->groups_n; i++)
+		if (peer->groups[i] == gid)
+			return true;
+	return peer->gid == gid;
 }
 
 int peer_read(int fd, gid_t admin_gid, bool admin_gid_known, struct peer *ret,
@@ -33,18 +45,24 @@ int peer_read(int fd, gid_t admin_gid, bool admin_gid_known, struct peer *ret,
 {
 	struct ucred credentials;
 	socklen_t bytes = sizeof(credentials);
-	int r = 0;
+	struct peer peer = { 0 };
+	int r;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) < 0)
 		return err_errno(err, "read the credentials of a peer");
-	if (admin_gid_known && credentials.gid == admin_gid)
-		r = 1;
-	else if (admin_gid_known)
-		r = peer_in_group(fd, admin_gid, err);
-	if (r < 0)
+	peer.uid = credentials.uid;
+	peer.gid = credentials.gid;
+	peer.pid = credentials.pid;
+	peer.login_uid = actor_login_uid(credentials.pid);
+	r = groups_read(fd, &peer, err);
+	if (r < 0) {
+		peer_done(&peer);
 		return r;
-	*ret = (struct peer){ .uid = credentials.uid,
-		              .pid = credentials.pid,
-		              .admin = credentials.uid == 0 || r == 1 };
+	}
+	peer.admin = peer.uid == 0 || (admin_gid_known && is_in_group(&peer, admin_gid));
+	/* Nobody asks for an admin's: it may do everything. */
+	if (peer.admin)
+		peer_done(&peer);
+	*ret = peer;
 	return 0;
 }

@@ -139,6 +139,7 @@ static int server_take(struct server *server, int taken, struct tn_error *err)
 	if (r == 0)
 		r = connection_new(&connection, &server->owner, fd_take(&fd), &peer, err);
 	if (r != 0) {
+		peer_done(&peer);
 		if (server_may_log(&server->owner))
 			log_event(LOG_WARNING, "a connection is refused",
 			          LF_INT("uid", (int64_t)peer.uid), LF_INT("pid", peer.pid),
@@ -204,6 +205,12 @@ int server_new(struct server **ret, struct context *context, int listen_fd,
 	}
 	*ret = server;
 	return 0;
+}
+
+void server_retry(struct server *server)
+{
+	for (struct connection *c = server->connections; c != NULL; c = c->next)
+		connection_retry(c);
 }
 
 struct server *server_free(struct server *server)

@@ -23,6 +23,8 @@ struct server;
 /* Consumes @listen_fd, also on failure. @context is borrowed. */
 int server_new(struct server **ret, struct context *context, int listen_fd,
                struct tn_error *err);
+/* What could not be said of peers' rights may be by now: who waits for that goes on. */
+void server_retry(struct server *server);
 /* Closes every connection; executions run on. Accepts NULL. Always returns NULL. */
 struct server *server_free(struct server *server);
 

@@ -182,3 +182,18 @@ int tenant_fields_apply(const struct tenant_arguments *arguments, struct tenant_
 	               ? r
 	               : metadata_apply(arguments->metadata, row, err);
 }
+
+int tenant_operators_apply(json_t *given, tenant_operators_fn *change,
+                           char text[STORE_OPERATORS_BYTES_MAX], struct tn_error *err)
+{
+	for (size_t i = 0; i < json_array_size(given); i++) {
+		const char *who = json_string_value(json_array_get(given, i));
+		int r = who != NULL
+		                ? change(text, who, err)
+		                : err_refuse(err, TN_INVALID, "operators: expected strings");
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -61,4 +61,13 @@ int tenant_fields_default(struct tenant_row *row, struct tn_error *err);
 int tenant_fields_apply(const struct tenant_arguments *arguments, struct tenant_row *row,
                         struct tn_error *err);
 
+/*
+ * Call @change (operators_add() or operators_remove()) with each of @given, an array of text or
+ * NULL, and @text. TN_INVALID for what is no text, or none.
+ */
+typedef int tenant_operators_fn(char text[STORE_OPERATORS_BYTES_MAX], const char *who,
+                                struct tn_error *err);
+int tenant_operators_apply(json_t *given, tenant_operators_fn *change,
+                           char text[STORE_OPERATORS_BYTES_MAX], struct tn_error *err);
+
 #endif

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "db.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <base/fd.h>
 
 #include "wal_sync.h"
 
-#define DB_BUSY_MSEC       5000
-#define DB_STATEMENTS_MAX  64
-#define DB_TIDY_IDLE_PAGES 256
-#define DB_TIDY_PAGES      1000 /* of 4 KiB: more would make reads slow */
+#define DB_COPY_PATH_BYTES_MAX 512
+#define DB_BUSY_MSEC           5000
+#define DB_STATEMENTS_MAX      64
+#define DB_TIDY_IDLE_PAGES     256
+#define DB_TIDY_PAGES          1000 /* of 4 KiB: more would make reads slow */
 
 struct db_statement {
 	struct db *db;
@@ -26,11 +29,15 @@ struct db {
 	size_t statements_n;
 	struct wal_sync sync;
 	int wal_pages;
+	bool durable;     /* the transaction that has begun */
+	bool sync_failed; /* the last one; what it was to write is not known to be written */
 };
 
 /* SQLite's result as an errno; a broken constraint is for the caller to name. */
-static int db_errno(int rc)
+static int db_errno(int rc, int system_errno)
 {
+	if (system_errno != 0)
+		return system_errno;
 	switch (rc & 0xff) {
 	case SQLITE_CONSTRAINT:
 		return EEXIST;
@@ -42,6 +49,7 @@ static int db_errno(int rc)
 	case SQLITE_NOMEM:
 		return ENOMEM;
 	case SQLITE_READONLY:
+		return EROFS;
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 		return EACCES;
@@ -50,9 +58,40 @@ static int db_errno(int rc)
 	}
 }
 
+static int file_errno(sqlite3_file *file)
+{
+	int last = 0;
+
+	if (file == NULL || file->pMethods == NULL ||
+	    file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &last) != SQLITE_OK)
+		return 0;
+	return last;
+}
+
+/*
+ * What the system said to SQLite, if that is why; 0 if something else is or it is not known. Of
+ * a commit sqlite3_system_errno() knows nothing: that writes to the WAL.
+ */
+static int db_system_errno(const struct db *db, int rc)
+{
+	sqlite3_file *wal = NULL;
+	int error;
+
+	if (db->handle == NULL)
+		return 0;
+	if ((rc & 0xff) == SQLITE_CANTOPEN)
+		return sqlite3_system_errno(db->handle);
+	if ((rc & 0xff) != SQLITE_IOERR)
+		return 0;
+	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+	                           (void *)&wal);
+	error = file_errno(wal);
+	return error != 0 ? error : sqlite3_system_errno(db->handle);
+}
+
 static int db_failed(const struct db *db, int rc, const char *what, struct tn_error *err)
 {
-	return err_set(err, TN_SYSTEM, db_errno(rc), "%s: %s", what,
+	return err_set(err, TN_SYSTEM, db_errno(rc, db_system_errno(db, rc)), "%s: %s", what,
 	               db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc));
 }
 
@@ -87,12 +126,15 @@ static int db_migrate_one(struct db *db, const char *script, int version, struct
 	return db_exec(db, stamp, err);
 }
 
-/* All steps in one transaction: the store is at the old version or at the new one. */
+/* All steps in one transaction: the store is at the old version or at the new one. Where there
+ * is nothing to do nothing is written, for the file system may be read-only. */
 static int db_migrate(struct db *db, const char *const *migrations, int n, struct tn_error *err)
 {
 	int64_t version = 0;
-	int r;
+	int r = db_pragma_int(db, "PRAGMA user_version", &version, err);
 
+	if (r < 0 || version == n)
+		return r;
 	r = db_begin(db, err);
 	if (r < 0)
 		return r;
@@ -122,10 +164,13 @@ static int db_on_commit(void *userdata, sqlite3 *handle, const char *name, int p
 
 static int db_settings(struct db *db, struct tn_error *err)
 {
+	int persist = 1;
+
 	/* It takes the place of the hook that would tidy up amid a commit. */
 	(void)sqlite3_wal_hook(db->handle, db_on_commit, db);
 	(void)sqlite3_extended_result_codes(db->handle, 1);
 	(void)sqlite3_busy_timeout(db->handle, DB_BUSY_MSEC);
+	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
 	return db_exec(db,
 	               "PRAGMA journal_mode = WAL;"
 	               "PRAGMA synchronous = NORMAL;"
@@ -177,6 +222,12 @@ struct db *db_close(struct db *db)
 	(void)sqlite3_close(db->handle);
 	free(db);
 	return NULL;
+}
+
+bool db_stale(const struct db *db)
+{
+	return sqlite3_db_readonly(db->handle, "main") == 1 &&
+	       access(sqlite3_db_filename(db->handle, "main"), W_OK) == 0;
 }
 
 int db_prepare(struct db *db, const char *const *sql, size_t n, struct db_statement **ret,
@@ -292,32 +343,91 @@ int db_begin(struct db *db, struct tn_error *err)
 	return db_exec(db, "BEGIN IMMEDIATE", err);
 }
 
+static void db_durable_end(struct db *db)
+{
+	if (db->durable)
+		(void)sqlite3_exec(db->handle, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+	db->durable = false;
+}
+
+int db_begin_durable(struct db *db, struct tn_error *err)
+{
+	int r = db_exec(db, "PRAGMA synchronous = FULL", err);
+
+	db->durable = true;
+	if (r == 0)
+		r = db_begin(db, err);
+	if (r < 0)
+		db_durable_end(db);
+	return r;
+}
+
 int db_commit(struct db *db, struct tn_error *err)
 {
-	return db_exec(db, "COMMIT", err);
+	int r = db_exec(db, "COMMIT", err);
+
+	if (r == 0)
+		db_durable_end(db);
+	return r;
 }
 
 void db_rollback(struct db *db)
 {
 	if (sqlite3_get_autocommit(db->handle) == 0)
 		(void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	db_durable_end(db);
+}
+
+int db_run_durable(struct db *db, struct db_statement *statement, const struct db_value *values,
+                   struct tn_error *err)
+{
+	int r = db_begin_durable(db, err);
+
+	if (r < 0)
+		return r;
+	r = db_run(statement, values, err);
+	if (r == 0)
+		r = db_commit(db, err);
+	if (r < 0)
+		db_rollback(db);
+	return r;
+}
+
+/*
+ * What a failed sync was to write counts as written for the kernel: the next one would find
+ * nothing to do. So all of it goes into the database, and that is synced.
+ */
+static int db_sync_anew(struct db *db, struct tn_error *err)
+{
+	int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_FULL, NULL,
+	                                   NULL);
+
+	if (rc != SQLITE_OK)
+		return db_failed(db, rc, "sync the store", err);
+	db->sync_failed = false;
+	db->wal_pages = 0;
+	return 0;
 }
 
 int db_sync(struct db *db, struct tn_error *err)
 {
 	sqlite3_file *wal = NULL;
-	int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER,
-	                              (void *)&wal);
+	int rc;
 
+	if (db->sync_failed)
+		return db_sync_anew(db, err);
+	rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+	                          (void *)&wal);
 	/* Before the first read or write there is no WAL, hence nothing to wait for. */
 	if (rc == SQLITE_OK && wal != NULL && wal->pMethods != NULL)
 		rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+	db->sync_failed = rc != SQLITE_OK;
 	return rc != SQLITE_OK ? db_failed(db, rc, "sync the store", err) : 0;
 }
 
 int db_sync_begin(struct db *db, struct tn_error *err)
 {
-	int r = wal_sync_begin(&db->sync);
+	int r = db->sync_failed ? -EOPNOTSUPP : wal_sync_begin(&db->sync);
 
 	if (r == -EBUSY)
 		return err_set(err, TN_STATE, EBUSY, "the store is being synced");
@@ -334,7 +444,11 @@ int db_sync_fd(const struct db *db)
 
 int db_sync_end(struct db *db, struct tn_error *err)
 {
-	return wal_sync_end(&db->sync, err);
+	int r = wal_sync_end(&db->sync, err);
+
+	if (r < 0)
+		db->sync_failed = true;
+	return r;
 }
 
 void db_tidy(struct db *db, bool idle)
@@ -345,4 +459,109 @@ void db_tidy(struct db *db, bool idle)
 	(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
 	                                NULL);
 	db->wal_pages = 0;
+}
+
+/* The database that is written to is one of its own, for what is asked of it. */
+struct db_copy {
+	struct db to;
+	sqlite3_backup *backup; /* NULL: it is complete */
+	char path[DB_COPY_PATH_BYTES_MAX];
+};
+
+/* Nobody needs what is half there: it is lost as a whole, and never synced. */
+static int copy_open(struct db_copy *copy, const char *path, struct tn_error *err)
+{
+	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+	                  SQLITE_OPEN_EXCLUSIVE | SQLITE_OPEN_NOFOLLOW;
+	int rc = sqlite3_open_v2(path, &copy->to.handle, flags, NULL);
+
+	if (rc != SQLITE_OK)
+		return db_failed(&copy->to, rc, "open", err);
+	return db_exec(&copy->to, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;", err);
+}
+
+int db_copy_begin(struct db *db, const char *path, struct db_copy **ret, struct tn_error *err)
+{
+	struct db_copy *copy = calloc(1, sizeof(*copy));
+	int r;
+
+	if (copy == NULL)
+		return err_errno(err, "allocate a copy");
+	if (snprintf(copy->path, sizeof(copy->path), "%s", path) >= (int)sizeof(copy->path)) {
+		free(copy);
+		return err_refuse(err, TN_INVALID, "%s: too long", path);
+	}
+	r = copy_open(copy, path, err);
+	if (r == 0) {
+		copy->backup = sqlite3_backup_init(copy->to.handle, "main", db->handle, "main");
+		if (copy->backup == NULL)
+			r = db_failed(&copy->to, sqlite3_errcode(copy->to.handle), "begin",
+			              err);
+	}
+	if (r < 0) {
+		(void)db_copy_free(copy);
+		return err_wrap(err, r, "copy to %s", path);
+	}
+	*ret = copy;
+	return 0;
+}
+
+int db_copy_step(struct db_copy *copy, int pages, struct tn_error *err)
+{
+	int rc = sqlite3_backup_step(copy->backup, pages);
+
+	/* Somebody else looks at the database: the next time. */
+	if (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
+		return 1;
+	rc = sqlite3_backup_finish(copy->backup);
+	copy->backup = NULL;
+	if (rc != SQLITE_OK)
+		return db_failed(&copy->to, rc, "copy the store", err);
+	/* It says of itself that it has a WAL, which nobody would find beside it. */
+	return db_exec(&copy->to, "PRAGMA journal_mode = DELETE;", err);
+}
+
+int db_copy_row(struct db_copy *copy, const char *sql, const char *text,
+                struct db_statement **ret, struct tn_error *err)
+{
+	int r = 0;
+
+	if (copy->to.statements_n == 0)
+		r = db_prepare(&copy->to, &sql, 1, ret, err);
+	if (r < 0)
+		return r;
+	*ret = &copy->to.statements[0];
+	return db_row(*ret, DB_VALUES(DB_TEXT(text)), err);
+}
+
+static void copy_close(struct db_copy *copy)
+{
+	if (copy->backup != NULL)
+		(void)sqlite3_backup_finish(copy->backup);
+	copy->backup = NULL;
+	for (size_t i = 0; i < copy->to.statements_n; i++)
+		(void)sqlite3_finalize(copy->to.statements[i].stmt);
+	copy->to.statements_n = 0;
+	(void)sqlite3_close(copy->to.handle);
+	copy->to.handle = NULL;
+}
+
+int db_copy_take(struct db_copy *copy, struct tn_error *err)
+{
+	int fd;
+
+	assert(copy->backup == NULL);
+	copy_close(copy);
+	fd = open(copy->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? err_errno(err, "open %s", copy->path) : fd;
+}
+
+struct db_copy *db_copy_free(struct db_copy *copy)
+{
+	if (copy == NULL)
+		return NULL;
+	copy_close(copy);
+	(void)unlink(copy->path);
+	free(copy);
+	return NULL;
 }

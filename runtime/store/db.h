@@ -4,8 +4,12 @@
  * and values that carry their type.
  *
  * A commit writes to the WAL and does not wait for the disk (synchronous=NORMAL);
- * db_sync() waits, which is all that synchronous=FULL would do more. So one connection
- * gives both promises of the store.
+ * db_sync() waits. What must be durable before it counts is committed by db_begin_durable()
+ * and the like (synchronous=FULL): if the disk does not take it, it is undone and not merely
+ * unsynced. So one connection gives both promises of the store.
+ *
+ * Write-ahead log and shared memory stay when it is closed: a store on a disk that has become
+ * full can be opened again.
  */
 #ifndef RUNTIME_STORE_DB_H
 #define RUNTIME_STORE_DB_H
@@ -39,12 +43,18 @@ struct db_value {
 #define DB_VALUES(...)   ((const struct db_value[]){ __VA_ARGS__, DB_END })
 #define DB_NULL_INT      (-1)
 
-/* Open @path, or make it, bring it to the last of @migrations_n (each a script that takes
- * user_version one up) or refuse it if it is newer. */
+/*
+ * Open @path, or make it, bring it to the last of @migrations_n (each a script that takes
+ * user_version one up) or refuse it if it is newer. One on a read-only file system, which is at
+ * the last, can be read, and every write fails with EROFS.
+ */
 int db_open(const char *path, const char *const *migrations, int migrations_n, struct db **ret,
             struct tn_error *err);
 /* Accepts NULL. Always returns NULL. */
 struct db *db_close(struct db *db);
+
+/* Whether it could only be read when it was opened, and opened now could be written. */
+bool db_stale(const struct db *db);
 
 /* Prepare @n statements of a table; they live as long as @db. */
 int db_prepare(struct db *db, const char *const *sql, size_t n, struct db_statement **ret,
@@ -68,12 +78,34 @@ const char *db_text_borrow(const struct db_statement *statement, int column);
 /* The same of a blob and its *@ret_n bytes; NULL for one of none. */
 const void *db_blob_borrow(const struct db_statement *statement, int column, size_t *ret_n);
 
+/* A copy of a database while it goes on; what is written through @db meanwhile is in it. */
+struct db_copy;
+
+/* To a new file @path. */
+int db_copy_begin(struct db *db, const char *path, struct db_copy **ret, struct tn_error *err);
+/* Copy @pages: 1 if there are more, 0 if it is complete. */
+int db_copy_step(struct db_copy *copy, int pages, struct tn_error *err);
+/* Of a complete one: the first row of @sql (one text, like ?1), as with db_row(). */
+int db_copy_row(struct db_copy *copy, const char *sql, const char *text,
+                struct db_statement **ret, struct tn_error *err);
+/* The file that has been copied to: O_RDWR, the caller's. Nothing is asked of it any more. */
+int db_copy_take(struct db_copy *copy, struct tn_error *err);
+/* The file's name goes, too. Accepts NULL. Always returns NULL. */
+struct db_copy *db_copy_free(struct db_copy *copy);
+
+/* The same, durable or undone. */
+int db_run_durable(struct db *db, struct db_statement *statement, const struct db_value *values,
+                   struct tn_error *err);
+
 int db_begin(struct db *db, struct tn_error *err);
+/* db_commit() waits for the disk then, and fails, and all is undone, if that does. */
+int db_begin_durable(struct db *db, struct tn_error *err);
 int db_commit(struct db *db, struct tn_error *err);
 /* Ends a transaction that failed; harmless outside one. */
 void db_rollback(struct db *db);
 
-/* Wait until every commit so far is on the disk. */
+/* Wait until every commit so far is on the disk. After a failure the next one writes all of
+ * it anew. */
 int db_sync(struct db *db, struct tn_error *err);
 
 /*

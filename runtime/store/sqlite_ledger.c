@@ -2,15 +2,20 @@
 /*
  * Booking: records, what a tenant's cgroup counted, and the sums of both.
  *
- * totals holds one running sum per meter, so that a question about all of a tenant's
- * life costs the same after a year. cpu_time is what the kernel counted in the
- * tenant's cgroup; cpu_time_attributed is the sum over the records; and
- * cpu_time_unattributed is stored as what closes the sum, so that nothing the kernel
- * counted can fall between the two.
+ * A tenant has one account: what has been booked of the cgroup that it has now, and a running
+ * sum per meter, so that a question about all of its life costs the same after a year. What
+ * becomes booked goes in the same transaction into the row of its hour, and both are one write
+ * however many meters there are. A cgroup, boot or counter that has given way to another leaves
+ * its last readings in epochs: they and those of the account are what the kernel has counted in
+ * all.
  *
- * A cgroup that went away between two readings took its last counts with it, but not
- * the records of what ran in it: if they say more than the ledger, the ledger is wrong
- * by at least that much, and the difference is booked without a raw counter.
+ * cpu_time is what the kernel counted in the tenant's cgroup; cpu_time_attributed is the sum
+ * over the records; and cpu_time_unattributed is stored as what closes the sum, so that nothing
+ * the kernel counted can fall between the two.
+ *
+ * A cgroup that went away between two readings took its last counts with it, but not the
+ * records of what ran in it: if they say more than the ledger, the ledger is wrong by at least
+ * that much, and the difference is booked without a counter behind it.
  */
 #include "sqlite.h"
 
@@ -19,40 +24,53 @@
 #include <base/fd.h>
 
 enum ledger_statement {
-	LEDGER_INSERT,
-	LEDGER_CURSOR_GET,
-	LEDGER_CURSOR_PUT,
-	LEDGER_TOTAL_ADD,
-	LEDGER_TOTAL_SET,
-	LEDGER_TOTAL_GET,
-	LEDGER_SUM,
-	LEDGER_SUM_RECORDS,
+	LEDGER_ACCOUNT_GET,
+	LEDGER_ACCOUNT_PUT,
+	LEDGER_EPOCH_PUT,
+	LEDGER_HOUR_ADD,
+	LEDGER_HOURS_SUM,
+	LEDGER_HOUR_NEXT,
 	LEDGER_STATEMENTS_N,
 };
 
+#define NAME(code, name)      ", " name
+#define RAW(code, name)       ", raw_" name
+#define TOTAL(code, name)     ", total_" name
+#define SUM(code, name)       ", sum(" name ")"
+#define PLACE(code, name)     ", ?"
+#define RAW_SET(code, name)   ", raw_" name " = excluded.raw_" name
+#define TOTAL_SET(code, name) ", total_" name " = excluded.total_" name
+#define NAME_ADD(code, name)  ", " name " = " name " + excluded." name
+
+/* Lists of columns, and of what goes into them. */
+#define RAWS         LEDGER_NODE_METERS(RAW)
+#define RAW_PLACES   LEDGER_NODE_METERS(PLACE)
+#define RAWS_SET     LEDGER_NODE_METERS(RAW_SET)
+#define TOTALS       LEDGER_METERS(TOTAL)
+#define TOTAL_PLACES LEDGER_METERS(PLACE)
+#define TOTALS_SET   LEDGER_METERS(TOTAL_SET)
+#define METERS       LEDGER_HOUR_METERS(NAME)
+#define METER_PLACES LEDGER_HOUR_METERS(PLACE)
+#define METERS_ADD   LEDGER_HOUR_METERS(NAME_ADD)
+#define METER_SUMS   LEDGER_HOUR_METERS(SUM)
+
 static const char *const sql[LEDGER_STATEMENTS_N] = {
-	[LEDGER_INSERT] =
-		"INSERT INTO ledger (tenant, meter, boot_id, cgroup_id, raw, delta, at) "
-		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-	[LEDGER_CURSOR_GET] = "SELECT boot_id, cgroup_id, raw FROM cursors "
-			      "WHERE tenant = ?1 AND meter = ?2",
-	[LEDGER_CURSOR_PUT] =
-		"INSERT INTO cursors (tenant, meter, boot_id, cgroup_id, raw) "
-		"VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant, meter) DO UPDATE "
-		"SET boot_id = excluded.boot_id, cgroup_id = excluded.cgroup_id, "
-		"raw = excluded.raw",
-	[LEDGER_TOTAL_ADD] = "INSERT INTO totals (tenant, meter, total) VALUES (?1, ?2, ?3) "
-			     "ON CONFLICT (tenant, meter) DO UPDATE "
-			     "SET total = total + excluded.total",
-	[LEDGER_TOTAL_SET] = "INSERT INTO totals (tenant, meter, total) VALUES (?1, ?2, ?3) "
-			     "ON CONFLICT (tenant, meter) DO UPDATE SET total = excluded.total",
-	[LEDGER_TOTAL_GET] = "SELECT total FROM totals WHERE tenant = ?1 AND meter = ?2",
-	[LEDGER_SUM] = "SELECT sum(delta) FROM ledger WHERE tenant = ?1 AND meter = ?2 "
-		       "AND (?3 IS NULL OR at >= ?3) AND (?4 IS NULL OR at < ?4)",
-	[LEDGER_SUM_RECORDS] = "SELECT count(*), sum(wall_usec), sum(cpu_usec) FROM executions "
-			       "WHERE tenant = ?1 AND state = 'exited' "
-			       "AND (?2 IS NULL OR ended_at >= ?2) "
-			       "AND (?3 IS NULL OR ended_at < ?3)",
+	/* clang-format off */
+	[LEDGER_ACCOUNT_GET] = "SELECT boot_id, cgroup_id" RAWS TOTALS
+		" FROM accounts WHERE tenant = ?1",
+	[LEDGER_ACCOUNT_PUT] = "INSERT INTO accounts (tenant, boot_id, cgroup_id" RAWS TOTALS
+		") VALUES (?1, ?2, ?3" RAW_PLACES TOTAL_PLACES ") ON CONFLICT (tenant) DO UPDATE "
+		"SET boot_id = excluded.boot_id, cgroup_id = excluded.cgroup_id" RAWS_SET TOTALS_SET,
+	[LEDGER_EPOCH_PUT] = "INSERT INTO epochs (tenant, boot_id, cgroup_id, ended_at" RAWS
+		") VALUES (?1, ?2, ?3, ?4" RAW_PLACES ")",
+	[LEDGER_HOUR_ADD] = "INSERT INTO hours (tenant, at, bookings" METERS
+		") VALUES (?1, ?2, 1" METER_PLACES ") ON CONFLICT (tenant, at) DO UPDATE "
+		"SET bookings = bookings + 1" METERS_ADD,
+	[LEDGER_HOURS_SUM] = "SELECT sum(bookings)" METER_SUMS
+		" FROM hours WHERE tenant = ?1 AND at >= ?2 AND at < ?3",
+	[LEDGER_HOUR_NEXT] =
+		"SELECT min(at) FROM hours WHERE tenant = ?1 AND at >= ?2 AND at < ?3",
+	/* clang-format on */
 };
 
 static_assert(LEDGER_STATEMENTS_N <= SQLITE_STATEMENTS_MAX, "room for every statement");
@@ -62,33 +80,164 @@ int sqlite_ledger_prepare(struct sqlite *sqlite, struct tn_error *err)
 	return db_prepare(sqlite->db, sql, LEDGER_STATEMENTS_N, sqlite->ledger, err);
 }
 
-/* DB_NULL_INT if the meter was never seen. */
-static int total_get(struct sqlite *sqlite, const char *tenant, enum ledger_meter meter,
-                     int64_t *ret, struct tn_error *err)
-{
-	struct db_statement *s = sqlite->ledger[LEDGER_TOTAL_GET];
-	int r = db_row(s, DB_VALUES(DB_TEXT(tenant), DB_TEXT(ledger_meter_name(meter))), err);
+struct account {
+	struct ledger_cursor cursor;
+	int64_t totals[LEDGER_METERS_N]; /* LEDGER_ABSENT: never seen */
+};
 
-	if (r < 0)
+/* What a transaction has in hand: of one tenant at a time, written when it is another's turn.
+ */
+struct book {
+	struct sqlite *sqlite;
+	struct id tenant; /* none before the first */
+	struct account account;
+	int64_t hour;
+	bool added; /* anything to it: one in which nothing was used has no row */
+	int64_t amounts[LEDGER_HOUR_N];
+};
+
+static void absent_fill(int64_t *numbers, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		numbers[i] = LEDGER_ABSENT;
+}
+
+static int account_get(struct sqlite *sqlite, const struct id *tenant, struct account *ret,
+                       struct tn_error *err)
+{
+	struct db_statement *s = sqlite->ledger[LEDGER_ACCOUNT_GET];
+	char text[ID_TEXT_BYTES];
+	int r, column = 2;
+
+	id_format(tenant, text);
+	*ret = (struct account){ 0 };
+	absent_fill(ret->cursor.raw, LEDGER_NODE_N);
+	absent_fill(ret->totals, LEDGER_METERS_N);
+	r = db_row(s, DB_VALUES(DB_TEXT(text)), err);
+	if (r != 1)
 		return r;
-	*ret = DB_NULL_INT;
-	if (r == 1) {
-		*ret = db_int(s, 0);
-		db_done(s);
-	}
+	/* DB_NULL_INT is LEDGER_ABSENT. */
+	db_text(s, 0, ret->cursor.boot_id, sizeof(ret->cursor.boot_id));
+	ret->cursor.cgroup_id = db_int(s, 1);
+	for (size_t i = 0; i < LEDGER_NODE_N; i++)
+		ret->cursor.raw[i] = db_int(s, column++);
+	for (size_t i = 0; i < LEDGER_METERS_N; i++)
+		ret->totals[i] = db_int(s, column++);
+	db_done(s);
 	return 0;
 }
 
-static int total_put(struct sqlite *sqlite, enum ledger_statement how, const char *tenant,
-                     enum ledger_meter meter, int64_t value, struct tn_error *err)
+static size_t ints_append(struct db_value *values, size_t n, const int64_t *numbers,
+                          size_t count)
 {
-	return db_run(
-		sqlite->ledger[how],
-		DB_VALUES(DB_TEXT(tenant), DB_TEXT(ledger_meter_name(meter)), DB_INT(value)),
-		err);
+	for (size_t i = 0; i < count; i++)
+		values[n++] = DB_INT(numbers[i]);
+	values[n] = DB_END;
+	return n;
 }
 
-static int record_book(struct sqlite *sqlite, const struct record *record, struct tn_error *err)
+static int account_put(const struct book *book, const char *tenant, struct tn_error *err)
+{
+	const struct ledger_cursor *cursor = &book->account.cursor;
+	const bool read = cursor->boot_id[0] != '\0';
+	struct db_value values[3 + LEDGER_NODE_N + LEDGER_METERS_N + 1] = {
+		DB_TEXT(tenant),
+		DB_TEXT(read ? cursor->boot_id : NULL),
+		DB_INT(read ? cursor->cgroup_id : DB_NULL_INT),
+	};
+	size_t n = ints_append(values, 3, cursor->raw, LEDGER_NODE_N);
+
+	(void)ints_append(values, n, book->account.totals, LEDGER_METERS_N);
+	return db_run(book->sqlite->ledger[LEDGER_ACCOUNT_PUT], values, err);
+}
+
+static int hour_put(struct book *book, const char *tenant, struct tn_error *err)
+{
+	struct db_value values[2 + LEDGER_HOUR_N + 1] = { DB_TEXT(tenant), DB_INT(book->hour) };
+
+	if (!book->added)
+		return 0;
+	(void)ints_append(values, 2, book->amounts, LEDGER_HOUR_N);
+	book->added = false;
+	memset(book->amounts, 0, sizeof(book->amounts));
+	return db_run(book->sqlite->ledger[LEDGER_HOUR_ADD], values, err);
+}
+
+/* Write what is in hand. */
+static int book_put(struct book *book, struct tn_error *err)
+{
+	char tenant[ID_TEXT_BYTES];
+	int r;
+
+	if (id_is_none(&book->tenant))
+		return 0;
+	id_format(&book->tenant, tenant);
+	r = account_put(book, tenant, err);
+	if (r == 0)
+		r = hour_put(book, tenant, err);
+	book->tenant = (struct id){ 0 };
+	return r;
+}
+
+static int book_turn_to(struct book *book, const struct id *tenant, struct tn_error *err)
+{
+	int r;
+
+	if (id_equal(&book->tenant, tenant))
+		return 0;
+	r = book_put(book, err);
+	if (r == 0)
+		r = account_get(book->sqlite, tenant, &book->account, err);
+	if (r == 0)
+		book->tenant = *tenant;
+	return r;
+}
+
+static int hour_turn_to(struct book *book, int64_t at, struct tn_error *err)
+{
+	char tenant[ID_TEXT_BYTES];
+	const int64_t hour = ledger_hour(at);
+	int r = 0;
+
+	id_format(&book->tenant, tenant);
+	if (book->hour != hour)
+		r = hour_put(book, tenant, err);
+	book->hour = hour;
+	return r;
+}
+
+/* @amount, LEDGER_ABSENT of which is none, into the sum and the hour that is in hand. */
+static int amount_add(struct book *book, enum ledger_meter meter, int64_t amount,
+                      struct tn_error *err)
+{
+	int64_t *total = &book->account.totals[meter];
+
+	if (amount == LEDGER_ABSENT)
+		return 0;
+	if (__builtin_add_overflow(*total == LEDGER_ABSENT ? 0 : *total, amount, total))
+		return err_set(err, TN_SYSTEM, EOVERFLOW, "%s of a tenant is beyond 2^63",
+		               ledger_meter_name(meter));
+	book->amounts[meter] += amount;
+	book->added |= amount > 0;
+	return 0;
+}
+
+static int record_tell(struct sqlite *sqlite, const struct record *record, bool first,
+                       struct tn_error *err)
+{
+	struct event events[EVENTS_OF_RECORD_MAX];
+	int n = events_of_record(record, first, events, err);
+	int r = n < 0 ? n : 0;
+
+	for (int i = 0; i < n; i++) {
+		if (r == 0)
+			r = sqlite_event_put(sqlite, &events[i], err);
+		event_done(&events[i]);
+	}
+	return r;
+}
+
+static int record_book(struct book *book, const struct record *record, struct tn_error *err)
 {
 	const struct {
 		enum ledger_meter meter;
@@ -96,202 +245,131 @@ static int record_book(struct sqlite *sqlite, const struct record *record, struc
 	} adds[] = {
 		{ METER_EXECUTIONS, 1 },
 		{ METER_EXECUTION_TIME, record->wall_usec },
+		{ METER_OVERHEAD_TIME, record->overhead_usec },
 		{ METER_CPU_ATTRIBUTED, record->cpu_usec },
 	};
-	char tenant[ID_TEXT_BYTES];
-	int r = sqlite_execution_put(sqlite, record, err);
+	int r = sqlite_execution_put(book->sqlite, record, err);
 
-	if (r <= 0 || record->state != RECORD_EXITED)
+	if (r <= EXECUTION_KNOWN)
 		return r;
-	id_format(&record->tenant, tenant);
-	r = 0;
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(adds); i++)
-		if (adds[i].amount > 0)
-			r = total_put(sqlite, LEDGER_TOTAL_ADD, tenant, adds[i].meter,
-			              adds[i].amount, err);
-	return r;
-}
-
-static int cursor_get(struct sqlite *sqlite, const char *tenant, enum ledger_meter meter,
-                      struct ledger_cursor *ret, struct tn_error *err)
-{
-	struct db_statement *s = sqlite->ledger[LEDGER_CURSOR_GET];
-	int r = db_row(s, DB_VALUES(DB_TEXT(tenant), DB_TEXT(ledger_meter_name(meter))), err);
-
-	if (r < 0)
+	r = record_tell(book->sqlite, record, r == EXECUTION_NEW, err);
+	/* What joins an execution has used up that one's time. */
+	if (r < 0 || record->state != RECORD_EXITED || !id_is_none(&record->joins))
 		return r;
-	*ret = (struct ledger_cursor){ .seen = r == 1 };
-	if (r == 1) {
-		db_text(s, 0, ret->boot_id, sizeof(ret->boot_id));
-		ret->cgroup_id = db_int(s, 1);
-		ret->raw = db_int(s, 2);
-		db_done(s);
-	}
-	return 0;
-}
-
-/* One ledger row and its total; @raw DB_NULL_INT if no counter stands behind it. */
-static int delta_book(struct sqlite *sqlite, const struct ledger_sample *sample,
-                      enum ledger_meter meter, int64_t raw, int64_t delta, struct tn_error *err)
-{
-	char tenant[ID_TEXT_BYTES];
-	int r;
-
-	id_format(&sample->tenant, tenant);
-	r = db_run(sqlite->ledger[LEDGER_INSERT],
-	           DB_VALUES(DB_TEXT(tenant), DB_TEXT(ledger_meter_name(meter)),
-	                     DB_TEXT(sample->boot_id), DB_INT(sample->cgroup_id), DB_INT(raw),
-	                     DB_INT(delta), DB_INT(sample->at)),
-	           err);
+	r = book_turn_to(book, &record->tenant, err);
+	/* Of an end that nobody saw, when it began is the last that is known. */
 	if (r == 0)
-		r = total_put(sqlite, LEDGER_TOTAL_ADD, tenant, meter, delta, err);
+		r = hour_turn_to(book,
+		                 record->ended_at == RECORD_ABSENT ? record->started_at
+		                                                   : record->ended_at,
+		                 err);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(adds); i++)
+		r = amount_add(book, adds[i].meter, adds[i].amount, err);
 	return r;
 }
 
-static int meter_book(struct sqlite *sqlite, const struct ledger_sample *sample,
-                      enum ledger_meter meter, struct tn_error *err)
+static int epoch_put(const struct book *book, const struct ledger_cursor *cursor,
+                     int64_t ended_at, struct tn_error *err)
 {
-	struct ledger_cursor last;
 	char tenant[ID_TEXT_BYTES];
-	int64_t delta;
-	int r;
+	struct db_value values[4 + LEDGER_NODE_N + 1] = { DB_TEXT(tenant),
+		                                          DB_TEXT(cursor->boot_id),
+		                                          DB_INT(cursor->cgroup_id),
+		                                          DB_INT(ended_at) };
 
-	if (sample->node != LEDGER_NODE_READ || sample->raw[meter] == LEDGER_ABSENT)
-		return 0;
-	id_format(&sample->tenant, tenant);
-	r = cursor_get(sqlite, tenant, meter, &last, err);
-	if (r < 0)
-		return r;
-	delta = ledger_delta(&last, sample, meter);
-	if (delta > 0)
-		r = delta_book(sqlite, sample, meter, sample->raw[meter], delta, err);
-	else if (!last.seen)
-		r = total_put(sqlite, LEDGER_TOTAL_ADD, tenant, meter, 0, err);
-	if (r < 0)
-		return r;
-	if (last.seen && delta == 0 && last.raw == sample->raw[meter] &&
-	    last.cgroup_id == sample->cgroup_id && strcmp(last.boot_id, sample->boot_id) == 0)
-		return 0;
-	return db_run(sqlite->ledger[LEDGER_CURSOR_PUT],
-	              DB_VALUES(DB_TEXT(tenant), DB_TEXT(ledger_meter_name(meter)),
-	                        DB_TEXT(sample->boot_id), DB_INT(sample->cgroup_id),
-	                        DB_INT(sample->raw[meter])),
-	              err);
+	id_format(&book->tenant, tenant);
+	(void)ints_append(values, 4, cursor->raw, LEDGER_NODE_N);
+	return db_run(book->sqlite->ledger[LEDGER_EPOCH_PUT], values, err);
+}
+
+static int node_book(struct book *book, const struct ledger_sample *sample,
+                     struct tn_error *err)
+{
+	const struct ledger_cursor before = book->account.cursor;
+	int64_t deltas[LEDGER_NODE_N];
+	int r = 0;
+
+	if (ledger_advance(&book->account.cursor, sample, deltas))
+		r = epoch_put(book, &before, sample->at, err);
+	for (size_t i = 0; r == 0 && i < LEDGER_NODE_N; i++)
+		if (sample->raw[i] != LEDGER_ABSENT)
+			r = amount_add(book, (enum ledger_meter)i, deltas[i], err);
+	return r;
+}
+
+static int64_t or_none(int64_t total)
+{
+	return total == LEDGER_ABSENT ? 0 : total;
 }
 
 /* cpu_time = attributed + running + unattributed, whatever happened in between. */
-static int sum_close(struct sqlite *sqlite, const struct ledger_sample *sample,
+static int sum_close(struct book *book, const struct ledger_sample *sample,
                      struct tn_error *err)
 {
-	char tenant[ID_TEXT_BYTES];
-	int64_t attributed = 0;
-	int64_t total = 0;
+	int64_t *totals = book->account.totals;
 	int64_t rest;
+	int r = 0;
+
+	if (totals[METER_CPU_TIME] == LEDGER_ABSENT &&
+	    totals[METER_CPU_ATTRIBUTED] == LEDGER_ABSENT)
+		return 0;
+	rest = or_none(totals[METER_CPU_TIME]) - or_none(totals[METER_CPU_ATTRIBUTED]) -
+	       sample->running_cpu_usec;
+	if (rest < 0)
+		r = amount_add(book, METER_CPU_TIME, -rest, err);
+	totals[METER_CPU_UNATTRIBUTED] = rest < 0 ? 0 : rest;
+	return r;
+}
+
+static int sample_book(struct book *book, const struct ledger_sample *sample,
+                       struct tn_error *err)
+{
 	int r;
 
 	if (sample->node == LEDGER_NODE_UNREADABLE)
 		return 0;
-	id_format(&sample->tenant, tenant);
-	r = total_get(sqlite, tenant, METER_CPU_TIME, &total, err);
+	r = book_turn_to(book, &sample->tenant, err);
 	if (r == 0)
-		r = total_get(sqlite, tenant, METER_CPU_ATTRIBUTED, &attributed, err);
-	if (r < 0)
-		return r;
-	if (total == DB_NULL_INT && attributed == DB_NULL_INT)
-		return 0;
-	if (total == DB_NULL_INT)
-		total = 0;
-	if (attributed == DB_NULL_INT)
-		attributed = 0;
-	rest = total - attributed - sample->running_cpu_usec;
-	if (rest < 0) {
-		r = delta_book(sqlite, sample, METER_CPU_TIME, DB_NULL_INT, -rest, err);
-		if (r < 0)
-			return r;
-		rest = 0;
-	}
-	return total_put(sqlite, LEDGER_TOTAL_SET, tenant, METER_CPU_UNATTRIBUTED, rest, err);
-}
-
-static int sample_book(struct sqlite *sqlite, const struct ledger_sample *sample,
-                       struct tn_error *err)
-{
-	int r = 0;
-
-	for (int meter = 0; r == 0 && meter < (int)LEDGER_NODE_N; meter++)
-		r = meter_book(sqlite, sample, (enum ledger_meter)meter, err);
-	return r < 0 ? r : sum_close(sqlite, sample, err);
+		r = hour_turn_to(book, sample->at, err);
+	if (r == 0 && sample->node == LEDGER_NODE_READ)
+		r = node_book(book, sample, err);
+	return r < 0 ? r : sum_close(book, sample, err);
 }
 
 int sqlite_book(struct store *store, const struct store_batch *batch, struct tn_error *err)
 {
 	struct sqlite *sqlite = sqlite_of(store);
-	int r = db_begin(sqlite->db, err);
+	struct book book = { .sqlite = sqlite };
+	int r = sqlite_begin(sqlite, err);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; r >= 0 && i < batch->records_n; i++)
-		r = record_book(sqlite, &batch->records[i], err);
+		r = record_book(&book, &batch->records[i], err);
 	for (size_t i = 0; r >= 0 && i < batch->samples_n; i++)
-		r = sample_book(sqlite, &batch->samples[i], err);
+		r = sample_book(&book, &batch->samples[i], err);
 	if (r >= 0)
-		r = db_commit(sqlite->db, err);
-	if (r < 0)
-		db_rollback(sqlite->db);
-	return r;
+		r = book_put(&book, err);
+	for (size_t i = 0; r >= 0 && i < batch->events_n; i++)
+		r = sqlite_event_put(sqlite, &batch->events[i], err);
+	return sqlite_end(sqlite, r < 0 ? r : 0, err);
 }
 
-static int totals_all(struct sqlite *sqlite, const char *tenant, struct store_totals *ret,
-                      struct tn_error *err)
+/* @since to before @until, of meters that have ever been seen. */
+static int hours_sum(struct sqlite *sqlite, const char *tenant, int64_t since, int64_t until,
+                     struct store_totals *totals, struct tn_error *err)
 {
-	int r = 0;
-
-	for (int meter = 0; r == 0 && meter < LEDGER_METERS_N; meter++)
-		r = total_get(sqlite, tenant, (enum ledger_meter)meter, &ret->meters[meter],
-		              err);
-	return r;
-}
-
-static int totals_of_node(struct sqlite *sqlite, const char *tenant, int64_t since,
-                          int64_t until, struct store_totals *ret, struct tn_error *err)
-{
-	struct db_statement *s = sqlite->ledger[LEDGER_SUM];
-
-	for (int meter = 0; meter < (int)LEDGER_NODE_N; meter++) {
-		int64_t ever;
-		int r = total_get(sqlite, tenant, (enum ledger_meter)meter, &ever, err);
-
-		ret->meters[meter] = LEDGER_ABSENT;
-		if (r < 0)
-			return r;
-		if (ever == DB_NULL_INT)
-			continue;
-		r = db_row(s,
-		           DB_VALUES(DB_TEXT(tenant),
-		                     DB_TEXT(ledger_meter_name((enum ledger_meter)meter)),
-		                     DB_INT(since), DB_INT(until)),
-		           err);
-		if (r < 0)
-			return r;
-		ret->meters[meter] = db_int(s, 0) == DB_NULL_INT ? 0 : db_int(s, 0);
-		db_done(s);
-	}
-	return 0;
-}
-
-static int totals_of_records(struct sqlite *sqlite, const char *tenant, int64_t since,
-                             int64_t until, struct store_totals *ret, struct tn_error *err)
-{
-	static const enum ledger_meter columns[] = { METER_EXECUTIONS, METER_EXECUTION_TIME,
-		                                     METER_CPU_ATTRIBUTED };
-	struct db_statement *s = sqlite->ledger[LEDGER_SUM_RECORDS];
+	struct db_statement *s = sqlite->ledger[LEDGER_HOURS_SUM];
 	int r = db_row(s, DB_VALUES(DB_TEXT(tenant), DB_INT(since), DB_INT(until)), err);
 
 	if (r < 0)
 		return r;
-	for (int i = 0; i < (int)ARRAY_LEN(columns); i++)
-		ret->meters[columns[i]] = db_int(s, i) == DB_NULL_INT ? 0 : db_int(s, i);
+	for (int i = 0; i < (int)LEDGER_HOUR_N; i++)
+		if (totals->meters[i] != LEDGER_ABSENT)
+			totals->meters[i] = or_none(db_int(s, 1 + i));
 	db_done(s);
+	/* A sum over a range is not closed: an execution may lie across its bounds. */
+	totals->meters[METER_CPU_UNATTRIBUTED] = LEDGER_ABSENT;
 	return 0;
 }
 
@@ -300,20 +378,39 @@ int sqlite_totals(struct store *store, const struct id *tenant, int64_t since, i
 {
 	struct sqlite *sqlite = sqlite_of(store);
 	struct store_totals totals;
+	struct account account;
 	char text[ID_TEXT_BYTES];
-	int r;
+	int r = account_get(sqlite, tenant, &account, err);
 
+	if (r < 0)
+		return r;
+	memcpy(totals.meters, account.totals, sizeof(totals.meters));
 	id_format(tenant, text);
-	if (since == LEDGER_ABSENT && until == LEDGER_ABSENT) {
-		r = totals_all(sqlite, text, &totals, err);
-	} else {
-		/* A sum over a range is not closed: an execution may lie across its bounds. */
-		totals.meters[METER_CPU_UNATTRIBUTED] = LEDGER_ABSENT;
-		r = totals_of_node(sqlite, text, since, until, &totals, err);
-		if (r == 0)
-			r = totals_of_records(sqlite, text, since, until, &totals, err);
-	}
+	if (since != LEDGER_ABSENT || until != LEDGER_ABSENT)
+		r = hours_sum(sqlite, text, since == LEDGER_ABSENT ? 0 : since,
+		              until == LEDGER_ABSENT ? INT64_MAX : until, &totals, err);
 	if (r == 0)
 		*ret = totals;
 	return r;
+}
+
+int sqlite_hour_next(struct store *store, const struct id *tenant, int64_t since, int64_t until,
+                     int64_t *ret, struct tn_error *err)
+{
+	struct sqlite *sqlite = sqlite_of(store);
+	struct db_statement *s = sqlite->ledger[LEDGER_HOUR_NEXT];
+	char text[ID_TEXT_BYTES];
+	int64_t at;
+	int r;
+
+	id_format(tenant, text);
+	r = db_row(s, DB_VALUES(DB_TEXT(text), DB_INT(since), DB_INT(until)), err);
+	if (r != 1)
+		return r;
+	at = db_int(s, 0);
+	db_done(s);
+	if (at == DB_NULL_INT)
+		return 0;
+	*ret = at;
+	return 1;
 }

@@ -5,12 +5,14 @@
 enum node_statement {
 	NODE_GET,
 	NODE_SET,
+	NODE_CHECK,
 	NODE_STATEMENTS_N,
 };
 
 static const char *const sql[NODE_STATEMENTS_N] = {
-	[NODE_GET] = "SELECT drained_at, drained_by FROM node",
+	[NODE_GET] = "SELECT drained_at, drained_by, itemized_since FROM node",
 	[NODE_SET] = "UPDATE node SET drained_at = ?1, drained_by = ?2",
+	[NODE_CHECK] = "UPDATE node SET one = one",
 };
 
 static_assert(NODE_STATEMENTS_N <= SQLITE_STATEMENTS_MAX, "room for every statement");
@@ -27,19 +29,32 @@ int sqlite_node_get(struct store *store, struct store_node *ret, struct tn_error
 
 	if (r < 0)
 		return r;
-	*ret = (struct store_node){ LEDGER_ABSENT, LEDGER_ABSENT };
+	*ret = (struct store_node){ LEDGER_ABSENT, LEDGER_ABSENT, LEDGER_ABSENT };
 	if (r == 1) {
-		*ret = (struct store_node){ db_int(s, 0), db_int(s, 1) };
+		*ret = (struct store_node){ db_int(s, 0), db_int(s, 1), db_int(s, 2) };
 		db_done(s);
 	}
 	return 0;
 }
 
-int sqlite_node_set(struct store *store, const struct store_node *node, struct tn_error *err)
+int sqlite_node_set(struct store *store, const struct store_node *node,
+                    const struct event *event, struct tn_error *err)
 {
 	struct sqlite *sqlite = sqlite_of(store);
-	int r = db_run(sqlite->node[NODE_SET],
-	               DB_VALUES(DB_INT(node->drained_at), DB_INT(node->drained_by)), err);
+	int r = sqlite_begin_durable(sqlite, err);
 
-	return r < 0 ? r : db_sync(sqlite->db, err);
+	if (r < 0)
+		return r;
+	r = db_run(sqlite->node[NODE_SET],
+	           DB_VALUES(DB_INT(node->drained_at), DB_INT(node->drained_by)), err);
+	if (r == 0)
+		r = sqlite_event_put(sqlite, event, err);
+	return sqlite_end(sqlite, r, err);
+}
+
+int sqlite_check(struct store *store, struct tn_error *err)
+{
+	struct sqlite *sqlite = sqlite_of(store);
+
+	return db_run_durable(sqlite->db, sqlite->node[NODE_CHECK], DB_VALUES(DB_END), err);
 }

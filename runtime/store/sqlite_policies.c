@@ -76,21 +76,18 @@ static int insert(struct sqlite *sqlite, const struct store_policy *row,
 }
 
 int sqlite_policy_insert(struct store *store, const struct store_policy *row,
-                         const struct policy *policy, struct tn_error *err)
+                         const struct policy *policy, const struct event *event,
+                         struct tn_error *err)
 {
 	struct sqlite *sqlite = sqlite_of(store);
-	int r = db_begin(sqlite->db, err);
+	int r = sqlite_begin_durable(sqlite, err);
 
 	if (r < 0)
 		return r;
 	r = insert(sqlite, row, policy, err);
 	if (r == 0)
-		r = db_commit(sqlite->db, err);
-	if (r < 0) {
-		db_rollback(sqlite->db);
-		return r;
-	}
-	return db_sync(sqlite->db, err);
+		r = sqlite_event_put(sqlite, event, err);
+	return sqlite_end(sqlite, r, err);
 }
 
 int sqlite_policy_before(struct store *store, int64_t seq, struct store_policy *ret,

@@ -15,6 +15,8 @@ enum tenant_statement {
 	TENANT_DELETED_BY_NAME,
 	TENANT_NEXT,
 	TENANT_OVERRIDDEN_NEXT,
+	TENANT_OPERATED_NEXT,
+	TENANT_UNSETTLED_NEXT,
 	TENANT_TIER_NEXT,
 	TENANT_COUNT,
 	TENANT_STATEMENTS_N,
@@ -23,18 +25,18 @@ enum tenant_statement {
 #define COLUMNS                                                                                \
 	"id, name, display_name, status, tier, metadata, billing_anchor_day, time_zone, "      \
 	"currency, customer_id, version, created_at, updated_at, policy_hash, cgroup, "        \
-	"uid_first, uid_count, storage_path, overrides"
+	"uid_first, uid_count, storage_path, overrides, operators"
 
 static const char *const sql[TENANT_STATEMENTS_N] = {
 	[TENANT_INSERT] = ("INSERT INTO tenants (" COLUMNS ") VALUES "
 	                   "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-	                   "?16, ?17, ?18, ?19)"),
+	                   "?16, ?17, ?18, ?19, ?20)"),
 	[TENANT_UPDATE] = "UPDATE tenants SET name = ?2, display_name = ?3, status = ?4, "
 			  "tier = ?5, metadata = ?6, billing_anchor_day = ?7, time_zone = ?8, "
 			  "currency = ?9, customer_id = ?10, version = ?11 + 1, "
 			  "created_at = ?12, updated_at = ?13, policy_hash = ?14, "
 			  "cgroup = ?15, uid_first = ?16, uid_count = ?17, storage_path = ?18, "
-			  "overrides = ?19 "
+			  "overrides = ?19, operators = ?20 "
 			  "WHERE id = ?1 AND version = ?11",
 	[TENANT_DELETE] = "DELETE FROM tenants WHERE id = ?1",
 	[TENANT_BY_ID] = "SELECT " COLUMNS " FROM tenants WHERE id = ?1",
@@ -48,9 +50,16 @@ static const char *const sql[TENANT_STATEMENTS_N] = {
 	[TENANT_OVERRIDDEN_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
 				   "overrides <> '' AND status <> 'deleted' "
 				   "ORDER BY name LIMIT 1",
+	[TENANT_OPERATED_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
+				 "operators <> '' AND status <> 'deleted' "
+				 "ORDER BY name LIMIT 1",
+	[TENANT_UNSETTLED_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
+				  "status IN ('creating', 'suspended', 'deleting') "
+				  "ORDER BY name LIMIT 1",
 	[TENANT_TIER_NEXT] = "SELECT min(tier) FROM tenants WHERE tier > ?1 AND "
 			     "status <> 'deleted'",
-	[TENANT_COUNT] = "SELECT count(*) FROM tenants WHERE status <> 'deleted'",
+	[TENANT_COUNT] = "SELECT count(*), EXISTS (SELECT 1 FROM tenants) FROM tenants "
+			 "WHERE status <> 'deleted'",
 };
 
 static_assert(TENANT_STATEMENTS_N <= SQLITE_STATEMENTS_MAX, "room for every statement");
@@ -75,7 +84,8 @@ static int tenant_run(struct sqlite *sqlite, enum tenant_statement statement,
 	                        DB_INT(row->created_at), DB_INT(row->updated_at),
 	                        DB_TEXT(row->policy_hash), DB_TEXT(row->cgroup),
 	                        DB_INT(row->uid_first), DB_INT(row->uid_count),
-	                        DB_TEXT(row->storage_path), DB_TEXT(row->overrides)),
+	                        DB_TEXT(row->storage_path), DB_TEXT(row->overrides),
+	                        DB_TEXT(row->operators)),
 	              err);
 }
 
@@ -90,15 +100,15 @@ int sqlite_tenant_insert(struct store *store, const struct tenant_row *row,
 	if (r == 1)
 		return err_refuse(err, TN_EXISTS, "there is a tenant '%s' already", row->name);
 	if (r == 0)
-		r = tenant_run(sqlite, TENANT_INSERT, row, err);
-	if (r < 0)
-		return err_wrap(err, r, "tenant '%s'", row->name);
-	return db_sync(sqlite->db, err);
+		r = sqlite_begin_durable(sqlite, err);
+	if (r == 0)
+		r = sqlite_end(sqlite, tenant_run(sqlite, TENANT_INSERT, row, err), err);
+	return r < 0 ? err_wrap(err, r, "tenant '%s'", row->name) : 0;
 }
 
-int sqlite_tenant_update(struct store *store, struct tenant_row *row, struct tn_error *err)
+static int update_tell(struct sqlite *sqlite, const struct tenant_row *row,
+                       const struct event *event, struct tn_error *err)
 {
-	struct sqlite *sqlite = sqlite_of(store);
 	int r = tenant_run(sqlite, TENANT_UPDATE, row, err);
 
 	if (r < 0)
@@ -107,7 +117,18 @@ int sqlite_tenant_update(struct store *store, struct tenant_row *row, struct tn_
 		return err_refuse(err, TN_CONFLICT,
 		                  "tenant '%s' has changed since version %lld", row->name,
 		                  (long long)row->version);
-	r = db_sync(sqlite->db, err);
+	return sqlite_event_put(sqlite, event, err);
+}
+
+int sqlite_tenant_update(struct store *store, struct tenant_row *row, const struct event *event,
+                         struct tn_error *err)
+{
+	struct sqlite *sqlite = sqlite_of(store);
+	int r = sqlite_begin_durable(sqlite, err);
+
+	if (r < 0)
+		return r;
+	r = sqlite_end(sqlite, update_tell(sqlite, row, event, err), err);
 	if (r == 0)
 		row->version++;
 	return r;
@@ -120,10 +141,9 @@ int sqlite_tenant_delete(struct store *store, const struct id *id, struct tn_err
 	int r;
 
 	id_format(id, text);
-	r = db_run(sqlite->tenants[TENANT_DELETE], DB_VALUES(DB_TEXT(text)), err);
-	if (r < 0)
-		return err_wrap(err, r, "tenant %s", text);
-	return db_sync(sqlite->db, err);
+	r = db_run_durable(sqlite->db, sqlite->tenants[TENANT_DELETE], DB_VALUES(DB_TEXT(text)),
+	                   err);
+	return r < 0 ? err_wrap(err, r, "tenant %s", text) : 0;
 }
 
 /* What a column must be to be ours; a store that someone edited is refused, not believed. */
@@ -161,6 +181,7 @@ static int tenant_read(struct db_statement *s, struct tenant_row *ret, struct tn
 	row.uid_count = db_int(s, 16);
 	db_text(s, 17, row.storage_path, sizeof(row.storage_path));
 	db_text(s, 18, row.overrides, sizeof(row.overrides));
+	db_text(s, 19, row.operators, sizeof(row.operators));
 
 	r = tenant_status_parse(status);
 	if (r >= 0)
@@ -221,6 +242,18 @@ int sqlite_tenant_overridden_next(struct store *store, const char *after,
 	return tenant_select(sqlite_of(store), TENANT_OVERRIDDEN_NEXT, after, ret, err);
 }
 
+int sqlite_tenant_operated_next(struct store *store, const char *after, struct tenant_row *ret,
+                                struct tn_error *err)
+{
+	return tenant_select(sqlite_of(store), TENANT_OPERATED_NEXT, after, ret, err);
+}
+
+int sqlite_tenant_unsettled_next(struct store *store, const char *after, struct tenant_row *ret,
+                                 struct tn_error *err)
+{
+	return tenant_select(sqlite_of(store), TENANT_UNSETTLED_NEXT, after, ret, err);
+}
+
 int sqlite_tier_next(struct store *store, const char *after, char ret[NAME_BYTES_MAX],
                      struct tn_error *err)
 {
@@ -237,14 +270,15 @@ int sqlite_tier_next(struct store *store, const char *after, char ret[NAME_BYTES
 	return r;
 }
 
-int sqlite_tenants_count(struct sqlite *sqlite, int64_t *ret, struct tn_error *err)
+int sqlite_tenants_count(struct sqlite *sqlite, struct store_figures *ret, struct tn_error *err)
 {
 	struct db_statement *s = sqlite->tenants[TENANT_COUNT];
 	int r = db_row(s, DB_VALUES(DB_END), err);
 
 	if (r < 0)
 		return r;
-	*ret = db_int(s, 0);
+	ret->tenants = db_int(s, 0);
+	ret->used = db_int(s, 1) == 1;
 	db_done(s);
 	return 0;
 }

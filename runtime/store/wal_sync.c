@@ -12,7 +12,7 @@
 int wal_sync_init(struct wal_sync *sync, const char *path, struct tn_error *err)
 {
 	*sync = (struct wal_sync){ .file_fd = FD_NONE, .event_fd = FD_NONE };
-	sync->file_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	sync->file_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (sync->file_fd < 0)
 		return err_errno(err, "open %s", path);
 	sync->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

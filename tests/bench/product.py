@@ -34,8 +34,13 @@ class Product:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "bench", self.run], check=True)
         self.config = self.root / "etc/tenantd"
         (self.config / "tiers/bench.yaml").write_text(TIER, encoding="ascii")
-        (self.config / "bounds.conf").write_text(
-            f"storage_root = {self.state}/tenants\n", encoding="ascii")
+        self.bounds()
+
+    def bounds(self, **keys):
+        """What of bounds.conf is to be another than by default, before it is started."""
+        lines = [f"{key} = {value}\n" for key, value in
+                 {"storage_root": f"{self.state}/tenants", **keys}.items()]
+        (self.config / "bounds.conf").write_text("".join(lines), encoding="ascii")
 
     def program(self, name):
         return str(self.root / "usr/bin" / name)
@@ -45,7 +50,8 @@ class Product:
         """libtenant is not where the loader looks."""
         return {**os.environ, "LD_LIBRARY_PATH": str(self.root / "usr/lib")}
 
-    def start(self, missing):
+    def spawn(self, missing):
+        """Begin to start it."""
         try:
             user = pwd.getpwnam("tenantd").pw_name
         except KeyError:
@@ -57,16 +63,31 @@ class Product:
         if missing:
             argv.append("--allow-missing-controllers")
         environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
-        with open(self.log, "wb") as log:
+        with open(self.log, "ab") as log:
             self._daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=environment)
+
+    @property
+    def pid(self):
+        return self._daemon.pid
+
+    def check_alive(self):
+        if self._daemon.poll() is not None:
+            raise RuntimeError(f"tenantd does not serve:\n{self.log.read_text()}")
+
+    def start(self, missing):
+        self.start_again(missing)
+        self._ctl("create", TENANT, "--tier", "bench")
+
+    def start_again(self, missing):
+        self.spawn(missing)
         deadline = time.monotonic() + 20
         # 1 is a daemon that serves and misses a controller, as asked for above.
         while self._ctl("status", check=False).returncode not in (0, 1):
-            if self._daemon.poll() is not None or time.monotonic() > deadline:
+            self.check_alive()
+            if time.monotonic() > deadline:
                 raise RuntimeError(f"tenantd does not serve:\n{self.log.read_text()}")
             time.sleep(0.05)
-        self._ctl("create", TENANT, "--tier", "bench")
 
     def stop(self):
         if self._daemon is None:
@@ -82,10 +103,10 @@ class Product:
         return subprocess.run([self.program("tenantctl"), *args, "--socket", self.socket],
                               env=self.environment, check=check, capture_output=True, text=True)
 
-    def execute(self, *command, **kwargs):
-        """One execution, which counts."""
-        self.executions += 1
-        return subprocess.run([self.program("tenant-run"), "--socket", self.socket, "-q", TENANT,
+    def execute(self, *command, tenant=TENANT, **kwargs):
+        """One execution, which counts if it is the usual tenant's."""
+        self.executions += tenant == TENANT
+        return subprocess.run([self.program("tenant-run"), "--socket", self.socket, "-q", tenant,
                                "--", *command], env=self.environment, check=True, **kwargs)
 
     def listed(self):

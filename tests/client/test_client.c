@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
+#include <tenant/backup.h>
+#include <tenant/event.h>
 #include <tenant/policy.h>
+#include <unistd.h>
 
 TestSuite(client, .timeout = 30, .init = set_up, .fini = tear_down);
 
@@ -91,8 +95,11 @@ Test(client, sends_what_a_new_tenant_is_to_be)
 {
 	const struct tn_pair pairs[] = { { "team", "blue" }, { "cost", "7" } };
 	const struct tn_settings settings = { 28, "Europe/Berlin", "EUR", NULL };
+	const char *const operators[] = { "user:alice", "group:builders" };
 	const struct tn_tenant_spec spec = {
 		.name = "echo",
+		.operators = operators,
+		.operators_n = ARRAY_LEN(operators),
 		.tier = "free",
 		.metadata = pairs,
 		.metadata_n = ARRAY_LEN(pairs),
@@ -106,7 +113,47 @@ Test(client, sends_what_a_new_tenant_is_to_be)
 	                 "\"metadata\":{\"team\":\"blue\",\"cost\":\"7\"},\"overrides\":{},"
 	                 "\"settings\":{\"billing_anchor_day\":28,"
 	                 "\"time_zone\":\"Europe/Berlin\",\"currency\":\"EUR\","
-	                 "\"customer_id\":null}}");
+	                 "\"customer_id\":null},"
+	                 "\"operators\":[\"user:alice\",\"group:builders\"]}");
+}
+
+Test(client, sends_what_of_a_tenant_is_to_be_different)
+{
+	const char *const add[] = { "user:alice" }, *const remove[] = { "group:builders" };
+	const struct tn_tenant_change change = {
+		.operators_add = add,
+		.operators_add_n = ARRAY_LEN(add),
+		.operators_remove = remove,
+		.operators_remove_n = ARRAY_LEN(remove),
+		.force = true,
+	};
+	struct tn_tenant tenant = { 0 };
+
+	cr_expect_eq(tn_tenant_update(client, "echo", &change, &tenant, &err), -EINVAL);
+	cr_expect(strstr(err.msg,
+	                 "\"operators_add\":[\"user:alice\"],"
+	                 "\"operators_remove\":[\"group:builders\"],\"force\":true") != NULL,
+	          "%s", err.msg);
+}
+
+static int no_tenant(const struct tn_tenant *tenant, void *userdata)
+{
+	(void)userdata;
+	cr_expect_null(tenant, "none is to be told of");
+	return 0;
+}
+
+Test(client, lists_tenants_by_status_tier_and_metadata_at_once)
+{
+	const struct tn_pair wanted[] = { { "team", "blue" }, { "cost", NULL } };
+	const struct tn_tenant_filter filter = { .status = "active",
+		                                 .tier = "echo",
+		                                 .metadata = wanted,
+		                                 .metadata_n = ARRAY_LEN(wanted) };
+
+	cr_expect_eq(tn_tenant_list(client, &filter, no_tenant, NULL, &err), -EINVAL);
+	cr_expect_str_eq(err.msg, "{\"status\":\"active\",\"tier\":\"echo\","
+	                          "\"metadata\":{\"team\":\"blue\",\"cost\":null}}");
 }
 
 Test(client, maps_errors_by_their_names)
@@ -318,7 +365,11 @@ static int see_usage(const struct tn_execution *execution, void *userdata)
 Test(client, reads_usage_totals_and_then_executions)
 {
 	struct tn_usage usage = { 0 };
-	const struct tn_usage_query query = { "acme", TN_ABSENT, TN_ABSENT, see_usage, &usage };
+	const struct tn_usage_query query = { .tenant = "acme",
+		                              .since = TN_ABSENT,
+		                              .until = TN_ABSENT,
+		                              .each = see_usage,
+		                              .userdata = &usage };
 
 	cr_assert_eq(tn_usage(client, &query, &usage, &err), 0, "%s", err.msg);
 	cr_expect_eq(usage.since, 1700000000000000);
@@ -327,6 +378,80 @@ Test(client, reads_usage_totals_and_then_executions)
 	cr_expect_eq(usage.meters.items[0].amount, 987654321);
 	cr_expect_eq(usage.unattributed_usec, 17 + 2 * 1000);
 	tn_usage_done(&usage);
+}
+
+static int see_period(const struct tn_usage_period *period, void *userdata)
+{
+	int64_t *at = userdata;
+
+	cr_expect_gt(period->end, period->start);
+	cr_expect_geq(period->start, *at, "oldest first");
+	cr_assert_eq(period->meters.n, 1u);
+	cr_expect_str_eq(period->meters.items[0].name, "cpu_time");
+	*at = period->end;
+	return 0;
+}
+
+Test(client, reads_usage_by_periods)
+{
+	struct tn_usage usage = { 0 };
+	int64_t at = 0;
+	struct tn_usage_query query = { .tenant = "acme",
+		                        .since = TN_ABSENT,
+		                        .until = TN_ABSENT,
+		                        .each = see_usage, /* not with by */
+		                        .userdata = &at,
+		                        .by = TN_PERIOD_DAY,
+		                        .each_period = see_period };
+
+	cr_assert_eq(tn_usage(client, &query, &usage, &err), 0, "%s", err.msg);
+	cr_expect_eq(at, 1700172800000000, "the end of the last");
+	cr_expect_eq(usage.unattributed_usec, 17);
+	tn_usage_done(&usage);
+	query.by = (enum tn_period)99;
+	cr_expect_lt(tn_usage(client, &query, &usage, &err), 0);
+	cr_expect_eq(err.code, TN_INVALID);
+}
+
+Test(client, finds_an_execution_by_what_people_say)
+{
+	static const char *const texts[] = { FAKE_EXECUTION_ID, "acme/job", "0192f0c4" };
+	static const char *const refused[] = { "job", "acme/", "0192f0c", "../x" };
+	struct tn_execution execution = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		cr_assert_eq(tn_execution_find(client, texts[i], &execution, &err), 0, "%s",
+		             err.msg);
+		cr_expect_str_eq(execution.id, FAKE_EXECUTION_ID);
+		tn_execution_done(&execution);
+		cr_expect_eq(tn_signal(client, texts[i], 1, &err), 0);
+	}
+	cr_expect_eq(tn_execution_find(client, "11111111", &execution, &err), -EINVAL);
+	cr_expect_str_eq(err.msg, "several executions begin with 11111111");
+	cr_expect_eq(tn_execution_find(client, "acme/none", &execution, &err), -ENOENT);
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		cr_expect_eq(tn_execution_find(client, refused[i], &execution, &err), -EINVAL);
+		cr_expect_neq(strstr(err.msg, "TENANT/NAME"), NULL, "%s", err.msg);
+	}
+	cr_expect_eq(tn_execution_find(client, NULL, &execution, &err), -EINVAL);
+	cr_expect_null(execution.owner);
+}
+
+Test(client, gives_a_grace_before_the_end)
+{
+	struct tn_grace grace = { 1000000, 0 };
+	int64_t told = 0;
+
+	cr_expect_eq(tn_terminate(client, "acme/job", NULL, &grace, &told, &err), 0, "%s",
+	             err.msg);
+	cr_expect_eq(told, 1);
+	grace.signal = 2;
+	cr_expect_eq(tn_terminate(client, NULL, "echo", &grace, &told, &err), -EINVAL);
+	cr_expect_neq(strstr(err.msg, "\"signal\":2,\"grace_usec\":1000000"), NULL, "%s",
+	              err.msg);
+	grace.usec = 0;
+	cr_expect_eq(tn_terminate(client, "acme/job", NULL, &grace, &told, &err), -EINVAL);
+	cr_expect_eq(tn_terminate(client, NULL, NULL, &grace, &told, &err), -EINVAL);
 }
 
 Test(client, kills_reloads_and_asks_how_the_daemon_is)
@@ -339,7 +464,7 @@ Test(client, kills_reloads_and_asks_how_the_daemon_is)
 	cr_expect_eq(killed, 1);
 	cr_expect_eq(tn_kill(client, NULL, "acme", &killed, &err), 0);
 	cr_expect_eq(killed, 2);
-	cr_assert_eq(tn_policy_reload(client, &policy, &err), 0);
+	cr_assert_eq(tn_policy_reload(client, false, &policy, &err), 0);
 	cr_expect_eq(policy.tiers.n, 2u);
 	cr_expect_str_eq(policy.tiers.items[1], "professional");
 	tn_policy_done(&policy);
@@ -364,13 +489,16 @@ static int on_entry(const struct tn_policy_entry *entry, void *userdata)
 	return 0;
 }
 
+/* Of the node first, and then of two tenants. */
 static int on_change(const struct tn_policy_change *change, void *userdata)
 {
 	int *n = userdata;
 
-	cr_expect_str_eq(change->key, "tasks_max");
-	cr_expect_str_eq(change->after, "8");
-	cr_expect_eq(change->hurts != NULL, (*n)++ == 0);
+	cr_expect_eq(change->tenant == NULL, *n == 0);
+	cr_expect_str_eq(change->key, *n == 0 ? "host_reserve.memory" : "tasks_max");
+	cr_expect_str_eq(change->after, *n == 0 ? "1G" : "8");
+	cr_expect_eq(change->hurts != NULL, *n == 1);
+	(*n)++;
 	return 0;
 }
 
@@ -385,10 +513,11 @@ Test(client, asks_which_policies_hold_and_held)
 	cr_expect_eq(n, 2);
 	n = 0;
 	cr_assert_eq(tn_policy_diff(client, NULL, on_change, &n, &err), 0, "%s", err.msg);
-	cr_expect_eq(n, 2);
+	cr_expect_eq(n, 3);
 	cr_assert_eq(tn_policy_diff(client, "abcd", on_change, &n, &err), 0, "%s", err.msg);
-	cr_expect_eq(n, 2);
-	cr_assert_eq(tn_policy_rollback(client, "abcd", &policy, &err), 0, "%s", err.msg);
+	cr_expect_eq(n, 3);
+	cr_assert_eq(tn_policy_rollback(client, "abcd", false, &policy, &err), 0, "%s",
+	             err.msg);
 	cr_expect_eq(policy.tiers.n, 2u);
 	tn_policy_done(&policy);
 	cr_assert_eq(tn_policy_get(client, "abcd", &files, &err), 0, "%s", err.msg);
@@ -399,10 +528,71 @@ Test(client, asks_which_policies_hold_and_held)
 	cr_assert_eq(tn_policy_show(client, "acme", &shown, &err), 0, "%s", err.msg);
 	cr_expect_str_eq(shown.limits.items[0].source, "tiers/free.yaml:7");
 	tn_tenant_policy_done(&shown);
-	cr_expect_lt(tn_policy_rollback(client, NULL, &policy, &err), 0);
+	cr_expect_lt(tn_policy_rollback(client, NULL, false, &policy, &err), 0);
 	cr_expect_eq(err.code, TN_INVALID);
 	cr_expect_lt(tn_policy_show(client, "../acme", &shown, &err), 0);
 	cr_expect_eq(err.code, TN_INVALID);
+}
+
+struct told {
+	int n;
+	int64_t kept_from;
+	bool enough; /* after the first */
+};
+
+static int on_event(const struct tn_event *event, void *userdata)
+{
+	struct told *told = userdata;
+	const bool first = told->n++ == 0;
+
+	cr_expect_eq(event->seq, 40 + told->n);
+	cr_expect_str_eq(event->kind, first ? "updated" : "exited");
+	cr_expect_str_eq(event->tenant, "acme");
+	cr_expect_eq(event->execution == NULL, first);
+	cr_expect_eq(event->actor_uid, first ? 0 : TN_ABSENT);
+	cr_expect_eq(event->actor_login_uid, TN_ABSENT);
+	cr_expect_eq(event->before.n, first ? 1u : 0u);
+	cr_assert_eq(event->after.n, 1u);
+	cr_expect_str_eq(event->after.items[0].key, first ? "tier" : "exit_code");
+	cr_expect_eq(event->reason == NULL, first);
+	return told->enough;
+}
+
+static void on_missed(int64_t kept_from, void *userdata)
+{
+	struct told *told = userdata;
+
+	cr_expect_eq(told->n, 0, "before what is kept");
+	told->kept_from = kept_from;
+}
+
+Test(client, is_told_of_events_and_which_are_not_kept)
+{
+	struct told told = { 0 };
+	struct tn_event_query query = {
+		.since = TN_ABSENT, .each = on_event, .missed = on_missed, .userdata = &told
+	};
+
+	cr_assert_eq(tn_event_list(client, &query, &err), 0, "%s", err.msg);
+	cr_expect_eq(told.n, 2);
+	cr_expect_eq(told.kept_from, 0);
+	told = (struct told){ .enough = true };
+	query.since = 7;
+	query.follow = true;
+	cr_assert_eq(tn_event_list(client, &query, &err), 0, "%s", err.msg);
+	cr_expect_eq(told.n, 1, "no more was wanted");
+	cr_expect_eq(told.kept_from, 41);
+	told = (struct told){ 0 };
+	query.missed = NULL;
+	cr_assert_eq(tn_event_list(client, &query, &err), 0, "%s", err.msg);
+	query.since = -7;
+	cr_expect_eq(tn_event_list(client, &query, &err), -EINVAL);
+	query.since = 0;
+	query.tenant = "../acme";
+	cr_expect_eq(tn_event_list(client, &query, &err), -EINVAL);
+	query.tenant = "nobody";
+	cr_expect_lt(tn_event_list(client, &query, &err), 0);
+	cr_expect_eq(err.code, TN_NOT_FOUND);
 }
 
 Test(client, makes_one_call_at_a_time_and_forgets_an_abandoned_one)
@@ -437,7 +627,7 @@ Test(client, describes_its_records_by_the_names_of_the_socket)
 
 	for (; field[n].name != NULL; n++)
 		;
-	cr_expect_eq(n, 27u);
+	cr_expect_eq(n, 30u);
 	cr_expect_str_eq(field[0].name, "id");
 	cr_expect_str_eq(field[n - 1].name, "policy_hash");
 	cr_expect_str_eq(tn_reason_name(TN_REASON_OOM), "oom");
@@ -476,4 +666,49 @@ Test(client, waits_for_an_end_longer_than_for_an_answer)
 	tn_client_set_timeout(client, 10000000);
 	cr_expect_eq(tn_kill(client, FAKE_EXECUTION_ID, NULL, &(int64_t){ 0 }, &err), 0, "%s",
 	             err.msg);
+}
+
+Test(client, gets_a_backup_as_a_file_to_read)
+{
+	static const char expected[] = FAKE_BACKUP;
+	struct tn_backup_about about = { 0 };
+	char bytes[sizeof(expected)];
+	int fd = -1;
+
+	cr_assert_eq(tn_backup(client, &fd, &about, &err), 0, "%s", err.msg);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	cr_expect_eq(about.created_at, 1700000000000000);
+	cr_expect_eq(about.bytes, (int64_t)sizeof(expected) - 1);
+	cr_expect_eq(about.tenants, 1);
+	cr_expect_str_eq(about.policy_hash, "abcdef0123456789");
+	cr_assert_eq(read(fd, bytes, sizeof(bytes)), (ssize_t)sizeof(expected) - 1);
+	cr_expect_eq(memcmp(bytes, expected, sizeof(expected) - 1), 0);
+	cr_expect_eq(close(fd), 0);
+	tn_backup_about_done(&about);
+}
+
+static int never(const struct tn_execution *execution, void *userdata)
+{
+	(void)execution;
+	(void)userdata;
+	cr_assert_fail("only the totals were asked for");
+	return 0;
+}
+
+Test(client, asks_for_totals_alone_where_nobody_hears_of_executions)
+{
+	struct tn_usage_query query = { .tenant = "acme",
+		                        .since = TN_ABSENT,
+		                        .until = TN_ABSENT };
+	struct tn_usage usage = { 0 };
+
+	cr_assert_eq(tn_usage(client, &query, &usage, &err), 0, "%s", err.msg);
+	cr_expect_eq(usage.itemized_since, 1700000000000000);
+	tn_usage_done(&usage);
+	/* The connection is fit for the next call: nothing more had come. */
+	query.each = never;
+	query.tenant = "nobody";
+	cr_expect_lt(tn_usage(client, &query, &usage, &err), 0);
+	cr_expect_eq(err.code, TN_NOT_FOUND);
 }

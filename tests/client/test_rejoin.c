@@ -17,7 +17,7 @@ static void lose(void)
 {
 	(void)snprintf(socket_path, sizeof(socket_path), "/tmp/test-rejoin-%d.sock", getpid());
 	rejoin.path = strdup(socket_path);
-	cr_assert_eq(rejoin_begin(&rejoin, &err), 0, "%s", err.msg);
+	cr_assert_eq(rejoin_begin(&rejoin, 0, &err), 0, "%s", err.msg);
 }
 
 /* When it is time. */
@@ -49,6 +49,18 @@ Test(rejoin, tries_until_the_time_is_over)
 	cr_expect_null(link);
 	rejoin_done(&rejoin);
 	cr_expect_eq(fds_open(), before);
+}
+
+Test(rejoin, waits_first_for_as_long_as_it_is_told_to)
+{
+	struct pollfd ready = { .events = POLLIN };
+	struct varlink *link = NULL;
+
+	cr_assert_eq(rejoin_begin(&rejoin, 3600000, &err), 0, "%s", err.msg);
+	ready.fd = rejoin.epoll_fd;
+	cr_expect_eq(poll(&ready, 1, 200), 0);
+	cr_expect_eq(rejoin_try(&rejoin, FAKE_EXECUTION_ID, &link, &err), 0);
+	rejoin_done(&rejoin);
 }
 
 /* As systemd keeps it open for a daemon that does not start. */

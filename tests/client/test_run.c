@@ -514,9 +514,7 @@ Test(run, says_which_descriptors_are_binds_and_how_to_run)
 	cr_expect_str_eq(
 		err.msg,
 		"{\"tenant\":\"echo\",\"stdin\":0,\"stdout\":1,\"stderr\":2,\"args\":3,"
-		"\"argc\":2,\"envc\":1,\"limits\":{\"memory_max_bytes\":1048576,"
-		"\"cpu_quota_usec\":null,\"tasks_max\":null,\"runtime_usec_max\":null,"
-		"\"kill_after_usec\":null,\"cpu_usec_max\":null},"
+		"\"argc\":2,\"envc\":1,\"limits\":{\"memory_max_bytes\":1048576},"
 		"\"binds\":[{\"fd\":4,\"target\":\"/a\",\"writable\":false},"
 		"{\"fd\":5,\"target\":\"/b\",\"writable\":true}],"
 		"\"dry_run\":false,\"user\":\"root:tty\",\"tmpfs\":["

@@ -22,6 +22,9 @@
 #include <base/io.h>
 #include <wire/varlink.h>
 
+#include "data.h"
+#include "records.h"
+
 #define ARGS_BYTES_MAX   (2u << 20)
 #define STRINGS_MAX      4096
 #define EXECUTIONS_N     300 /* more than one read of the socket */
@@ -87,42 +90,6 @@ static void reply(const struct call *call, json_t *parameters, bool continues)
 static void refuse(const struct call *call, const char *name, json_t *parameters)
 {
 	send_json(call->link, json_pack("{s:s, s:o}", "error", name, "parameters", parameters));
-}
-
-static json_t *tenant_json(const char *name)
-{
-	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:{s:s}, s:{s:s}, s:{s:i, s:s, s:s, s:n}, s:i, s:I, "
-		"s:I, s:s, s:s, s:i, s:i, s:s}",
-		"id", "5f0c1d2e-3b4a-4958-8776-655443322110", "name", name, "display_name",
-		"A \"quoted\" name", "status", "active", "tier", "free", "metadata", "team",
-		"blue", "overrides", "limits.tasks_max", "7", "settings", "billing_anchor_day",
-		1, "time_zone", "UTC", "currency", "EUR", "customer_id", "version", 3,
-		"created_at", (json_int_t)1700000000000000, "updated_at",
-		(json_int_t)1700000001000000, "policy_hash", "abcdef0123456789", "cgroup",
-		"tenants.slice/tenantd-tenants.service/acme", "uid_first", 2000000000,
-		"uid_count", 65536, "storage_path", "/var/lib/tenantd/storage/acme");
-}
-
-static json_t *execution_json(const char *tenant, const char *state, const char *reason)
-{
-	json_t *json = json_pack(
-		"{s:s, s:s, s:n, s:s, s:s?, s:n, s:n, s:I, s:n, s:i, s:i, s:i, s:i}", "id",
-		FAKE_EXECUTION_ID, "tenant", tenant, "name", "state", state, "reason", reason,
-		"exit_code", "signal", "started_at", (json_int_t)1700000000000000, "ended_at",
-		"wall_usec", 1234567, "cpu_usec", 1000, "cpu_user_usec", 600, "cpu_system_usec",
-		400);
-	json_t *rest = json_pack(
-		"{s:i, s:n, s:i, s:i, s:n, s:n, s:i, s:i, s:i, s:i, s:n, s:n, "
-		"s:n, s:s}",
-		"throttled_usec", 0, "tenant_throttled_usec", "memory_peak_bytes", 5 << 20,
-		"memory_mib_msec", 2048000, "io_read_bytes", "io_write_bytes", "pids_peak", 2,
-		"overhead_usec", 350, "oom_kills", 0, "pids_refused", 0, "stall_cpu_usec",
-		"stall_memory_usec", "stall_io_usec", "policy_hash", "abcdef0123456789");
-
-	(void)json_object_update(json, rest);
-	json_decref(rest);
-	return json;
 }
 
 /* What the names of tenants stand for. True if the call has been dealt with. */
@@ -214,17 +181,8 @@ static void change_tenant(const struct call *call)
 
 static void list_policies(const struct call *call)
 {
-	reply(call,
-	      json_pack("{s:{s:s, s:s, s:I, s:i, s:s}}", "policy", "policy_hash",
-	                "fedcba9876543210", "state", "in_force", "accepted_at",
-	                (json_int_t)1700000000000000, "accepted_by", 1000, "instead_of",
-	                "abcdef0123456789"),
-	      true);
-	reply(call,
-	      json_pack("{s:{s:s, s:s, s:I, s:n, s:n}}", "policy", "policy_hash",
-	                "abcdef0123456789", "state", "earlier", "accepted_at",
-	                (json_int_t)1600000000000000, "accepted_by", "instead_of"),
-	      false);
+	reply(call, policy_json(true), true);
+	reply(call, policy_json(false), false);
 }
 
 /* One whose files lead out of the directory has the hash "eeee". */
@@ -259,22 +217,15 @@ static void diff_policy(const struct call *call)
 		reply(call, json_object(), false);
 		return;
 	}
-	reply(call,
-	      json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "change", "tenant",
-	                "acme", "tier", "free", "key", "tasks_max", "before", "32",
-	                "before_source", "tiers/free.yaml:7", "after", "8", "after_source",
-	                "tiers/free.yaml:3", "hurts", "9 tasks run"),
-	      true);
-	reply(call,
-	      json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n}}", "change", "tenant",
-	                "globex", "tier", "free", "key", "tasks_max", "before", "32",
-	                "before_source", "tiers/free.yaml:7", "after", "8", "after_source",
-	                "tiers/free.yaml:3", "hurts"),
-	      false);
+	reply(call, change_of_node_json(), true);
+	reply(call, change_json("acme", "9 tasks run"), true);
+	reply(call, change_json("globex", NULL), false);
 }
 
 static void list_tenants(const struct call *call)
 {
+	if (misbehave(call, text_of(call, "tier")))
+		return;
 	reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")), true);
 	reply(call, json_pack("{s:o}", "tenant", tenant_json("globex")), false);
 }
@@ -285,24 +236,37 @@ static void list_executions(const struct call *call)
 
 	if (misbehave(call, text_of(call, "tenant")))
 		return;
-	for (int i = 0; all && i < EXECUTIONS_N; i++)
-		reply(call,
-		      json_pack("{s:o}", "execution", execution_json("acme", "exited", "oom")),
-		      true);
+	for (int i = 0; all && i < EXECUTIONS_N; i++) {
+		json_t *execution = execution_json("acme", "exited", "oom");
+
+		if (i == 0 && strcmp(text_of(call, "tenant"), "globex") == 0)
+			(void)json_object_set_new(execution, "name", json_string("job"));
+		reply(call, json_pack("{s:o}", "execution", execution), true);
+	}
 	/* The last of a list may be nothing. */
 	reply(call, json_pack("{s:n}", "execution"), false);
 }
 
 static void get_usage(const struct call *call)
 {
+	const bool totals = json_is_true(json_object_get(call->parameters, "totals_only"));
+
 	if (misbehave(call, text_of(call, "tenant")))
 		return;
 	reply(call,
-	      json_pack("{s:s, s:I, s:I, s:{s:I, s:i}, s:i}", "tenant", "acme", "since",
+	      json_pack("{s:s, s:I, s:I, s:{s:I, s:i}, s:i, s:I}", "tenant", "acme", "since",
 	                (json_int_t)1700000000000000, "until", (json_int_t)1700000100000000,
 	                "meters", "cpu_time", (json_int_t)987654321, "executions", 2,
-	                "unattributed_usec", 17),
-	      true);
+	                "unattributed_usec", 17, "itemized_since",
+	                (json_int_t)1700000000000000),
+	      !totals);
+	if (totals)
+		return;
+	if (strcmp(text_of(call, "by"), "") != 0) {
+		reply(call, json_pack("{s:o}", "period", period_json(0)), true);
+		reply(call, json_pack("{s:o}", "period", period_json(1)), false);
+		return;
+	}
 	reply(call,
 	      json_pack("{s:o}", "execution", execution_json("acme", "exited", "timeout")),
 	      true);
@@ -310,28 +274,81 @@ static void get_usage(const struct call *call)
 	      false);
 }
 
+static bool is_ours(const char *id)
+{
+	return strcmp(id, FAKE_EXECUTION_ID) == 0 || strcmp(id, "acme/job") == 0 ||
+	       strcmp(id, "0192f0c4") == 0 || strcmp(id, FAKE_DETACHED_ID) == 0;
+}
+
+/* Of globex nothing runs. At the second look of a connection another execution has begun. */
+static void get_stats(const struct call *call)
+{
+	static json_int_t looks;
+	const char *tenant = text_of(call, "tenant");
+
+	if (misbehave(call, tenant))
+		return;
+	if (strcmp(tenant, "globex") == 0) {
+		reply(call, json_pack("{s:o}", "stats", stats_of_none(tenant)), false);
+		return;
+	}
+	looks++;
+	reply(call, json_pack("{s:o}", "stats", stats_json("acme", NULL, looks, 70)), true);
+	if (looks > 1)
+		reply(call,
+		      json_pack("{s:o}", "stats", stats_json("acme", FAKE_OTHER_ID, looks, 60)),
+		      true);
+	reply(call,
+	      json_pack("{s:o}", "stats", stats_json("acme", FAKE_EXECUTION_ID, looks, 71)),
+	      false);
+}
+
+/* There is one, of acme and by the name of "job"; of two the ids begin with 11111111. */
+static bool find(const struct call *call)
+{
+	const char *id = text_of(call, "id");
+
+	if (is_ours(id))
+		return true;
+	if (strcmp(id, "11111111") == 0)
+		refuse(call, "io.tenantd.Invalid",
+		       json_pack("{s:s}", "message", "several executions begin with 11111111"));
+	else
+		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
+	return false;
+}
+
+static void find_execution(const struct call *call)
+{
+	const bool other = strcmp(text_of(call, "id"), FAKE_OTHER_ID) == 0;
+	json_t *execution;
+
+	if (!other && !find(call))
+		return;
+	execution = execution_json("acme", "exited", "oom");
+	if (other)
+		(void)json_object_set_new(execution, "id", json_string(FAKE_OTHER_ID));
+	reply(call, json_pack("{s:o}", "execution", execution), false);
+}
+
 static void kill_execution(const struct call *call)
 {
-	if (!misbehave(call, text_of(call, "tenant")))
-		reply(call,
-		      json_pack("{s:i}", "killed", text_of(call, "id")[0] != '\0' ? 1 : 2),
-		      false);
+	const bool one = text_of(call, "id")[0] != '\0';
+
+	if (one ? find(call) : !misbehave(call, text_of(call, "tenant")))
+		reply(call, json_pack("{s:i}", "killed", one ? 1 : 2), false);
 }
 
 static void signal_execution(const struct call *call)
 {
-	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) == 0)
+	if (find(call))
 		reply(call, json_object(), false);
-	else
-		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
 }
 
 static void wait_execution(const struct call *call)
 {
-	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) != 0) {
-		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
+	if (!find(call))
 		return;
-	}
 	(void)usleep(FAKE_WAIT_USEC);
 	reply(call, json_pack("{s:o}", "execution", execution_json("acme", "exited", "oom")),
 	      false);
@@ -347,14 +364,20 @@ static void reload_policy(const struct call *call)
 
 static void get_status(const struct call *call)
 {
-	reply(call,
-	      json_pack("{s:s, s:I, s:s, s:[s], s:s, s:i, s:i, s:i, s:[s], s:n, s:n, s:i}",
-	                "version", "0.1.0", "uptime_usec", (json_int_t)3723000000, "health",
-	                "degraded", "degraded", "the store is read-only", "policy_hash",
-	                "abcdef0123456789", "tenants", 2, "executions", 1, "store_bytes", 40960,
-	                "unenforced", "io_write_bandwidth_max: no io controller", "drained_at",
-	                "drained_by", "commit_lag_usec", 12000),
-	      false);
+	reply(call, status_json(), false);
+}
+
+/* Of those before 41 nothing is kept. */
+static void list_events(const struct call *call)
+{
+	const json_t *since = json_object_get(call->parameters, "since");
+
+	if (misbehave(call, text_of(call, "tenant")))
+		return;
+	if (json_is_integer(since) && json_integer_value(since) < 40)
+		reply(call, json_pack("{s:i}", "kept_from", 41), true);
+	reply(call, event_json(41, "updated", "acme", NULL, NULL), true);
+	reply(call, event_json(42, "exited", "acme", FAKE_EXECUTION_ID, "oom"), false);
 }
 
 static void drain(const struct call *call)
@@ -554,9 +577,43 @@ static void rejoin(const struct call *call)
 	}
 }
 
+static void open_log(const struct call *call)
+{
+	const bool running = strcmp(text_of(call, "id"), FAKE_DETACHED_ID) == 0;
+	cleanup_fd int fd = fake_log_open(is_ours(text_of(call, "id")));
+
+	reply_with_fd(call, json_pack("{s:i, s:b}", "log", 0, "running", running), false, fd);
+}
+
+/* Of no store and an empty policy. */
+static void backup(const struct call *call)
+{
+	static const char text[] = FAKE_BACKUP;
+	cleanup_fd int fd = memfd_create("backup", MFD_CLOEXEC);
+
+	(void)!write(fd, text, sizeof(text) - 1);
+	(void)lseek(fd, 0, SEEK_SET);
+	reply_with_fd(call,
+	              json_pack("{s:i, s:I, s:i, s:i, s:s}", "backup", 0, "created_at",
+	                        (json_int_t)1700000000000000, "bytes", (int)sizeof(text) - 1,
+	                        "tenants", 1, "policy_hash", "abcdef0123456789"),
+	              false, fd);
+}
+
+static void open_data(const struct call *call)
+{
+	const char *tenant = text_of(call, "tenant");
+	cleanup_fd int fd = misbehave(call, tenant) ? FD_NONE
+	                                            : fake_data_open(varlink_fd(call->link),
+	                                                             tenant, call->parameters);
+	if (fd >= 0)
+		reply_with_fd(call, json_pack("{s:i}", "data", 0), false, fd);
+}
+
 static void run(const struct call *call)
 {
 	const char *tenant = text_of(call, "tenant");
+	const bool detached = json_is_true(json_object_get(call->parameters, "detached"));
 	struct workload *workload = calloc(1, sizeof(*workload));
 	cleanup_fd int from_child = FD_NONE;
 	int failure = 0, terminal;
@@ -603,19 +660,35 @@ static void run(const struct call *call)
 		                        strcmp(tenant, "unheld") == 0
 		                                ? json_pack("[ss]", "cpu", "memory")
 		                                : NULL),
-		              true, terminal);
+		              !detached, terminal);
 		fd_closep(&terminal);
-		wait_for(call, pid, tenant);
+		if (!detached)
+			wait_for(call, pid, tenant);
 	}
 	free(workload->bytes);
 	free(workload);
+}
+
+/* Beside that one execution, as if it ran. */
+static void exec(const struct call *call)
+{
+	if (strcmp(text_of(call, "execution"), FAKE_EXECUTION_ID) == 0)
+		run(call);
+	else
+		refuse(call, "io.tenantd.NotFound",
+		       json_pack("{s:s}", "message", "there is no running execution"));
 }
 
 static const struct {
 	const char *name;
 	void (*serve)(const struct call *call);
 } methods[] = {
+	{ "io.tenantd.Exec", exec },
 	{ "io.tenantd.Run", run },
+	{ "io.tenantd.OpenLog", open_log },
+	{ "io.tenantd.OpenData", open_data },
+	{ "io.tenantd.Backup", backup },
+	{ "io.tenantd.FindExecution", find_execution },
 	{ "io.tenantd.Kill", kill_execution },
 	{ "io.tenantd.Signal", signal_execution },
 	{ "io.tenantd.Drain", drain },
@@ -630,6 +703,7 @@ static const struct {
 	{ "io.tenantd.GetTenant", get_tenant },
 	{ "io.tenantd.ListTenants", list_tenants },
 	{ "io.tenantd.ListExecutions", list_executions },
+	{ "io.tenantd.GetStats", get_stats },
 	{ "io.tenantd.GetUsage", get_usage },
 	{ "io.tenantd.ReloadPolicy", reload_policy },
 	{ "io.tenantd.RollbackPolicy", reload_policy },
@@ -637,6 +711,7 @@ static const struct {
 	{ "io.tenantd.GetPolicy", get_policy },
 	{ "io.tenantd.ShowPolicy", show_policy },
 	{ "io.tenantd.DiffPolicy", diff_policy },
+	{ "io.tenantd.ListEvents", list_events },
 	{ "io.tenantd.GetStatus", get_status },
 };
 

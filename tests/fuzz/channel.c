@@ -3,8 +3,8 @@
  * libFuzzer target: a tenant-controller that sends tenantd anything, descriptors of any kind
  * beside it. What is real: the channel, the dispatch, the bounds, the checks of descriptors,
  * binds and filters, the tables of tenants and executions. What stands at the kernel's side
- * (nodes, storage, namespaces, records) is made up here and says yes, except for a context,
- * which is refused: behind it only clone3 is left.
+ * (nodes, storage, namespaces, records) is made up here and in channel_kernel.c and says yes,
+ * except for a context, which is refused: behind it only clone3 is left.
  *
  * The input is a list of messages. A byte chooses whether it is raw bytes or a sound request
  * that patches change; another how many descriptors follow, each a byte of its own.
@@ -61,11 +61,11 @@ static struct {
 	struct loop loop;
 	struct child_masks masks;
 	struct floors floors;
+	struct filters filters;
 	struct turns turns;
-	int controller_fd; /* its end of the channel */
-	int kinds[KINDS_MAX];
-	size_t kinds_n;
-	size_t answers_n, answers_due;
+	struct data_servers data;
+	int controller_fd, kinds[KINDS_MAX]; /* its end of the channel; one of each */
+	size_t kinds_n, answers_n, answers_due;
 	bool killed;
 } rig;
 
@@ -207,9 +207,7 @@ int storage_make(const char *root, const struct id *tenant, int64_t uid_first,
 
 int storage_remove_empty(const char *root, const struct id *tenant, struct tn_error *err)
 {
-	(void)root;
-	(void)tenant;
-	(void)err;
+	(void)root, (void)tenant, (void)err;
 	return 0;
 }
 
@@ -219,10 +217,10 @@ static bool within(int64_t value, int64_t max)
 }
 
 int hierarchy_tenant_apply(const struct hierarchy *hierarchy, const char *name,
-                           const struct spec_tenant_limits *limits, struct tn_error *err)
+                           const struct spec_tenant_limits *limits, bool may_kill,
+                           struct tn_error *err)
 {
-	(void)hierarchy;
-	(void)err;
+	(void)hierarchy, (void)may_kill, (void)err;
 	require(name_valid(name));
 	require(within(limits->memory_max_bytes, rig.bounds.memory_max_bytes) &&
 	        within(limits->tasks_max, rig.bounds.tasks_max) &&
@@ -269,228 +267,6 @@ int context_build(struct context *context, const struct context_request *request
 	return err_refuse(err, TN_STATE, "no context here");
 }
 
-/* No launch comes as far as its mounts, and none of ours has any. */
-int mounts_place_make(struct mounts_place *place, struct tn_error *err)
-{
-	(void)place;
-	(void)err;
-	abort();
-}
-
-void mounts_make(const struct mounts_place *place, struct mounts *mounts)
-{
-	(void)place;
-	(void)mounts;
-	abort();
-}
-
-/* Nor is any child cloned. */
-int launchers_start(struct launchers *launchers, launcher_enter_fn *enter, struct tn_error *err)
-{
-	(void)launchers;
-	(void)enter;
-	(void)err;
-	abort();
-}
-
-void launchers_stop(struct launchers *launchers)
-{
-	(void)launchers;
-}
-
-void launcher_begin(struct launchers *launchers, const struct child_request *request,
-                    struct launching *ret)
-{
-	(void)launchers;
-	(void)request;
-	(void)ret;
-	abort();
-}
-
-int32_t launcher_pid(struct launching *launching)
-{
-	(void)launching;
-	abort();
-}
-
-int launcher_finish(struct launching *launching, int *ret_pid, int *ret_pid_fd,
-                    struct tn_error *err)
-{
-	(void)launching;
-	(void)ret_pid;
-	(void)ret_pid_fd;
-	(void)err;
-	abort();
-}
-
-int keeper_start(struct keeper *keeper, struct tn_error *err)
-{
-	(void)keeper;
-	(void)err;
-	abort();
-}
-
-void keeper_stop(struct keeper *keeper)
-{
-	(void)keeper;
-}
-
-int keeper_drop(struct keeper *keeper, const struct id *execution, struct tn_error *err)
-{
-	(void)keeper;
-	(void)execution;
-	(void)err;
-	abort();
-}
-
-void execution_mounts_dropped(void *context, const struct id *id)
-{
-	(void)context;
-	(void)id;
-	abort();
-}
-
-void execution_mounts_lost(void *context)
-{
-	(void)context;
-	abort();
-}
-
-int cg_kill(int cgroup_fd, struct tn_error *err)
-{
-	(void)cgroup_fd;
-	(void)err;
-	return 0;
-}
-
-bool cg_frozen(int cgroup_fd)
-{
-	(void)cgroup_fd;
-	abort();
-}
-
-int cg_leaf_create(int tenant_fd, const char *name, const struct spec_execution_limits *limits,
-                   bool oom_group, uint32_t controllers, struct tn_error *err)
-{
-	(void)tenant_fd;
-	(void)name;
-	(void)limits;
-	(void)oom_group;
-	(void)controllers;
-	(void)err;
-	abort();
-}
-
-int cg_leaf_remove(int tenant_fd, const char *name, struct tn_error *err)
-{
-	(void)tenant_fd;
-	(void)name;
-	(void)err;
-	abort();
-}
-
-int cg_freeze(int cgroup_fd, bool frozen, struct tn_error *err)
-{
-	(void)cgroup_fd;
-	(void)frozen;
-	(void)err;
-	return 0;
-}
-
-void cg_counter_files_init(struct cg_counter_files *files)
-{
-	for (size_t i = 0; i < ARRAY_LEN(files->fds); i++)
-		files->fds[i] = FD_NONE;
-}
-
-void cg_counter_files_open(struct cg_counter_files *files, int cgroup_fd, uint32_t controllers)
-{
-	(void)files;
-	(void)cgroup_fd;
-	(void)controllers;
-	abort();
-}
-
-void cg_counter_files_close(struct cg_counter_files *files)
-{
-	cg_counter_files_init(files);
-}
-
-int64_t cg_cpu_usec(int cgroup_fd)
-{
-	(void)cgroup_fd;
-	return 0;
-}
-
-int64_t cg_throttled_usec(int cgroup_fd, uint32_t controllers)
-{
-	(void)cgroup_fd;
-	(void)controllers;
-	return 0;
-}
-
-int record_create(int dir_fd, const struct record *record, int *ret_status_fd,
-                  struct tn_error *err)
-{
-	(void)dir_fd;
-	(void)record;
-	(void)ret_status_fd;
-	(void)err;
-	abort();
-}
-
-int record_write(int dir_fd, const struct record *record, struct tn_error *err)
-{
-	(void)dir_fd;
-	(void)record;
-	(void)err;
-	return 0;
-}
-
-void record_remove(int dir_fd, const struct id *execution)
-{
-	(void)dir_fd;
-	(void)execution;
-}
-
-void execution_report_ready(void *context, uint32_t events)
-{
-	(void)context;
-	(void)events;
-}
-
-void execution_settle(void *context)
-{
-	(void)context;
-	abort();
-}
-
-void execution_pid_ready(void *context, uint32_t events)
-{
-	(void)context;
-	(void)events;
-}
-
-void child_enter(const struct child_request *request)
-{
-	(void)request;
-	abort();
-}
-
-int child_error(uint32_t stage, int32_t error, struct tn_error *err)
-{
-	(void)stage;
-	(void)error;
-	(void)err;
-	abort();
-}
-
-const char *template_cgroup_file(unsigned int i)
-{
-	(void)i;
-	return "memory.max";
-}
-
 /* Descriptors of every kind that could come along. */
 static void kind_add(int fd)
 {
@@ -534,6 +310,17 @@ static void kinds_open(void)
 	kind_add(open("/proc", O_PATH | O_CLOEXEC));
 }
 
+static size_t sound_data(unsigned char *out)
+{
+	const struct spec_data data = { .head = { sizeof(data), SPEC_DATA, SPEC_VERSION, 7 },
+		                        .tenant = tenant_id,
+		                        .flags = SPEC_DATA_WRITABLE,
+		                        .path = "a/b" };
+
+	memcpy(out, &data, sizeof(data));
+	return sizeof(data);
+}
+
 /* What a controller would send, for the fuzzer to change. */
 static size_t sound(uint8_t op, unsigned char *out)
 {
@@ -549,6 +336,15 @@ static size_t sound(uint8_t op, unsigned char *out)
 		.env_bytes = 4,
 		.env = "A=B",
 		.binds = { { .target = "/mnt/a" }, { .target = "/tmp/b", .writable = 1 } },
+	};
+	struct spec_join join = {
+		.head = { sizeof(join), SPEC_JOIN, SPEC_VERSION, 7 },
+		.tenant = tenant_id,
+		.execution = { .bytes = { 9 } },
+		.joins = running_id,
+		.argc = 1,
+		.envc = 6,
+		.args_bytes = 8,
 	};
 	struct spec_tenant_apply apply = {
 		.head = { sizeof(apply), SPEC_TENANT_APPLY, SPEC_VERSION, 7 },
@@ -580,6 +376,7 @@ static size_t sound(uint8_t op, unsigned char *out)
 		                        ended_id };
 	struct spec_status status = { { sizeof(status), SPEC_STATUS, SPEC_VERSION, 0 },
 		                      "fine" };
+	struct spec_reserve left = { { sizeof(left), SPEC_RESERVE, SPEC_VERSION, 0 }, 0, 0 };
 	struct spec_head ready = { sizeof(ready), SPEC_READY, SPEC_VERSION, 0 };
 	const struct {
 		const void *message;
@@ -590,8 +387,10 @@ static size_t sound(uint8_t op, unsigned char *out)
 		{ &delete, sizeof(delete) }, { &signal, sizeof(signal) },
 		{ &kill, sizeof(kill) },     { &settled, sizeof(settled) },
 		{ &ready, sizeof(ready) },   { &status, sizeof(status) },
+		{ &left, sizeof(left) },     { &join, sizeof(join) },
 	};
-	const size_t i = op % ARRAY_LEN(rows);
+	/* The last came later, and those before it keep their bytes in the corpus. */
+	const size_t before = ARRAY_LEN(rows) - 1, i = op > 250 ? before : op % before;
 
 	memcpy(out, rows[i].message, rows[i].bytes);
 	return rows[i].bytes;
@@ -630,7 +429,7 @@ static size_t message_make(struct reader *in, unsigned char *out, int *fds, size
 	if (shape % 8 == 7) {
 		n = bytes(in, out, ((size_t)byte(in) << 8 | byte(in)) % RAW_BYTES_MAX);
 	} else {
-		n = sound(shape, out);
+		n = shape > 253 ? sound_data(out) : sound(shape, out);
 		patch(in, out, n);
 	}
 	*fds_n = byte(in) % (FDS_SENT_MAX + 1);
@@ -678,18 +477,24 @@ static void answers_take(void)
 
 static void received(void *context, const struct spec_head *message, int *fds, size_t fds_n)
 {
+	static const size_t bytes[] = {
+		[SPEC_TENANT_REMOVE] = sizeof(struct spec_tenant_remove),
+		[SPEC_TENANT_FREEZE] = sizeof(struct spec_tenant_freeze),
+		[SPEC_TENANT_DELETE] = sizeof(struct spec_tenant_delete),
+		[SPEC_TENANT_SQUEEZE] = sizeof(struct spec_tenant_squeeze),
+		[SPEC_DATA] = sizeof(struct spec_data),
+	};
+
 	(void)context;
 	rig.answers_due +=
 		(message->op == SPEC_LAUNCH && message->bytes == sizeof(struct spec_launch) &&
 	         fds_n >= 1 && fds_n <= 4 + SPEC_BINDS_MAX) ||
+		(message->op == SPEC_JOIN && message->bytes == sizeof(struct spec_join) &&
+	         fds_n >= 1 && fds_n <= 4) ||
 		(message->op == SPEC_TENANT_APPLY &&
 	         message->bytes == sizeof(struct spec_tenant_apply) && fds_n == 1) ||
-		(message->op == SPEC_TENANT_REMOVE &&
-	         message->bytes == sizeof(struct spec_tenant_remove) && fds_n == 0) ||
-		(message->op == SPEC_TENANT_FREEZE &&
-	         message->bytes == sizeof(struct spec_tenant_freeze) && fds_n == 0) ||
-		(message->op == SPEC_TENANT_DELETE &&
-	         message->bytes == sizeof(struct spec_tenant_delete) && fds_n == 0);
+		(message->op < ARRAY_LEN(bytes) && bytes[message->op] == message->bytes &&
+	         fds_n == 0);
 	dispatch_message(&rig.dispatch, message, fds, fds_n);
 	while (turns_run(&rig.turns))
 		;
@@ -713,6 +518,7 @@ static void execution_add(const struct id *id, bool final)
 	require(e != NULL);
 	e->record.tenant = tenant_id;
 	e->record.final = e->told = final;
+	e->record.started = 1;
 	rig.executions.unsettled_n += final;
 	if (!final)
 		e->leaf_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -755,12 +561,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	rig.executions.tenants = &rig.tenants;
 	rig.executions.masks = &rig.masks;
 	floors_make(&rig.floors);
-	rig.tenants.floors = &rig.floors;
+	rig.filters = (struct filters){ .floors = &rig.floors, .dir_fd = FD_NONE };
+	rig.tenants.filters = &rig.filters;
 	rig.executions.tell = tell;
 	rig.channel.connected = connected;
 	rig.channel.received = received;
+	rig.data = (struct data_servers){ .loop = &rig.loop,
+		                          .tenants = &rig.tenants,
+		                          .storage_root = rig.bounds.storage_root };
 	rig.dispatch = (struct dispatch){ &rig.channel, &rig.tenants, &rig.executions,
-		                          &rig.turns };
+		                          &rig.turns,   NULL,         &rig.data };
 	require(channel_start(&rig.channel, &err) == 0);
 	return 0;
 }

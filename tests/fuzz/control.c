@@ -30,6 +30,7 @@
 #define PEERS_N     2
 #define LAUNCHES    8
 #define TURNS_MAX   4096
+#define ANSWER_USEC 100000
 #define REPLY_BYTES 65536
 
 enum command {
@@ -175,7 +176,8 @@ static void supervisor_reply(const union message *to)
 static void supervisor_take(const union message *message)
 {
 	if (message->head.op == SPEC_TENANT_APPLY || message->head.op == SPEC_TENANT_REMOVE ||
-	    message->head.op == SPEC_TENANT_FREEZE || message->head.op == SPEC_TENANT_DELETE)
+	    message->head.op == SPEC_TENANT_FREEZE || message->head.op == SPEC_TENANT_DELETE ||
+	    message->head.op == SPEC_TENANT_SQUEEZE)
 		supervisor_reply(message);
 	if (message->head.op != SPEC_LAUNCH)
 		return;
@@ -207,10 +209,12 @@ static void plane_turn(void)
 	bool more = true;
 
 	while (more) {
-		int r = loop_turn(plane.loop, 0, &err);
+		/* Names are looked up by a process of its own, which is waited for. */
+		const bool asked = accounts_busy(plane.context->accounts);
+		int r = loop_turn(plane.loop, asked ? ANSWER_USEC : 0, &err);
 
 		require(r >= 0 && turns++ < TURNS_MAX);
-		more = supervisor_turn() || r == 1;
+		more = supervisor_turn() || r == 1 || asked;
 	}
 }
 

@@ -52,6 +52,8 @@ Test(bounds, has_a_default_for_every_key)
 		cr_expect_eq(bounds.tasks_max, 65536);
 		cr_expect_eq(bounds.nofile_max, 1048576);
 		cr_expect_eq(bounds.core_bytes_max, 1073741824);
+		cr_expect_eq(bounds.reserve_memory_bytes, 0);
+		cr_expect_eq(bounds.reserve_cpu_percent, 0);
 		cr_expect_str_eq(bounds.cgroup_root,
 		                 "/sys/fs/cgroup/tenants.slice/tenantd-tenants.service");
 		cr_expect_str_eq(bounds.storage_root, "/var/lib/tenantd/tenants");
@@ -101,6 +103,8 @@ Test(bounds, takes_the_last_value_in_range)
 		"tasks_max = 4194304\n",
 		"nofile_max = 1048576\n",
 		"core_max = 9223372036854775807\n",
+		"reserve_memory = 9223372036854775807\n",
+		"reserve_cpu = 1000000\n",
 		"cgroup_root = /a\n",
 		"cgroup_root = /..a/.b/c..\n",
 		"storage_root = " P250 "/aaaa\n",
@@ -147,6 +151,8 @@ static const struct refusal {
 	{ "nofile_max = 15\n", 1, "nofile_max: '15' is not an integer from 16 to 1048576" },
 	{ "nofile_max = 1048577\n", 1, "nofile_max: '1048577' is not an integer from 16 to 1048576" },
 	{ "core_max = -1\n", 1, "core_max: '-1' is not an integer from 0 to 9223372036854775807" },
+	{ "reserve_memory = -1\n", 1, "reserve_memory: '-1' is not an integer from 0 to 9223372036854775807" },
+	{ "reserve_cpu = 1000001\n", 1, "reserve_cpu: '1000001' is not an integer from 0 to 1000000" },
 	{ "cgroup_root =\n", 1, "cgroup_root: '' is not an absolute, plain path" },
 	{ "cgroup_root = a/b\n", 1, "cgroup_root: 'a/b' is not an absolute, plain path" },
 	{ "cgroup_root = /\n", 1, "cgroup_root: '/' is not an absolute, plain path" },

@@ -84,6 +84,7 @@ static const struct spec_tenant_apply apply_good = {
 };
 
 static const struct spec_launch launch_good = {
+	.execution = { { 1 } },
 	.limits = { .cpu_quota_usec = SPEC_UNLIMITED,
 	            .memory_max_bytes = SPEC_UNLIMITED,
 	            .tasks_max = SPEC_UNLIMITED,
@@ -190,6 +191,22 @@ Test(bounds_check, takes_no_flag_that_is_none)
 		             bit);
 	}
 	cr_expect_str_eq(err.msg, "flags of 0x80000000 hold some that are none");
+}
+
+Test(bounds_check, refuses_an_execution_without_an_id)
+{
+	struct spec_launch launch = launch_good;
+	struct spec_join join = {
+		.execution = { { 2 } }, .joins = { { 1 } }, .argc = 1, .args_bytes = 6
+	};
+	struct tn_error err;
+
+	cr_expect_eq(bounds_check_join(&join, &err), 0, "%s", err.msg);
+	join.execution = launch.execution = (struct id){ { 0 } };
+	cr_expect_eq(check(true, &launch, &err), -EINVAL);
+	cr_expect_str_eq(err.msg, "the execution has no id");
+	cr_expect_eq(bounds_check_join(&join, &err), -EINVAL);
+	cr_expect_str_eq(err.msg, "the execution has no id");
 }
 
 Test(bounds_check, refuses_a_request_of_zeroes)

@@ -39,7 +39,9 @@ Test(child, says_of_every_stage_what_it_tried)
 			cr_expect_str_neq(seen[stage].msg, seen[other].msg);
 	}
 	cr_expect_str_eq(seen[1].msg, "read the arguments: Permission denied");
-	cr_expect_str_eq(seen[STAGES_N].msg, "execute tenant-init: Permission denied");
+	cr_expect_str_eq(seen[CHILD_EXEC_INIT].msg, "execute tenant-init: Permission denied");
+	cr_expect_str_eq(seen[STAGES_N].msg,
+	                 "note the process in the execution's record: Permission denied");
 }
 
 Test(child, says_of_tenant_inits_stages_what_they_tried)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * isolate/init.c, executed as tenantd's child executes it: by a descriptor, with the
- * status file as 3 and the launch pipe as 4. As root it is pid 1 of a pid namespace of
- * its own, otherwise the subreaper of what it starts.
+ * isolate/start.c and isolate/init.c, begun as tenantd's child begins them: with the
+ * status file as 3, the launch pipe as 4 and tenant-init as 5. As root that is pid 1 of a pid
+ * namespace of its own, otherwise the subreaper of what it starts.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -22,6 +22,7 @@
 #include <base/io.h>
 #include <isolate/init.h>
 #include <isolate/record.h>
+#include <isolate/start.h>
 
 #include "rig.h"
 
@@ -31,6 +32,7 @@ TestSuite(init, .timeout = 60, .init = rig_dir_make, .fini = rig_dir_remove);
 #define REPORTS_MAX 4
 #define FDS_FROM    20 /* ours lie above the numbers that the child gives out */
 #define INIT_FD     5
+#define INIT_STAGE  1
 #define NOBODY      65534
 #define SH(script)  "/bin/sh", "-c", script
 
@@ -38,7 +40,9 @@ struct launch {
 	const char *argv[ARGS_MAX];
 	const char *workdir;   /* "/" */
 	const char *path;      /* "PATH=…"; none */
-	void (*prepare)(void); /* in the child, before the exec of tenant-init */
+	void (*prepare)(void); /* in the child, before either is begun */
+	bool alone;            /* without tenant-init */
+	int init_fd;           /* instead of tenant-init; 0: that */
 	bool same_pids;        /* no pid namespace */
 	int terminal;          /* descriptor 0; 0: /dev/null is */
 	bool claimed;          /* what descriptor 0 is to be: the controlling terminal */
@@ -82,21 +86,37 @@ static void enter(const struct launch *launch, const int order[INIT_FD + 1])
 	__attribute__((noreturn));
 static void enter(const struct launch *launch, const int order[INIT_FD + 1])
 {
-	const char *argv[ARGS_MAX + 3] = { launch->claimed ? INIT_NAME_TERMINAL : INIT_NAME,
-		                           launch->workdir != NULL ? launch->workdir : "/" };
-	const char *const envp[] = { launch->path, NULL };
+	static _Alignas(16) char stack[START_STACK_BYTES];
+	int32_t workload;
+	sigset_t all;
+	char *argv[ARGS_MAX + 1] = { NULL };
+	char *envp[] = { (char *)(uintptr_t)launch->path, NULL };
+	const struct start what = {
+		.argv = argv,
+		.envp = envp,
+		.dir = launch->workdir != NULL ? launch->workdir : "/",
+		.terminal = launch->claimed,
+		.report_fd = INIT_REPORT_FD,
+		.status_fd = launch->alone ? FD_NONE : INIT_STATUS_FD,
+	};
+	const struct start_place place = { INIT_FD, stack, &workload };
 
 	for (size_t i = 0; i < ARGS_MAX; i++)
-		argv[i + 2] = launch->argv[i];
+		argv[i] = (char *)(uintptr_t)launch->argv[i];
 	for (int i = 0; i <= INIT_FD; i++)
-		if (dup3(order[i], i, i == INIT_FD ? O_CLOEXEC : 0) < 0)
+		if (dup3(order[i], i, i >= INIT_STATUS_FD ? O_CLOEXEC : 0) < 0)
 			_exit(99);
 	if (close_range(INIT_FD + 1, ~0u, 0) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(98);
+	/* As it is in who has been cloned for an execution. */
+	if (sigfillset(&all) < 0 || sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+		_exit(96);
 	if (launch->prepare != NULL)
 		launch->prepare();
-	(void)syscall(SYS_execveat, INIT_FD, "", argv, envp, AT_EMPTY_PATH);
+	if (launch->alone)
+		start_command(&what);
+	(void)start_with_init(&what, &place, INIT_STAGE);
 	_exit(97);
 }
 
@@ -114,7 +134,8 @@ static struct run start(const struct launch *launch)
 	order[INIT_STATUS_FD] = high(memfd_create("status", MFD_CLOEXEC));
 	cr_assert_eq(fcntl(order[INIT_STATUS_FD], F_SETFL, O_APPEND), 0);
 	order[INIT_REPORT_FD] = report[1];
-	order[INIT_FD] = high(open(TENANT_INIT, O_PATH | O_CLOEXEC));
+	order[INIT_FD] = launch->init_fd > 0 ? high(launch->init_fd)
+	                                     : high(open(TENANT_INIT, O_PATH | O_CLOEXEC));
 	if (geteuid() == 0 && !launch->same_pids)
 		flags |= CLONE_NEWPID;
 
@@ -453,15 +474,12 @@ static bool go_first(bool yes)
 /* Going first on one CPU, tenant-init looks for signals before its child has run at all. */
 static void pending_signal(void)
 {
-	sigset_t set;
 	cpu_set_t cpus;
 
 	CPU_ZERO(&cpus);
 	CPU_SET(sched_getcpu(), &cpus);
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	if (sched_setaffinity(0, sizeof(cpus), &cpus) < 0 ||
-	    sigprocmask(SIG_BLOCK, &set, NULL) < 0 || raise(SIGTERM) != 0 || !go_first(true))
+	if (sched_setaffinity(0, sizeof(cpus), &cpus) < 0 || raise(SIGTERM) != 0 ||
+	    !go_first(true))
 		_exit(96);
 }
 
@@ -591,4 +609,85 @@ Test(init, cannot_be_read_or_changed_by_the_workloads_user)
 	cr_expect_eq(open_as_nobody(workload, "fd", O_RDONLY | O_DIRECTORY), 0);
 	cr_assert_eq(kill(run.pid, SIGTERM), 0);
 	cr_expect_eq(finish(&run).status.wait_status, SIGTERM);
+}
+
+/*
+ * What tenantd does with tenant-init: may it be executed and not read, nobody looks into it
+ * from its first instruction on. Here it is sleep(1), which says nothing of that itself; its
+ * argument is a pid.
+ */
+Test(init, is_kept_from_the_workloads_user_before_it_says_so_itself)
+{
+	static const struct launch readable = { .argv = { SH("echo x; exec sleep 30") },
+		                                .prepare = become_nobody,
+		                                .same_pids = true };
+	static const char sleep_path[] = "/bin/sleep";
+	struct launch launch = readable;
+	char block[8192];
+	int from = open(sleep_path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	rig_need_root();
+	for (int mode = 0111; mode <= 0555; mode += 0444) {
+		struct run run;
+
+		launch.init_fd = memfd_create("sleep", MFD_CLOEXEC);
+		cr_assert_eq(lseek(from, 0, SEEK_SET), 0);
+		while ((n = read(from, block, sizeof(block))) > 0)
+			cr_assert_eq(write(launch.init_fd, block, (size_t)n), n);
+		cr_assert_eq(fchmod(launch.init_fd, (mode_t)mode), 0);
+		run = start(&launch);
+		await(&run, "x\n");
+		/* Both have executed once the launch pipe ends. */
+		cr_assert_eq(io_read_all(run.report_fd, block, sizeof(block)),
+		             (ssize_t)sizeof(struct init_report));
+		cr_expect_eq(open_as_nobody(run.pid, "mem", O_RDWR), mode == 0111 ? EACCES : 0,
+		             "%o", (unsigned int)mode);
+		cr_assert_eq(kill(run.pid, SIGKILL), 0);
+		cr_assert_eq(waitpid(run.pid, NULL, 0), run.pid);
+	}
+}
+
+Test(init, says_what_becomes_of_a_command_without_it)
+{
+	const struct launch directory = { .argv = { "/bin/true" },
+		                          .workdir = "/nonexistent",
+		                          .alone = true };
+	const struct launch missing = { .argv = { "/nonexistent/x" }, .alone = true };
+	const struct launch seven = { .argv = { SH("exit 7") }, .alone = true };
+	struct outcome outcome = ended(&directory);
+
+	cr_assert_eq(outcome.reports_n, 1);
+	cr_expect_eq(outcome.reports[0].stage, INIT_STAGE_CHDIR);
+	cr_expect_eq(outcome.reports[0].error, ENOENT);
+	outcome = ended(&missing);
+	cr_assert_eq(outcome.reports_n, 2);
+	cr_expect_eq(outcome.reports[1].stage, INIT_STAGE_EXEC);
+	cr_expect_eq(outcome.reports[1].error, ENOENT);
+	cr_expect_not(outcome.has_status);
+	outcome = ended(&seven);
+	cr_expect_eq(outcome.reports_n, 1);
+	cr_expect_eq(WEXITSTATUS(outcome.init_status), 7);
+}
+
+/* tenantd has died: the next one takes over what it finds. */
+Test(init, executes_the_command_also_if_nobody_reads_of_it)
+{
+	static const struct launch launch = { .argv = { SH("exit 9") } };
+	static const struct launch missing = { .argv = { "/nonexistent/x" } };
+	struct init_status status;
+	struct run run = start(&launch);
+	int end = 0;
+
+	(void)close(run.report_fd);
+	cr_assert_eq(waitpid(run.pid, &end, 0), run.pid);
+	cr_assert(record_status_read(run.status_fd, &status));
+	cr_expect_eq(status.kind, INIT_STATUS_WAITED);
+	cr_expect_eq(WEXITSTATUS(status.wait_status), 9, "%x",
+	             (unsigned int)status.wait_status);
+	run = start(&missing);
+	(void)close(run.report_fd);
+	cr_assert_eq(waitpid(run.pid, &end, 0), run.pid);
+	cr_assert(record_status_read(run.status_fd, &status));
+	cr_expect_eq(status.kind, INIT_STATUS_NOT_EXECUTED);
 }

@@ -80,7 +80,8 @@ static int status_for(int abi, const struct spec_launch *launch, int (*child)(vo
 	if (pid == 0) {
 		if (root_make() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 			_exit(100);
-		_exit(ll_confine(abi, ll_begin(abi, launch, queues_fd)) < 0 ? 101 : child());
+		_exit(ll_confine(abi, ll_begin(abi, launch, queues_fd, false)) < 0 ? 101
+		                                                                   : child());
 	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status));

@@ -30,6 +30,7 @@ enum {
 	WAITS,
 	MAPS,
 	TELLS_LATER, /* on a byte in status_fd: its flags, to report_fd */
+	LEAVES_ONE,  /* executes, and has a process left in its memory until a byte comes */
 };
 
 static char node[RIG_PATH_BYTES_MAX];
@@ -82,13 +83,34 @@ static void tell_later(const struct child_request *r)
 	(void)!write(r->report_fd, &r->filter->filter[0].k, sizeof(uint32_t));
 }
 
+static int stay(void *argument)
+{
+	const struct child_request *r = argument;
+	char byte;
+
+	_exit(read(r->status_fd, &byte, 1) == 1 ? 0 : 1);
+}
+
+/* As isolate/start.c begins a workload beside tenant-init. */
+static void leave_one(const struct child_request *r)
+{
+	static _Alignas(16) char stack[16384];
+	int32_t *pid = &r->maps->workload;
+
+	(void)clone(stay, stack + sizeof(stack),
+	            CLONE_VM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD,
+	            (void *)(uintptr_t)r, pid, NULL, pid);
+}
+
 static void enter(const struct child_request *r)
 {
 	const size_t bytes = (size_t)1 << 20;
 	char *const nothing[] = { NULL };
 	char *const words[] = { (char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL };
 
-	if (r->launch->argc == EXECUTES)
+	if (r->launch->argc == LEAVES_ONE)
+		leave_one(r);
+	if (r->launch->argc == EXECUTES || r->launch->argc == LEAVES_ONE)
 		(void)execve("/bin/sleep", words, nothing);
 	if (r->launch->argc == WAITS)
 		for (;;)
@@ -249,6 +271,42 @@ Test(launcher, has_time_again_once_the_child_has_executed)
 	cr_assert_eq(kill(pids[0], SIGKILL), 0);
 	expect_end(fds[0], CLD_KILLED, SIGKILL);
 	cr_expect_eq(launchers.forked_n, 0);
+}
+
+static bool is_idle(const struct launcher *wanted)
+{
+	struct launching launching;
+	struct tn_error err = { 0 };
+	int pid, pid_fd;
+
+	launch.argc = EXITS;
+	launcher_begin(&launchers, &request, &launching);
+	cr_assert_eq(launcher_finish(&launching, &pid, &pid_fd, &err), 0, "%s", err.msg);
+	expect_end(pid_fd, CLD_EXITED, 7);
+	return launching.by == wanted;
+}
+
+/* What the child has begun beside itself uses what the child has mapped. */
+Test(launcher, has_no_time_while_a_workload_that_has_not_executed_is_in_its_memory)
+{
+	int pid, fd, ends[2];
+
+	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	request.status_fd = ends[0];
+	start();
+	fd = child(LEAVES_ONE, &pid);
+	while (strcmp(comm_of(pid), "sleep") != 0)
+		(void)sched_yield();
+	for (int i = 0; i < REPEATED; i++)
+		cr_expect_not(is_idle(launchers.all[0]));
+	cr_assert_eq(write(ends[1], "", 1), 1);
+	while (!is_idle(launchers.all[0]))
+		(void)sched_yield();
+	cr_expect_eq(launchers.forked_n, 0);
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	expect_end(fd, CLD_KILLED, SIGKILL);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
 }
 
 static int cpus_of(int pid)

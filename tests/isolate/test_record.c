@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,7 +31,7 @@ static int create(const struct record *record)
 	struct tn_error err = { 0 };
 	int fd = FD_NONE;
 
-	cr_assert_eq(record_create(rig_dir.fd, record, &fd, &err), 0, "%s", err.msg);
+	cr_assert_eq(record_create(rig_dir.fd, record, NULL, &fd, &err), 0, "%s", err.msg);
 	return fd;
 }
 
@@ -63,7 +65,7 @@ Test(record, is_not_created_twice)
 	int fd = FD_NONE;
 
 	(void)create(&record);
-	cr_expect_eq(record_create(rig_dir.fd, &record, &fd, &err), -EEXIST);
+	cr_expect_eq(record_create(rig_dir.fd, &record, NULL, &fd, &err), -EEXIST);
 	cr_expect_eq(fd, FD_NONE, "written only on success");
 	cr_expect_eq(rig_entries_n(), 2, "the first is left alone");
 }
@@ -77,7 +79,7 @@ Test(record, leaves_nothing_when_one_of_its_files_cannot_be_made)
 	/* Who put a link there wants another file overwritten. */
 	rig_put("victim", "kept", 0600);
 	cr_assert_eq(symlinkat("victim", rig_dir.fd, ID_A), 0);
-	cr_expect_eq(record_create(rig_dir.fd, &record, &fd, &err), -ELOOP);
+	cr_expect_eq(record_create(rig_dir.fd, &record, NULL, &fd, &err), -ELOOP);
 	cr_expect_str_eq(rig_get("victim"), "kept");
 	cr_expect_not(rig_exists(ID_A ".status"));
 	cr_expect_eq(fd, FD_NONE);
@@ -237,4 +239,77 @@ Test(record, has_no_status_to_open_once_it_is_removed)
 	cr_expect_eq(record_status_open(rig_dir.fd, &record.execution), -ENOENT);
 	cr_assert_eq(symlinkat("/etc/passwd", rig_dir.fd, ID_A ".status"), 0);
 	cr_expect_eq(record_status_open(rig_dir.fd, &record.execution), -ELOOP);
+}
+
+Test(record, keeps_of_a_launch_what_it_holds)
+{
+	struct spec_launch launch = { .execution = { .bytes = { 1 } },
+		                      .limits = { .nofile_max = 7 },
+		                      .flags = SPEC_LAUNCH_READ_ONLY,
+		                      .env_n = 2,
+		                      .env_bytes = 8,
+		                      .env = "A=B\0C=D",
+		                      .binds_n = 1,
+		                      .binds = { { .target = "/mnt/a", .writable = 1 } },
+		                      .uid = 1000,
+		                      .tmpfs_n = 1,
+		                      .tmpfs = { { .target = "/mnt/b", .bytes_max = 9 } } };
+	struct record record = { .magic = RECORD_MAGIC, .execution = launch.execution };
+	static struct spec_launch read;
+	struct tn_error err = { 0 };
+	char name[ID_TEXT_BYTES];
+	cleanup_fd int fd = FD_NONE;
+
+	cr_assert_eq(record_create(rig_dir.fd, &record, &launch, &fd, &err), 0, "%s", err.msg);
+	/* It stays where the record is written again. */
+	record.started = 1;
+	cr_assert_eq(record_write(rig_dir.fd, &record, &err), 0, "%s", err.msg);
+	cr_assert_eq(record_launch(rig_dir.fd, &launch.execution, &read, &err), 0, "%s",
+	             err.msg);
+	cr_expect_eq(memcmp(&read, &launch, sizeof(launch)), 0);
+
+	id_format(&launch.execution, name);
+	cr_assert_eq(truncate(rig_path(name), sizeof(struct record) + 100), 0);
+	cr_expect_eq(record_launch(rig_dir.fd, &launch.execution, &read, &err), -EBADMSG);
+	record_remove(rig_dir.fd, &launch.execution);
+	cr_expect_eq(record_launch(rig_dir.fd, &launch.execution, &read, &err), -ENOENT);
+}
+
+Test(record, keeps_room_for_its_end_on_a_file_system_that_becomes_full)
+{
+	struct record record = record_of(ID_A), other = record_of(ID_B);
+	const struct init_status status = { .magic = INIT_STATUS_MAGIC,
+		                            .kind = INIT_STATUS_WAITED,
+		                            .wait_status = 5 << 8 };
+	static const struct spec_launch launch = { 0 };
+	static const char page[4096] = "full";
+	struct init_status read_back;
+	struct tn_error err = { 0 };
+	int fd = FD_NONE, filler;
+
+	rig_need_root();
+	cr_assert_eq(unshare(CLONE_NEWNS), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert_eq(mount("small", rig_dir.path, "tmpfs", 0, "size=64k"), 0);
+	fd_closep(&rig_dir.fd);
+	rig_dir.fd = open(rig_dir.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_eq(record_create(rig_dir.fd, &record, &launch, &fd, &err), 0, "%s", err.msg);
+	filler = openat(rig_dir.fd, "filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(filler, page, sizeof(page)) == (ssize_t)sizeof(page))
+		;
+	(void)close(filler);
+	cr_expect_eq(write(fd, &status, sizeof(status)), (ssize_t)sizeof(status), "%s",
+	             strerror(errno));
+	cr_expect(record_status_read(fd, &read_back));
+	(void)close(fd);
+	record.final = 1;
+	cr_expect_eq(record_write(rig_dir.fd, &record, &err), 0, "%s", err.msg);
+	/* One more is refused, and leaves nothing. */
+	cr_expect_eq(record_create(rig_dir.fd, &other, &launch, &fd, &err), -ENOSPC, "%s",
+	             err.msg);
+	cr_expect_not(rig_exists(ID_B));
+	cr_expect_not(rig_exists(ID_B ".status"));
+	cr_assert_eq(unlinkat(rig_dir.fd, "filler", 0), 0);
+	cr_expect_eq(record_create(rig_dir.fd, &other, &launch, &fd, &err), 0, "%s", err.msg);
+	(void)close(fd);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -218,4 +220,66 @@ Test(slots, refuses_a_table_that_another_than_root_could_have_written)
 Test(slots, closes_what_was_never_opened)
 {
 	cr_expect_null(slots_close(NULL));
+}
+
+/* Mounts a file system of two pages over the directory, in a mount namespace of this test
+ * alone.
+ */
+static void small_file_system(void)
+{
+	cr_assert_eq(unshare(CLONE_NEWNS), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert_eq(mount("small", rig_dir.path, "tmpfs", 0, "size=8k,nr_inodes=8"), 0);
+}
+
+Test(slots, that_cannot_be_written_are_not_taken_and_are_when_there_is_room)
+{
+	char page[4096] = "full";
+	struct slots *slots;
+	struct tn_error err = { 0 };
+	struct id id = id_of(40);
+	int64_t slot;
+	int fd, r;
+
+	small_file_system();
+	slots = slots_ok(64);
+	/* One page of slots, and of the rest somebody else has made use. */
+	for (uint8_t i = 0; i < 32; i++)
+		(void)take(slots, i,
+		           (char[]){ 't', (char)('a' + i / 16), (char)('a' + i % 16), 0 });
+	fd = open(rig_path("other"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_eq(write(fd, page, sizeof(page)), (ssize_t)sizeof(page));
+	cr_expect_eq(slots_take(slots, &id, "late", &err), -ENOSPC, "%s", err.msg);
+	cr_expect_eq(find(slots, 40), -ENOENT);
+	(void)slots_close(slots);
+	slots = slots_ok(64);
+	cr_expect_eq(find(slots, 40), -ENOENT, "nor after a restart");
+	r = ftruncate(fd, 0);
+	cr_assert_eq(r, 0);
+	(void)close(fd);
+	slot = take(slots, 40, "late");
+	(void)slots_close(slots);
+	slots = slots_ok(64);
+	cr_expect_eq(find(slots, 40), slot);
+	(void)slots_close(slots);
+}
+
+Test(slots, are_read_where_nothing_can_be_written_and_written_when_it_can)
+{
+	struct slots *slots;
+	struct tn_error err = { 0 };
+	struct id id = id_of(2);
+
+	small_file_system();
+	slots = slots_ok(8);
+	(void)take(slots, 1, "acme");
+	(void)slots_close(slots);
+	cr_assert_eq(mount(NULL, rig_dir.path, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	slots = slots_ok(8);
+	cr_expect_eq(find(slots, 1), 0);
+	cr_expect_eq(slots_take(slots, &id, "globex", &err), -EROFS, "%s", err.msg);
+	cr_expect_eq(find(slots, 2), -ENOENT);
+	cr_assert_eq(mount(NULL, rig_dir.path, NULL, MS_REMOUNT, NULL), 0);
+	cr_expect_eq(take(slots, 2, "globex"), 1);
+	(void)slots_close(slots);
 }

@@ -39,7 +39,7 @@ ADAPTERS = {
     "sys/capability.h": {"isolate/channel.c"},
     "sqlite3.h": {"runtime/store/"},
     "uuid/uuid.h": {"runtime/identity.c"},
-    "systemd/": {"runtime/loop.c", "runtime/context.c", "runtime/controller.c"},
+    "systemd/": {"runtime/loop.c", "runtime/logs/manager.c", "runtime/logs/journal_sink.c"},
 }
 
 TOP = {"meson.build", "meson_options.txt", "README.md", "LICENSE", "include", "policy", "isolate",

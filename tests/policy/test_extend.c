@@ -43,6 +43,9 @@ static void expect_source(const char *key, const char *source)
 
 Test(policy_extend, is_changed_by_what_a_further_file_says)
 {
+	char place[POLICY_FILE_BYTES_MAX + 32];
+	struct policy_value added;
+
 	extended("tiers/free.d/10.yaml", "limits:\n  memory_max: 200M\n  tasks_max: 9\n"
 	                                 "binds: {allow: [/srv/b]}\n");
 
@@ -51,6 +54,11 @@ Test(policy_extend, is_changed_by_what_a_further_file_says)
 	cr_expect_eq(tier.limits.execution_memory_max_bytes, 200 << 20, "the default follows");
 	cr_expect_eq(tier.limits.tasks_max, 9);
 	cr_expect_eq(tier.binds_allow_n, 2, "a list grows");
+	cr_expect(policy_value_at(&tier, POLICY_KEY_BINDS_ALLOW, 1, &added));
+	cr_expect_str_eq(added.text, "/srv/b");
+	policy_place(&tier, &added.where, place, sizeof(place));
+	cr_expect_str_eq(place, "tiers/free.d/10.yaml:4:17");
+	cr_expect_not(policy_value_at(&tier, POLICY_KEY_BINDS_ALLOW, 2, &added));
 	cr_expect_str_eq(tier.name, "free");
 	expect_source("memory_max", "tiers/free.d/10.yaml:2");
 	expect_source("memory_high", "tiers/free.yaml:4");

@@ -422,17 +422,18 @@ Test(policy, accepts_the_tiers_that_are_installed)
 		  "Enterprise",
 		  { 800000, 500, INT64_C(16) << 30, INT64_C(15) << 30, 0, INT64_C(8) << 30,
 		    8192, 128, INT64_C(86400000000), POLICY_UNLIMITED, 65536, 0,
-		    INT64_C(100) << 30, POLICY_OOM_GROUP } },
+		    INT64_C(100) << 30, POLICY_OOM_GROUP, INT64_C(16) << 20,
+		    INT64_C(10000000) } },
 		{ "free",
 		  "Free",
 		  { 50000, 50, INT64_C(256) << 20, POLICY_UNLIMITED, 0, INT64_C(128) << 20, 64,
 		    2, INT64_C(600000000), POLICY_UNLIMITED, 512, 0, INT64_C(256) << 20,
-		    POLICY_OOM_GROUP } },
+		    POLICY_OOM_GROUP, INT64_C(16) << 20, INT64_C(10000000) } },
 		{ "professional",
 		  "Professional",
 		  { 200000, 200, INT64_C(2) << 30, INT64_C(1800) << 20, 0, INT64_C(1) << 30,
 		    512, 16, INT64_C(3600000000), POLICY_UNLIMITED, 4096, 0, INT64_C(10) << 30,
-		    POLICY_OOM_GROUP } },
+		    POLICY_OOM_GROUP, INT64_C(16) << 20, INT64_C(10000000) } },
 	};
 	struct policy *policy = NULL;
 	struct tn_error err = { 0 };
@@ -451,4 +452,86 @@ Test(policy, accepts_the_tiers_that_are_installed)
 	}
 	cr_expect_null(policy_tier_at(policy, ARRAY_LEN(expected)));
 	(void)policy_free(policy);
+}
+
+static void put_top(const char *name, const char *text, mode_t mode)
+{
+	char path[512];
+	cleanup_fd int fd = FD_NONE;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	cr_assert_geq(fd, 0, "%s", path);
+	cr_assert_eq(io_write_all(fd, text, strlen(text)), 0);
+	cr_assert_eq(fchmod(fd, mode), 0);
+}
+
+Test(policy, takes_what_is_said_of_the_node_as_a_part_of_it)
+{
+	char without[POLICY_HASH_HEX_SIZE], with[POLICY_HASH_HEX_SIZE], text[64];
+	struct policy *policy, *again = NULL;
+	struct policy_file files[2];
+	struct tn_error err = { 0 };
+
+	put("free.yaml", "tier: free\n");
+	hash_of(without);
+	policy = load();
+	cr_expect_eq(policy_daemon(policy)->settings.commit_window_usec, 20000);
+	cr_expect_eq(policy_daemon(policy)->settings.retention_events_usec,
+	             INT64_C(90) * 86400 * 1000000);
+	cr_expect_eq(policy_daemon(policy)->settings.reserve_memory_bytes, 512 << 20);
+	cr_expect_eq(policy_daemon(policy)->settings.reserve_cpu_usec, 10000);
+	policy_daemon_source(policy_daemon(policy), 0, text, sizeof(text));
+	cr_expect_str_eq(text, "default");
+	(void)policy_free(policy);
+
+	put_top("tenantd.yaml",
+	        "commit_window: 5ms\nretention:\n  executions: max\nhost_reserve: {cpu: 0%}\n",
+	        0644);
+	hash_of(with);
+	cr_expect_str_neq(with, without);
+	policy = load();
+	cr_expect_eq(policy_daemon(policy)->settings.commit_window_usec, 5000);
+	cr_expect_eq(policy_daemon(policy)->settings.retention_executions_usec,
+	             POLICY_UNLIMITED);
+	cr_expect_eq(policy_daemon(policy)->settings.reserve_cpu_usec, 0);
+	cr_expect_eq(policy_daemon(policy)->settings.reserve_memory_bytes, 512 << 20);
+	cr_expect_str_eq(policy_daemon_key(1), "retention.executions");
+	policy_daemon_text(policy_daemon(policy), 1, text, sizeof(text));
+	cr_expect_str_eq(text, "max");
+	policy_daemon_source(policy_daemon(policy), 1, text, sizeof(text));
+	cr_expect_str_eq(text, "tenantd.yaml:3");
+
+	/* It is kept and made again with the tiers. */
+	for (size_t i = 0; i < 2; i++)
+		files[i] = *policy_file_at(policy, i);
+	cr_assert_null(policy_file_at(policy, 2));
+	cr_expect_str_eq(files[1].name, "tenantd.yaml");
+	cr_assert_eq(policy_build(files, 2, &again, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(policy_hash_hex(again), with);
+	cr_expect_eq(policy_daemon(again)->settings.commit_window_usec, 5000);
+	cr_expect(policy_file_name_valid("tenantd.yaml"));
+	(void)policy_free(again);
+	(void)policy_free(policy);
+}
+
+Test(policy, refuses_what_is_said_of_the_node_where_it_is_wrong)
+{
+	put("free.yaml", "tier: free\n");
+	put_top("tenantd.yaml", "commit_window: 11s\n", 0644);
+	expect_failure(
+		-EINVAL, TN_INVALID,
+		"tenantd.yaml:1:16: commit_window: '11s' is out of range; expected 1ms to "
+		"10s");
+	put_top("tenantd.yaml", "retention: {tenants: 1d}\n", 0644);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tenantd.yaml:1:13: unknown key 'tenants' in retention; this version "
+	               "enforces: executions, events");
+	put_top("tenantd.yaml", "commit_window: 5ms\n", 0646);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tenantd.yaml:1:1: writable by everyone; expected mode 0644 or less");
+	put_top("tenantd.yaml", "commit_window: 5ms\n", 0644);
+	put_top("tenantd.yml", "commit_window: 5ms\n", 0644);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tenantd.yml:1:1: file name ends in .yml; expected .yaml");
 }

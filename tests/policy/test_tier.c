@@ -63,6 +63,8 @@ Test(policy_tier, is_restrictive_when_it_says_nothing)
 		.core_bytes_max = 0,
 		.fsize_bytes_max = POLICY_UNLIMITED,
 		.oom = POLICY_OOM_GROUP,
+		.log_bytes_max = 16 * MIB,
+		.shrink_grace_usec = 10 * SEC,
 	};
 	static const char *const texts[] = { "tier: free\n", "tier: free\nlimits: {}\n",
 		                             "{tier: \"free\"}", "---\ntier: free\n...\n",
@@ -77,7 +79,10 @@ Test(policy_tier, is_restrictive_when_it_says_nothing)
 		cr_expect_str_eq(tier.file, "tiers/free.yaml");
 		cr_expect_eq(tier.binds_allow_n, 0);
 		cr_expect_eq(tier.binds_rw_n, 0);
+		cr_expect_eq(tier.log, POLICY_LOG_FILE);
 	}
+	cr_expect_eq(parse("tier: free\nlog: journal\n")->log, POLICY_LOG_JOURNAL);
+	cr_expect_eq(parse("tier: free\nlog: file\n")->log, POLICY_LOG_FILE);
 }
 
 Test(policy_tier, takes_good_values_of_every_limit)
@@ -128,6 +133,8 @@ Test(policy_tier, takes_good_values_of_every_limit)
 		{ "fsize_max", "4K", 4 * KIB },
 		{ "fsize_max", "10G", 10 * GIB },
 		{ "fsize_max", "max", POLICY_UNLIMITED },
+		{ "log_max", "256K", 256 * KIB },
+		{ "log_max", "1T", TIB },
 		{ "oom", "group", POLICY_OOM_GROUP },
 		{ "oom", "process", POLICY_OOM_PROCESS },
 	};
@@ -200,6 +207,8 @@ Test(policy_tier, shows_every_limit_as_a_policy_file_writes_it)
 		{ "core_max", "0", "default" },
 		{ "fsize_max", "max", "tiers/free.yaml:8" },
 		{ "oom", "process", "tiers/free.yaml:9" },
+		{ "log_max", "16M", "default" },
+		{ "shrink_grace", "10s", "default" },
 	};
 
 	(void)parse("tier: free\n"
@@ -246,6 +255,36 @@ Test(policy_tier, takes_all_other_keys)
 	cr_expect_str_eq(tier.binds_allow[3], "/procedures/.hidden/..a");
 	cr_expect_eq(tier.binds_rw_n, 2);
 	cr_expect_str_eq(tier.binds_rw[0], "/srv/data/inbox");
+}
+
+Test(policy_tier, takes_users_and_groups_with_their_places)
+{
+	static const struct {
+		enum account_kind kind;
+		const char *name;
+		const char *source;
+	} expected[] = {
+		{ ACCOUNT_USER, "alice", "tiers/free.yaml:3:11" },
+		{ ACCOUNT_USER, "_b.o-b@corp$", "tiers/free.yaml:3:18" },
+		{ ACCOUNT_GROUP, "alice", "tiers/free.yaml:5:7" },
+	};
+
+	(void)parse("tier: free\n"
+	            "operators:\n"
+	            "  users: [alice, _b.o-b@corp$]\n"
+	            "  groups:\n"
+	            "    - alice\n");
+	cr_assert_eq(tier.operators_n, ARRAY_LEN(expected));
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+		char source[POLICY_FILE_BYTES_MAX + 32];
+
+		policy_place(&tier, &tier.operators[i].where, source, sizeof(source));
+		cr_expect_eq(tier.operators[i].kind, expected[i].kind);
+		cr_expect_str_eq(tier.operators[i].name, expected[i].name);
+		cr_expect_str_eq(source, expected[i].source);
+	}
+	cr_expect_eq(parse("tier: free\noperators: {users: [], groups: []}\n")->operators_n, 0);
+	cr_expect_eq(parse("tier: free\noperators: {}\n")->operators_n, 0);
 }
 
 Test(policy_tier, takes_as_many_and_as_long_paths_as_there_is_room_for)

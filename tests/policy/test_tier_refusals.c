@@ -27,12 +27,16 @@ TestSuite(policy_refusals, .timeout = 20);
 #define WHOLE    "; expected a whole number"
 #define NO_ALIAS "; expected no anchors or aliases"
 #define A_PATH   "; expected a path such as /srv/data"
+#define A_NAME                                                                                 \
+	"1 to 63 of letters, digits, '_', '-', '.' and '@', beginning with a letter or '_', "  \
+	"and a '$' at the end at most"
 #define KEYS                                                                                   \
-	"; this version enforces: tier, display_name, limits, rootfs, seccomp, network, binds"
+	"; this version enforces: tier, display_name, limits, rootfs, seccomp, network, "      \
+	"binds, log, operators"
 #define LIMITS                                                                                 \
 	"; this version enforces: cpu_quota, cpu_weight, memory_max, memory_high, "            \
 	"memory_swap_max, execution_memory_max, tasks_max, executions_max, runtime_max, "      \
-	"cpu_time_max, nofile_max, core_max, fsize_max, oom"
+	"cpu_time_max, nofile_max, core_max, fsize_max, oom, log_max, shrink_grace"
 
 /* A tier file with one limit, whose value stands in column @column. */
 #define LIMIT(key, value) "tier: free\nlimits:\n  " key ": " value "\n"
@@ -109,7 +113,7 @@ static const struct refusal refusals[] = {
 	/* Keys of this or another version's tiers, none of which is enforced here. */
 	{ TIER("storage: {max: 10G}"), "2:1: unknown key 'storage'" KEYS },
 	{ TIER("quotas: {}"), "2:1: unknown key 'quotas'" KEYS },
-	{ TIER("operators: {users: []}"), "2:1: unknown key 'operators'" KEYS },
+	{ TIER("prices: {}"), "2:1: unknown key 'prices'" KEYS },
 	{ TIER("proc: pid"), "2:1: unknown key 'proc'" KEYS },
 	{ TIER("limit: {}"), "2:1: unknown key 'limit', did you mean 'limits'?" KEYS },
 	{ TIER("Rootfs: host"), "2:1: unknown key 'Rootfs', did you mean 'rootfs'?" KEYS },
@@ -248,6 +252,13 @@ static const struct refusal refusals[] = {
 	{ LIMIT("nofile_max", "15"),
 	  "3:15: nofile_max: '15' is out of range; expected 16 to 1048576" },
 	{ LIMIT("core_max", "-1"), "3:13: core_max: '-1' is not a size" SIZE ", or max" },
+	{ LIMIT("log_max", "255K"),
+	  "3:12: log_max: '255K' is out of range; expected 256K to 1T" },
+	{ LIMIT("log_max", "max"), "3:12: log_max: 'max' is not a size; expected bytes with an "
+	                           "optional K, M, G or T, such as 512M" },
+	{ "tier: free\nlog: syslog\n",
+	  "2:6: log: 'syslog' is not enforced by this version; expected file or journal" },
+	{ "tier: free\nlog: [file]\n", "2:6: log: a list; expected file or journal" },
 	{ LIMIT("fsize_max", "4095"),
 	  "3:14: fsize_max: '4095' is out of range; expected 4K to 1024T or max" },
 	{ LIMIT("oom", "kill"), "3:8: oom: 'kill' is unknown; expected group or process" },
@@ -270,6 +281,22 @@ static const struct refusal refusals[] = {
 	                                       "memory_max (default); expected at most 512M" },
 
 	/* Binds. */
+	{ TIER("operators: alice"), "2:12: operators: a single value" LINES },
+	{ TIER("operators: {people: []}"),
+	  "2:13: unknown key 'people' in operators; this version enforces: users, groups" },
+	{ TIER("operators: {users: alice}"),
+	  "2:20: users: not a list; expected one such as [alice, bob]" },
+	{ TIER("operators: {users: ['']}"), "2:21: users: not a name; expected a user's name" },
+	{ TIER("operators: {groups: [[a]]}"),
+	  "2:22: groups: not a name; expected a group's name" },
+	{ TIER("operators: {users: [1000]}"),
+	  "2:21: users: '1000' is no name; expected a user's name, which is " A_NAME },
+	{ TIER("operators: {groups: ['a b']}"),
+	  "2:22: groups: 'a b' is no name; expected a group's name, which is " A_NAME },
+	{ TIER("operators: {users: [" X64 "]}"),
+	  "2:21: users: '" X64 "' is no name; expected a user's name, which is " A_NAME },
+	{ TIER("operators: {users: [a, a]}"),
+	  "2:24: users: 'a' stands there twice; expected it once" },
 	{ TIER("binds: /srv"), "2:8: binds: a single value" LINES },
 	{ TIER("binds: {allow: /srv}"),
 	  "2:16: allow: not a list; expected one such as [/srv/data]" },

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <logs/handover.h>
+
 #include "rig.h"
 
 #include <criterion/criterion.h>
@@ -92,14 +94,17 @@ static void rig_start(struct rig *rig)
 {
 	char store[2 * RIG_PATH_BYTES_MAX];
 	struct tn_error err = { 0 };
+	static char logger[2 * RIG_PATH_BYTES_MAX];
 	struct context_config config = { .policy_dir = rig->dir,
 		                         .store_dir = store,
+		                         .logger_socket = logger,
 		                         .listen_fd = rig_listen(rig),
 		                         .admin_gid = rig->admin_gid,
 		                         .admin_gid_known = rig->admin_gid_known };
 	int pair[2];
 
 	(void)snprintf(store, sizeof(store), "%s/store", rig->dir);
+	(void)snprintf(logger, sizeof(logger), "%s/logger", rig->dir);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	config.channel_fd = pair[0];
 	rig->supervisor = pair[1];
@@ -119,6 +124,8 @@ void rig_init(struct rig *rig)
 	rig_mkdir(rig, "cgroup");
 	rig_write(rig, "tiers/free.yaml", free_yaml);
 	rig_write(rig, "tiers/large.yaml", large_yaml);
+	/* Executions here are all of the same day, which goes by. */
+	rig_write(rig, "tenantd.yaml", "retention: {executions: max, events: max}\n");
 	if (!rig->nobody_is_admin) {
 		rig->admin_gid = getgid();
 		rig->admin_gid_known = true;
@@ -246,10 +253,13 @@ static int rig_receive(struct rig *rig, union rig_message *ret)
 		             "%zu descriptors", fds_n);
 	if (ret->head.op == SPEC_TENANT_APPLY)
 		cr_assert_eq(fds_n, 1);
-	if (ret->head.op != SPEC_STATUS)
+	/* They come whenever they come, and nobody waits for an answer. */
+	if (ret->head.op == SPEC_STATUS)
+		memcpy(rig->status, ret->status.text, sizeof(rig->status));
+	else if (ret->head.op == SPEC_RESERVE)
+		rig->reserve = ret->reserve;
+	else
 		return 1;
-	/* It comes whenever it comes, and asks for nothing. */
-	memcpy(rig->status, ret->status.text, sizeof(rig->status));
 	return rig_receive(rig, ret);
 }
 
@@ -510,6 +520,25 @@ void rig_run(struct rig *rig, struct varlink *link, const char *tenant, json_t *
 	             fds, ARRAY_LEN(fds));
 }
 
+void rig_exec(struct rig *rig, struct varlink *link, const struct id *execution,
+              json_t *further)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	cleanup_fd int args = args_memfd();
+	int fds[] = { null, null, null, args };
+	char id[ID_TEXT_BYTES];
+	json_t *parameters;
+
+	id_format(execution, id);
+	parameters = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i}", "execution", id, "stdin",
+	                       0, "stdout", 1, "stderr", 2, "args", 3, "argc", 1, "envc", 0);
+	(void)json_object_update_new(parameters, further != NULL ? further : json_object());
+	rig_call_fds(rig, link,
+	             json_pack("{s:s, s:o, s:b}", "method", "io.tenantd.Exec", "parameters",
+	                       parameters, "more", 1),
+	             fds, ARRAY_LEN(fds));
+}
+
 void rig_run_tty(struct rig *rig, struct varlink *link, const char *tenant, json_t *further)
 {
 	cleanup_fd int args = args_memfd();
@@ -523,6 +552,50 @@ void rig_run_tty(struct rig *rig, struct varlink *link, const char *tenant, json
 	             json_pack("{s:s, s:o, s:b}", "method", "io.tenantd.Run", "parameters",
 	                       parameters, "more", 1),
 	             &args, 1);
+}
+
+void rig_run_detached(struct rig *rig, struct varlink *link, const char *tenant,
+                      json_t *further)
+{
+	cleanup_fd int args = args_memfd();
+	json_t *parameters = json_pack("{s:s, s:b, s:i, s:i, s:i, s:{}, s:[], s:b}", "tenant",
+	                               tenant, "detached", 1, "args", 0, "argc", 1, "envc", 0,
+	                               "limits", "binds", "dry_run", 0);
+
+	(void)json_object_update_new(parameters, further != NULL ? further : json_object());
+	rig_call_fds(rig, link,
+	             json_pack("{s:s, s:o, s:b}", "method", "io.tenantd.Run", "parameters",
+	                       parameters, "more", 1),
+	             &args, 1);
+}
+
+void rig_logger(struct rig *rig)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/logger",
+	                       rig->dir);
+
+	cr_assert(n > 0 && (size_t)n < sizeof(address.sun_path));
+	rig->logger = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	cr_assert_eq(bind(rig->logger, (const struct sockaddr *)&address, sizeof(address)), 0);
+	cr_assert_eq(listen(rig->logger, 8), 0);
+}
+
+bool rig_logger_take(const struct rig *rig)
+{
+	cleanup_fd int fd = accept4(rig->logger, NULL, NULL, SOCK_CLOEXEC);
+	struct tn_error err = { 0 };
+	int fds[HANDOVER_FDS_N];
+	struct handover message;
+	size_t n = 0;
+
+	if (fd < 0)
+		return false;
+	cr_assert_eq(fdpass_recv(fd, &message, sizeof(message), fds, HANDOVER_FDS_N, &n, &err),
+	             (int)sizeof(message), "%s", err.msg);
+	cr_assert_eq(n, HANDOVER_FDS_N);
+	fdpass_close(fds, n);
+	return true;
 }
 
 void rig_run_started(struct rig *rig, struct varlink *link, const char *tenant,

@@ -18,11 +18,13 @@
 #define RIG_WHY_BYTES_MAX  256
 
 struct rig {
-	char dir[RIG_PATH_BYTES_MAX]; /* tiers/, store/, cgroup/, control.sock */
+	char dir[RIG_PATH_BYTES_MAX]; /* tiers/, store/, cgroup/, control.sock, logger */
 	struct loop *loop;
 	struct context *context;
 	int supervisor;                     /* tenantd's end of the channel */
 	char status[SPEC_STATUS_BYTES_MAX]; /* what tenantd was last told to show */
+	struct spec_reserve reserve;        /* what tenantd was last asked to leave */
+	int logger;                         /* tenant-logger's socket; 0: there is none */
 	int cgroup;                         /* directory that stands for the cgroup tree */
 	bool nobody_is_admin;               /* but root; else whoever runs the test is one */
 	gid_t admin_gid;
@@ -57,11 +59,15 @@ union rig_message {
 	struct spec_tenant_remove remove;
 	struct spec_tenant_freeze freeze;
 	struct spec_tenant_delete delete;
+	struct spec_tenant_squeeze squeeze;
 	struct spec_launch launch;
+	struct spec_join join;
 	struct spec_signal signal;
 	struct spec_kill kill;
 	struct spec_settled settled;
 	struct spec_status status;
+	struct spec_reserve reserve;
+	struct spec_data data;
 };
 
 /* As tenantd: take the next message, which must be @op, with its descriptors closed. */
@@ -110,6 +116,15 @@ void rig_tenant(struct rig *rig, const char *name);
 void rig_run(struct rig *rig, struct varlink *link, const char *tenant, json_t *further);
 /* Send a Run that asks for a terminal of 30 lines of 100, @further as above. */
 void rig_run_tty(struct rig *rig, struct varlink *link, const char *tenant, json_t *further);
+/* Send a Run of a detached command, @further as above. */
+void rig_run_detached(struct rig *rig, struct varlink *link, const char *tenant,
+                      json_t *further);
+/* As tenant-logger: be there, and take what has been handed over, which is nothing if false. */
+void rig_logger(struct rig *rig);
+bool rig_logger_take(const struct rig *rig);
+/* Send an Exec of a command in @execution, @further as above. */
+void rig_exec(struct rig *rig, struct varlink *link, const struct id *execution,
+              json_t *further);
 /* A Run, and be tenantd: *ret is the launch, which has been answered. */
 void rig_run_started(struct rig *rig, struct varlink *link, const char *tenant,
                      union rig_message *ret);

@@ -161,3 +161,40 @@ Test(cgstat, does_not_follow_a_link_out_of_the_tree)
 	cr_expect_lt(cgstat_read(fixture.root, "alias", NULL, &stat, &err), 0);
 	fixture_done(&fixture);
 }
+
+Test(cgstat, looks_at_what_is_now)
+{
+	struct fixture fixture;
+	struct cgstat_look look;
+	struct stat st;
+	struct tn_error err = { 0 };
+
+	fixture_init(&fixture);
+	put(&fixture, "acme/cpu.stat", "usage_usec 12\nnr_periods 10\nnr_throttled 2\n");
+	put(&fixture, "acme/memory.current", "4096\n");
+	put(&fixture, "acme/memory.max", "max\n");
+	put(&fixture, "acme/pids.current", "5\n");
+	put(&fixture, "acme/pids.max", "64\n");
+	put(&fixture, "acme/io.stat", "");
+	cr_assert_eq(cgstat_look(fixture.root, "acme", NULL, &look, &err), 0, "%s", err.msg);
+	cr_assert_eq(fstatat(fixture.root, "acme", &st, 0), 0);
+	cr_expect_eq(look.cgroup_id, (int64_t)st.st_ino);
+	cr_expect_eq(look.cpu_usec, 12);
+	cr_expect_eq(look.cpu_periods, 10);
+	cr_expect_eq(look.cpu_periods_throttled, 2);
+	cr_expect_eq(look.memory_bytes, 4096);
+	cr_expect_eq(look.memory_max_bytes, SPEC_ABSENT);
+	cr_expect_eq(look.tasks, 5);
+	cr_expect_eq(look.tasks_max, 64);
+	cr_expect_eq(look.io_read_bytes, 0);
+	cr_expect_eq(look.stall_memory_usec, SPEC_ABSENT);
+	/* What is not there, or was removed while it was read, has no figure at all. */
+	cr_expect_eq(cgstat_look(fixture.root, "globex", NULL, &look, &err), -ENOENT);
+	cr_expect_eq(look.memory_bytes, SPEC_ABSENT);
+	cr_expect_eq(look.cgroup_id, SPEC_ABSENT);
+	cr_assert_eq(unlinkat(fixture.root, "acme/cpu.stat", 0), 0);
+	cr_expect_eq(cgstat_look(fixture.root, "acme", NULL, &look, &err), -ENOENT);
+	cr_expect_eq(look.tasks, SPEC_ABSENT);
+	cr_expect_eq(look.cgroup_id, SPEC_ABSENT);
+	fixture_done(&fixture);
+}

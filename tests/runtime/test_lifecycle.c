@@ -187,7 +187,8 @@ static void suspended_put(struct rig *rig, const char *name)
 	rig_tenant(rig, name);
 	cr_assert_eq(ops->tenant_by_name(rig->context->store, name, &row, &err), 1);
 	row.status = TENANT_SUSPENDED;
-	cr_assert_eq(ops->tenant_update(rig->context->store, &row, &err), 0, "%s", err.msg);
+	cr_assert_eq(ops->tenant_update(rig->context->store, &row, NULL, &err), 0, "%s",
+	             err.msg);
 	tenant_row_done(&row);
 }
 
@@ -753,5 +754,45 @@ Test(lifecycle, goes_on_with_a_deletion_that_its_own_end_interrupted)
 	expect_tenant(&rig, link, "deleted", "free");
 	cr_expect_eq(cpu_time(&rig, link, "acme"), 12);
 	(void)varlink_free(link);
+	rig_done(&rig);
+}
+
+static void slots_are(struct rig *rig, const struct id *tenants, uint32_t n)
+{
+	struct spec_slots slots = { .n = n };
+
+	for (uint32_t i = 0; i < n; i++)
+		slots.tenants[i] = tenants[i];
+	rig_send(rig, SPEC_SLOTS, 0, &slots.head, sizeof(slots));
+}
+
+Test(lifecycle, looks_at_the_start_after_slots_that_no_tenant_has)
+{
+	static union rig_message message;
+	struct rig rig = { 0 };
+	struct id ids[2] = { { { 0x77 } } };
+	struct tenant *tenant;
+	struct tn_error err = { 0 };
+
+	rig_init(&rig);
+	rig_tenant(&rig, "acme");
+	cr_assert_eq(tenants_get(rig.context->tenants, "acme", &tenant, &err), 0);
+	ids[1] = tenant->row.id;
+	slots_are(&rig, ids, 2);
+	/* Of one that it has never heard of, only what is empty goes. */
+	rig_take(&rig, SPEC_TENANT_REMOVE, &message);
+	cr_expect(id_equal(&message.remove.tenant, &ids[0]));
+	rig_reply(&rig, &message, TN_OK);
+	cr_expect(rig_silent(&rig), "what a tenant has stays");
+	/* Of a deletion that was not heard of to the end, all does. */
+	tenant->row.status = TENANT_DELETED;
+	cr_assert_eq(rig.context->store->ops->tenant_update(rig.context->store, &tenant->row,
+	                                                    NULL, &err),
+	             0, "%s", err.msg);
+	slots_are(&rig, &ids[1], 1);
+	rig_take(&rig, SPEC_TENANT_DELETE, &message);
+	cr_expect(id_equal(&message.delete.tenant, &ids[1]));
+	cr_expect_eq(message.delete.how, SPEC_DELETE_ALL);
+	rig_reply(&rig, &message, TN_OK);
 	rig_done(&rig);
 }

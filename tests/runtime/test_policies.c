@@ -54,7 +54,8 @@ static int64_t change(const char *method, json_t *parameters)
 	json_t *answer;
 
 	rig_call(&rig, admin, method, parameters, NULL);
-	rig_turn(&rig);
+	/* Names are looked up by a process of its own. */
+	rig_window(&rig);
 	while (rig_next(&rig, &message)) {
 		cr_assert_eq(message.head.op, SPEC_TENANT_APPLY);
 		memory_max = message.apply.limits.memory_max_bytes;
@@ -130,7 +131,7 @@ static const char *history(size_t i, const char *name)
 	}
 }
 
-/* "VALUE SOURCE" of limit @key as it holds for acme. */
+/* "VALUE SOURCE" of @key as it holds for acme; of several the last. */
 static const char *shown(const char *key)
 {
 	static char text[256];
@@ -150,11 +151,12 @@ static const char *shown(const char *key)
 	return text;
 }
 
-/* The change of @key that a diff tells for @tenant, "(none)" if there is none. */
+/* The changes of @key that a diff tells for @tenant, a line each; "(none)" if there is none. */
 static const char *changed(const char *hash, const char *tenant, const char *key)
 {
-	static char text[512];
+	static char text[1024];
 	bool more = true;
+	size_t n = 0;
 
 	rig_call(&rig, admin, "io.tenantd.DiffPolicy", json_pack("{s:s?}", "hash", hash),
 	         "more");
@@ -168,11 +170,11 @@ static const char *changed(const char *hash, const char *tenant, const char *key
 		               rig_text(answer, "error"));
 		if (change != NULL && strcmp(rig_text(change, "tenant"), tenant) == 0 &&
 		    strcmp(rig_text(change, "key"), key) == 0)
-			(void)snprintf(
-				text, sizeof(text), "%s %s > %s %s: %s",
-				rig_text(change, "before"), rig_text(change, "before_source"),
-				rig_text(change, "after"), rig_text(change, "after_source"),
-				rig_text(change, "hurts"));
+			n += (size_t)snprintf(
+				text + n, sizeof(text) - n, "%s%s %s > %s %s: %s",
+				n > 0 ? "\n" : "", rig_text(change, "before"),
+				rig_text(change, "before_source"), rig_text(change, "after"),
+				rig_text(change, "after_source"), rig_text(change, "hurts"));
 		more = json_is_true(json_object_get(answer, "continues"));
 		json_decref(answer);
 	}
@@ -356,10 +358,67 @@ Test(policies, the_files_of_each_can_be_had, .init = set_up, .fini = tear_down)
 	answer = rig_ask(&rig, admin, "io.tenantd.GetPolicy", json_pack("{s:s}", "hash", first),
 	                 NULL);
 	files = json_object_get(answer, "files");
-	cr_expect_eq(json_object_size(files), 2);
+	cr_expect_eq(json_object_size(files), 3);
+	cr_expect(strstr(rig_text(files, "tenantd.yaml"), "retention: ") != NULL);
 	cr_expect(strstr(rig_text(files, "tiers/free.yaml"), "memory_max: 128M\n") != NULL);
 	cr_expect_str_eq(rig_text(answer, "policy_hash"), first);
 	json_decref(answer);
+}
+
+Test(policies, a_diff_and_what_is_shown_name_operators, .init = set_up, .fini = tear_down)
+{
+	rig_tenant(&rig, "acme");
+	rig_write(&rig, "tiers/free.yaml",
+	          "tier: free\noperators: {users: [root, daemon], groups: [adm]}\n");
+	cr_expect_str_eq(changed(NULL, "acme", "operators.users"),
+	                 "none tiers/free.yaml > root tiers/free.yaml:2: (none)\n"
+	                 "none tiers/free.yaml > daemon tiers/free.yaml:2: (none)");
+	cr_expect_str_eq(changed(NULL, "acme", "operators.groups"),
+	                 "none tiers/free.yaml > adm tiers/free.yaml:2: (none)");
+	reload();
+	cr_expect_str_eq(changed(NULL, "acme", "operators.users"), "(none)");
+	cr_expect_str_eq(shown("operators.groups"), "adm tiers/free.yaml:2");
+	(void)change("io.tenantd.UpdateTenant", json_pack("{s:s, s:[s]}", "tenant", "acme",
+	                                                  "operators_add", "group:games"));
+	/* Its own stand behind those of its tier. */
+	cr_expect_str_eq(shown("operators.groups"), "games override");
+	rig_write(&rig, "tiers/free.yaml", "tier: free\noperators: {users: [daemon, root]}\n");
+	cr_expect_str_eq(changed(NULL, "acme", "operators.groups"),
+	                 "adm tiers/free.yaml:2 > none tiers/free.yaml: (none)");
+	cr_expect_str_eq(changed(NULL, "acme", "operators.users"), "(none)",
+	                 "the order is none");
+}
+
+Test(policies, a_diff_and_what_is_shown_name_all_that_is_no_limit, .init = set_up,
+     .fini = tear_down)
+{
+	rig_tenant(&rig, "acme");
+	cr_expect_str_eq(shown("log"), "file default");
+	cr_expect_str_eq(shown("rootfs"), "host default");
+	cr_expect_str_eq(shown("seccomp"), "default default");
+	cr_expect_str_eq(shown("network.mode"), "none default");
+	cr_expect_str_eq(shown("display_name"), "free default");
+	rig_write(&rig, "tiers/free.yaml",
+	          "tier: free\ndisplay_name: Free of charge\nrootfs: host\nlog: journal\n"
+	          "network:\n  mode: none\nbinds:\n  allow:\n    - /srv/a\n    - /srv/b\n"
+	          "  rw: [/srv/b]\n");
+	cr_expect_str_eq(changed(NULL, "acme", "log"),
+	                 "file default > journal tiers/free.yaml:4: (none)");
+	cr_expect_str_eq(changed(NULL, "acme", "display_name"),
+	                 "free default > Free of charge tiers/free.yaml:2: (none)");
+	cr_expect_str_eq(changed(NULL, "acme", "rootfs"), "(none)");
+	reload();
+	cr_expect_str_eq(shown("log"), "journal tiers/free.yaml:4");
+	cr_expect_str_eq(shown("rootfs"), "host tiers/free.yaml:3");
+	cr_expect_str_eq(shown("network.mode"), "none tiers/free.yaml:6");
+	cr_expect_str_eq(shown("binds.allow"), "/srv/b tiers/free.yaml:10");
+	cr_expect_str_eq(shown("binds.rw"), "/srv/b tiers/free.yaml:11");
+	rig_write(&rig, "tiers/free.yaml",
+	          "tier: free\nbinds: {allow: [/srv/b, /srv/c]}\nlog: journal\n");
+	cr_expect_str_eq(changed(NULL, "acme", "binds.allow"),
+	                 "/srv/a tiers/free.yaml:9 > none tiers/free.yaml: (none)\n"
+	                 "none tiers/free.yaml > /srv/c tiers/free.yaml:2: (none)");
+	cr_expect_str_eq(changed(NULL, "acme", "log"), "(none)", "the same at another place");
 }
 
 Test(policies, a_diff_tells_each_change_its_line_and_what_it_hurts, .init = set_up,
@@ -386,6 +445,7 @@ Test(policies, a_diff_tells_each_change_its_line_and_what_it_hurts, .init = set_
 	                 "32 tiers/free.yaml:7 > 8 tiers/free.yaml:4: (none)");
 	/* Nothing has been done. */
 	cr_expect_str_eq(shown("memory_max"), "128M tiers/free.yaml:4");
+	rig_write(&rig, "cgroup/acme/memory.current", "1000000\n");
 	reload();
 	cr_expect_str_eq(changed(NULL, "acme", "memory_max"), "(none)");
 	cr_expect_str_eq(changed(first, "acme", "memory_max"),

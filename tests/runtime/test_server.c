@@ -140,7 +140,7 @@ struct bad_call {
 	char parameters[128];
 	char error[48];
 	char key[16];
-	char value[48];
+	char value[128];
 };
 
 ParameterizedTestParameters(server, names_what_is_wrong_with_a_call)
@@ -175,7 +175,7 @@ ParameterizedTestParameters(server, names_what_is_wrong_with_a_call)
 		{ "io.tenantd.CreateTenant", "{\"name\": \"a\", \"settings\": {\"billing_anchor_day\": 32}}",
 		  BAD, "settings.billing_anchor_day" },
 		{ "io.tenantd.Signal", "{\"id\": \"x\", \"signal\": 9}", "io.tenantd.Invalid", "message",
-		  "'x' is no execution's id" },
+		  "'x' is no execution: expected a UUID, 8 or more digits that it begins with, or TENANT/NAME" },
 		{ "io.tenantd.CreateTenant", "{\"name\": \"a\", \"metadata\": {\"k\": 1}}",
 		  "io.tenantd.Invalid", "message", "metadata 'k': expected a string" },
 		{ "io.tenantd.CreateTenant", "{\"name\": \"a\", \"tier\": \"gold\"}",
@@ -426,7 +426,7 @@ Test(server, answers_an_empty_list_at_once)
  */
 static int stranger(const char *dir)
 {
-	static const char call[] = "{\"method\": \"io.tenantd.ListTenants\", \"more\": true}";
+	static const char call[] = "{\"method\": \"io.tenantd.GetStatus\"}";
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct timeval patience = { .tv_sec = 10 };
 	char answer[1024] = "";

@@ -10,77 +10,9 @@
 #include <base/io.h>
 
 #include "identity.h"
-#include "store/store.h"
+#include "store_fixture.h"
 
 TestSuite(store, .timeout = 30);
-
-#define BOOT_A "11111111-1111-4111-8111-111111111111"
-#define BOOT_B "22222222-2222-4222-8222-222222222222"
-
-struct fixture {
-	char dir[32];
-	struct store *store;
-	struct id tenant;
-};
-
-static void fixture_open(struct fixture *fixture)
-{
-	struct tn_error err = { 0 };
-
-	cr_assert_eq(store_sqlite_open(fixture->dir, &fixture->store, &err), 0, "%s", err.msg);
-}
-
-static struct tenant_row tenant_make(const char *name)
-{
-	struct tenant_row row = { .id = identity_new(),
-		                  .status = TENANT_ACTIVE,
-		                  .billing_anchor_day = 15,
-		                  .version = 1,
-		                  .created_at = 1000,
-		                  .updated_at = 2000,
-		                  .uid_first = 65536,
-		                  .uid_count = 65536 };
-
-	(void)snprintf(row.name, sizeof(row.name), "%s", name);
-	(void)snprintf(row.display_name, sizeof(row.display_name), "Acme & \"Söhne\"");
-	(void)snprintf(row.tier, sizeof(row.tier), "free");
-	(void)snprintf(row.time_zone, sizeof(row.time_zone), "Europe/Vienna");
-	(void)snprintf(row.currency, sizeof(row.currency), "EUR");
-	(void)snprintf(row.customer_id, sizeof(row.customer_id), "cus_1");
-	(void)snprintf(row.policy_hash, sizeof(row.policy_hash), "abc");
-	(void)snprintf(row.cgroup, sizeof(row.cgroup), "/sys/fs/cgroup/x");
-	(void)snprintf(row.storage_path, sizeof(row.storage_path), "/var/lib/x");
-	row.metadata = strdup("{\"team\":\"a\"}");
-	return row;
-}
-
-static void fixture_init(struct fixture *fixture)
-{
-	struct tenant_row row = tenant_make("acme");
-	struct tn_error err = { 0 };
-
-	(void)snprintf(fixture->dir, sizeof(fixture->dir), "/tmp/tenantd-st-XXXXXX");
-	cr_assert(mkdtemp(fixture->dir) != NULL);
-	fixture_open(fixture);
-	cr_assert_eq(fixture->store->ops->tenant_insert(fixture->store, &row, &err), 0, "%s",
-	             err.msg);
-	fixture->tenant = row.id;
-	tenant_row_done(&row);
-}
-
-static int unlink_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void fixture_done(struct fixture *fixture)
-{
-	fixture->store->ops->close(fixture->store);
-	(void)nftw(fixture->dir, unlink_one, 8, FTW_DEPTH | FTW_PHYS);
-}
 
 static void fixture_sql(const struct fixture *fixture, const char *sql)
 {
@@ -140,8 +72,8 @@ Test(store, keeps_names_unique_among_the_living)
 		fixture.store->ops->tenant_by_id(fixture.store, &fixture.tenant, &old, &err),
 		1);
 	old.status = TENANT_DELETED;
-	cr_assert_eq(fixture.store->ops->tenant_update(fixture.store, &old, &err), 0, "%s",
-	             err.msg);
+	cr_assert_eq(fixture.store->ops->tenant_update(fixture.store, &old, NULL, &err), 0,
+	             "%s", err.msg);
 	cr_expect_eq(fixture.store->ops->tenant_insert(fixture.store, &row, &err), 0, "%s",
 	             err.msg);
 	tenant_row_done(&row);
@@ -159,9 +91,9 @@ Test(store, loses_no_update)
 	fixture_init(&fixture);
 	cr_assert_eq(fixture.store->ops->tenant_by_name(fixture.store, "acme", &a, &err), 1);
 	cr_assert_eq(fixture.store->ops->tenant_by_name(fixture.store, "acme", &b, &err), 1);
-	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &a, &err), 0);
+	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &a, NULL, &err), 0);
 	cr_expect_eq(a.version, 2);
-	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &b, &err), -ESTALE);
+	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &b, NULL, &err), -ESTALE);
 	cr_expect_eq(err.code, TN_CONFLICT);
 	cr_expect_eq(b.version, 1);
 	tenant_row_done(&a);
@@ -232,6 +164,26 @@ Test(store, undoes_a_migration_that_fails_halfway)
 	fixture_done(&fixture);
 }
 
+#define EVENTS_SINCE_VERSION 9
+
+/* What was before there were events is told by none; those that are there are counted on. */
+static void expect_next_event(const struct fixture *fixture, int version)
+{
+	struct event event = { .at = 1, .kind = EVENT_RESTARTED, .actor = ACTOR_NONE };
+	struct store *store = fixture->store;
+	struct store_event_span span;
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(store->ops->event_span(store, &span, &err), 0, "%s", err.msg);
+	if (version < EVENTS_SINCE_VERSION)
+		cr_expect_eq(span.last, 0);
+	cr_assert_eq(store->ops->event_tell(store, &event, &err), 0, "%s", err.msg);
+	cr_assert_eq(store->ops->event_next(store, NULL, span.last, &event, &err), 1, "%s",
+	             err.msg);
+	cr_expect_eq(event.seq, span.last + 1);
+	event_done(&event);
+}
+
 static void expect_to_open(int version)
 {
 	static char sql[65536];
@@ -260,23 +212,81 @@ static void expect_to_open(int version)
 	cr_expect_str_eq(row.display_name, "Acme, Inc.");
 	cr_expect_eq(row.version, 4);
 	cr_expect_str_eq(row.overrides, "");
+	cr_expect_str_eq(row.operators, "");
 	cr_assert_eq(fixture.store->ops->totals(fixture.store, &row.id, LEDGER_ABSENT,
 	                                        LEDGER_ABSENT, &totals, &err),
 	             0);
 	cr_expect_eq(totals.meters[METER_CPU_TIME], 1000);
+	cr_expect_eq(totals.meters[METER_EXECUTIONS], 1);
+	/* The hours have the same. */
+	cr_assert_eq(fixture.store->ops->totals(fixture.store, &row.id, 0, LEDGER_ABSENT,
+	                                        &totals, &err),
+	             0);
+	cr_expect_eq(totals.meters[METER_CPU_TIME], 1000);
+	cr_expect_eq(totals.meters[METER_EXECUTIONS], 1);
 	(void)snprintf(row.overrides, sizeof(row.overrides), "limits.tasks_max=7\n");
+	(void)snprintf(row.operators, sizeof(row.operators), "user:alice\n");
 	row.status = TENANT_DELETED;
-	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &row, &err), 0, "%s",
-	             err.msg);
+	cr_expect_eq(fixture.store->ops->tenant_update(fixture.store, &row, NULL, &err), 0,
+	             "%s", err.msg);
 	tenant_row_done(&row);
 	cr_expect_eq(fixture.store->ops->tenant_by_name(fixture.store, "acme", &row, &err), 0);
 	cr_expect_eq(
 		fixture.store->ops->tenant_deleted_by_name(fixture.store, "acme", &row, &err),
 		1);
 	cr_expect_str_eq(row.overrides, "limits.tasks_max=7\n");
+	cr_expect_str_eq(row.operators, "user:alice\n");
 	tenant_row_done(&row);
 	cr_assert_eq(fixture.store->ops->node_get(fixture.store, &node, &err), 0);
 	cr_expect_eq(node.drained_at, LEDGER_ABSENT, "it launches");
+	expect_next_event(&fixture, version);
+	fixture_done(&fixture);
+}
+
+Test(store, finds_those_that_a_start_looks_for_by_name)
+{
+	static const struct {
+		const char *name;
+		enum tenant_status status;
+		const char *operators;
+	} rows[] = {
+		{ "b", TENANT_CREATING, "user:alice\n" },
+		{ "c", TENANT_ACTIVE, "group:builders\n" },
+		{ "d", TENANT_SUSPENDED, "" },
+		{ "e", TENANT_DELETING, "" },
+		{ "f", TENANT_DELETED, "user:bob\n" },
+	};
+	static const char *const unsettled = "bde", *const operated = "bc";
+	char after[NAME_BYTES_MAX] = "", names[16] = "";
+	struct tn_error err = { 0 };
+	struct fixture fixture;
+	struct store *store;
+
+	fixture_init(&fixture);
+	store = fixture.store;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct tenant_row row = tenant_make(rows[i].name);
+
+		row.status = rows[i].status;
+		(void)snprintf(row.operators, sizeof(row.operators), "%s", rows[i].operators);
+		cr_assert_eq(store->ops->tenant_insert(store, &row, &err), 0, "%s", err.msg);
+		tenant_row_done(&row);
+	}
+	for (int kind = 0; kind < 2; kind++) {
+		struct tenant_row row = { 0 };
+		size_t names_n = 0;
+
+		after[0] = names[0] = '\0';
+		while ((kind == 0 ? store->ops->tenant_unsettled_next
+		                  : store->ops->tenant_operated_next)(store, after, &row,
+		                                                      &err) == 1) {
+			(void)snprintf(after, sizeof(after), "%s", row.name);
+			names_n += (size_t)snprintf(names + names_n, sizeof(names) - names_n,
+			                            "%s", row.name);
+			tenant_row_done(&row);
+		}
+		cr_expect_str_eq(names, kind == 0 ? unsettled : operated);
+	}
 	fixture_done(&fixture);
 }
 
@@ -306,8 +316,9 @@ static void policy_accept(const struct fixture *fixture, int tasks_max, int64_t 
 	cr_assert_eq(policy_load(fixture->dir, &policy, &err), 0, "%s", err.msg);
 	(void)snprintf(row.hash, sizeof(row.hash), "%s", policy_hash_hex(policy));
 	(void)snprintf(hash, POLICY_HASH_HEX_SIZE, "%s", row.hash);
-	cr_assert_eq(fixture->store->ops->policy_insert(fixture->store, &row, policy, &err), 0,
-	             "%s", err.msg);
+	cr_assert_eq(
+		fixture->store->ops->policy_insert(fixture->store, &row, policy, NULL, &err), 0,
+		"%s", err.msg);
 	(void)policy_free(policy);
 }
 
@@ -345,14 +356,14 @@ Test(store, gives_an_accepted_policy_back_whole_and_keeps_the_last_hundred)
 /* Of each schema that was before this one there is a saved store. */
 Test(store, opens_what_an_earlier_version_has_left)
 {
-	for (int version = 1; version <= 4; version++)
+	for (int version = 1; version <= 10; version++)
 		expect_to_open(version);
 }
 
 Test(store, remembers_whether_the_node_is_drained)
 {
-	const struct store_node drained = { 1700000000000000, 1000 };
-	const struct store_node launches = { LEDGER_ABSENT, LEDGER_ABSENT };
+	const struct store_node drained = { 1700000000000000, 1000, LEDGER_ABSENT };
+	const struct store_node launches = { LEDGER_ABSENT, LEDGER_ABSENT, LEDGER_ABSENT };
 	struct store_node node;
 	struct fixture fixture;
 	struct tn_error err = { 0 };
@@ -362,82 +373,17 @@ Test(store, remembers_whether_the_node_is_drained)
 		cr_assert_eq(fixture.store->ops->node_get(fixture.store, &node, &err), 0);
 		cr_expect_eq(node.drained_at, LEDGER_ABSENT);
 		cr_expect_eq(node.drained_by, LEDGER_ABSENT);
-		cr_assert_eq(fixture.store->ops->node_set(fixture.store, &drained, &err), 0);
+		cr_assert_eq(fixture.store->ops->node_set(fixture.store, &drained, NULL, &err),
+		             0);
 		fixture.store->ops->close(fixture.store);
 		fixture_open(&fixture);
 		cr_assert_eq(fixture.store->ops->node_get(fixture.store, &node, &err), 0);
 		cr_expect_eq(node.drained_at, drained.drained_at);
 		cr_expect_eq(node.drained_by, drained.drained_by);
-		cr_assert_eq(fixture.store->ops->node_set(fixture.store, &launches, &err), 0);
+		cr_assert_eq(fixture.store->ops->node_set(fixture.store, &launches, NULL, &err),
+		             0);
 	}
 	fixture_done(&fixture);
-}
-
-static struct record record_make(const struct fixture *fixture, enum record_state state,
-                                 int64_t started_at)
-{
-	struct record record;
-
-	record_init(&record);
-	record.id = identity_new();
-	record.tenant = fixture->tenant;
-	record.state = state;
-	record.started_at = started_at;
-	(void)snprintf(record.policy_hash, sizeof(record.policy_hash), "abc");
-	if (state == RECORD_EXITED) {
-		record.reason = REASON_EXITED;
-		record.exit_code = 0;
-		record.ended_at = started_at + 10;
-		record.wall_usec = 10;
-		record.cpu_usec = 5;
-	}
-	return record;
-}
-
-static struct ledger_sample sample_make(const struct fixture *fixture, const char *boot,
-                                        int64_t cgroup_id, int64_t cpu)
-{
-	struct ledger_sample sample = { .tenant = fixture->tenant,
-		                        .node = LEDGER_NODE_READ,
-		                        .cgroup_id = cgroup_id,
-		                        .at = 5000,
-		                        .raw = { cpu, LEDGER_ABSENT, 100, 200 } };
-
-	(void)snprintf(sample.boot_id, sizeof(sample.boot_id), "%s", boot);
-	return sample;
-}
-
-static void book(struct fixture *fixture, const struct record *record,
-                 const struct ledger_sample *sample)
-{
-	struct store_batch batch = { record, record != NULL, sample, sample != NULL };
-	struct tn_error err = { 0 };
-
-	cr_assert_eq(fixture->store->ops->book(fixture->store, &batch, &err), 0, "%s", err.msg);
-}
-
-static struct store_totals totals_of(struct fixture *fixture)
-{
-	struct store_totals totals;
-	struct tn_error err = { 0 };
-
-	cr_assert_eq(fixture->store->ops->totals(fixture->store, &fixture->tenant,
-	                                         LEDGER_ABSENT, LEDGER_ABSENT, &totals, &err),
-	             0, "%s", err.msg);
-	return totals;
-}
-
-/* What the ledger's invariant says of what is stored. */
-static void expect_closed(struct fixture *fixture, int64_t cpu, int64_t attributed)
-{
-	struct store_totals totals = totals_of(fixture);
-
-	cr_expect_eq(totals.meters[METER_CPU_TIME], cpu, "cpu_time %lld",
-	             (long long)totals.meters[METER_CPU_TIME]);
-	cr_expect_eq(totals.meters[METER_CPU_ATTRIBUTED], attributed, "attributed %lld",
-	             (long long)totals.meters[METER_CPU_ATTRIBUTED]);
-	cr_expect_eq(totals.meters[METER_CPU_UNATTRIBUTED], cpu - attributed,
-	             "unattributed %lld", (long long)totals.meters[METER_CPU_UNATTRIBUTED]);
 }
 
 Test(store, gives_a_record_back_with_what_is_absent)
@@ -459,158 +405,6 @@ Test(store, gives_a_record_back_with_what_is_absent)
 	cr_expect_str_eq(back.tenant_name, "acme");
 	cr_expect_eq(back.reason, REASON_EXITED);
 	cr_expect_eq(back.signal, RECORD_ABSENT);
-	fixture_done(&fixture);
-}
-
-Test(store, books_a_record_once_however_often_it_comes)
-{
-	struct fixture fixture;
-	struct record running;
-	struct record record;
-	struct record forged;
-	struct record back;
-	struct tn_error err = { 0 };
-
-	fixture_init(&fixture);
-	running = record_make(&fixture, RECORD_RUNNING, 100);
-	record = record_make(&fixture, RECORD_EXITED, 100);
-	record.id = running.id;
-	book(&fixture, &running, NULL);
-	book(&fixture, &record, NULL);
-	book(&fixture, &record, NULL);
-	book(&fixture, &running, NULL);
-	forged = record;
-	forged.cpu_usec = 99;
-	book(&fixture, &forged, NULL);
-	cr_assert_eq(
-		fixture.store->ops->execution_by_id(fixture.store, &record.id, &back, &err), 1);
-	cr_expect_eq(back.state, RECORD_EXITED);
-	cr_expect_eq(back.cpu_usec, 5);
-	cr_expect_eq(totals_of(&fixture).meters[METER_EXECUTIONS], 1);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_ATTRIBUTED], 5);
-	fixture_done(&fixture);
-}
-
-Test(store, books_all_of_a_batch_or_nothing)
-{
-	struct fixture fixture;
-	struct record records[2];
-	struct store_batch batch = { .records = records, .records_n = 2 };
-	struct record back;
-	struct tn_error err = { 0 };
-
-	fixture_init(&fixture);
-	records[0] = record_make(&fixture, RECORD_EXITED, 100);
-	records[1] = record_make(&fixture, RECORD_EXITED, 200);
-	records[1].tenant = identity_new();
-	cr_expect_lt(fixture.store->ops->book(fixture.store, &batch, &err), 0);
-	cr_expect_eq(
-		fixture.store->ops->execution_by_id(fixture.store, &records[0].id, &back, &err),
-		0);
-	cr_expect_eq(totals_of(&fixture).meters[METER_EXECUTIONS], LEDGER_ABSENT);
-	fixture_done(&fixture);
-}
-
-Test(store, begins_an_epoch_with_every_boot_cgroup_and_reset)
-{
-	struct fixture fixture;
-	struct ledger_sample sample;
-
-	fixture_init(&fixture);
-	sample = sample_make(&fixture, BOOT_A, 7, 1000);
-	book(&fixture, NULL, &sample);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 1000, "the first reading");
-	book(&fixture, NULL, &sample);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 1000,
-	             "the same reading twice");
-	sample.raw[METER_CPU_TIME] = 1500;
-	book(&fixture, NULL, &sample);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 1500);
-	sample = sample_make(&fixture, BOOT_A, 8, 1600);
-	book(&fixture, NULL, &sample);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 3100, "another cgroup");
-	sample = sample_make(&fixture, BOOT_B, 8, 1700);
-	book(&fixture, NULL, &sample);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 4800, "another boot");
-	sample.raw[METER_CPU_TIME] = 10;
-	book(&fixture, NULL, &sample);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 4810, "below the cursor");
-	cr_expect_eq(totals_of(&fixture).meters[METER_THROTTLED_TIME], LEDGER_ABSENT);
-	cr_expect_eq(totals_of(&fixture).meters[METER_IO_READ_BYTES], 300, "three epochs");
-	fixture_done(&fixture);
-}
-
-Test(store, closes_the_sum_of_whole_and_parts)
-{
-	struct fixture fixture;
-	struct record record;
-	struct ledger_sample sample;
-
-	fixture_init(&fixture);
-	record = record_make(&fixture, RECORD_EXITED, 100);
-	record.cpu_usec = 600;
-	sample = sample_make(&fixture, BOOT_A, 7, 1000);
-	book(&fixture, &record, &sample);
-	expect_closed(&fixture, 1000, 600);
-
-	/* What runs has its share, which is neither attributed nor unattributed. */
-	sample.raw[METER_CPU_TIME] = 1200;
-	sample.running_cpu_usec = 150;
-	book(&fixture, NULL, &sample);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_UNATTRIBUTED], 450);
-	fixture_done(&fixture);
-}
-
-Test(store, trusts_records_when_their_cgroup_is_gone)
-{
-	struct fixture fixture;
-	struct record record;
-	struct ledger_sample sample;
-
-	fixture_init(&fixture);
-	sample = sample_make(&fixture, BOOT_A, 7, 1000);
-	book(&fixture, NULL, &sample);
-	record = record_make(&fixture, RECORD_EXITED, 100);
-	record.cpu_usec = 1700;
-	sample.node = LEDGER_NODE_UNREADABLE;
-	book(&fixture, &record, &sample);
-	cr_expect_eq(totals_of(&fixture).meters[METER_CPU_TIME], 1000,
-	             "what cannot be read now may be read later");
-	sample.node = LEDGER_NODE_GONE;
-	book(&fixture, NULL, &sample);
-	expect_closed(&fixture, 1700, 1700);
-	sample = sample_make(&fixture, BOOT_A, 9, 50);
-	book(&fixture, NULL, &sample);
-	expect_closed(&fixture, 1750, 1700);
-	fixture_done(&fixture);
-}
-
-Test(store, sums_what_lies_in_a_range)
-{
-	struct fixture fixture;
-	struct ledger_sample sample;
-	struct record record;
-	struct store_totals totals;
-	struct tn_error err = { 0 };
-
-	fixture_init(&fixture);
-	for (int64_t i = 1; i <= 3; i++) {
-		sample = sample_make(&fixture, BOOT_A, 7, i * 100);
-		sample.at = i * 1000;
-		record = record_make(&fixture, RECORD_EXITED, i * 1000 - 10);
-		book(&fixture, &record, &sample);
-	}
-	cr_assert_eq(fixture.store->ops->totals(fixture.store, &fixture.tenant, 2000, 3000,
-	                                        &totals, &err),
-	             0, "%s", err.msg);
-	cr_expect_eq(totals.meters[METER_CPU_TIME], 100);
-	cr_expect_eq(totals.meters[METER_EXECUTIONS], 1);
-	cr_expect_eq(totals.meters[METER_EXECUTION_TIME], 10);
-	cr_expect_eq(totals.meters[METER_CPU_UNATTRIBUTED], LEDGER_ABSENT);
-	cr_assert_eq(fixture.store->ops->totals(fixture.store, &fixture.tenant, LEDGER_ABSENT,
-	                                        3000, &totals, &err),
-	             0);
-	cr_expect_eq(totals.meters[METER_CPU_TIME], 200);
 	fixture_done(&fixture);
 }
 

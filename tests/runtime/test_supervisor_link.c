@@ -12,6 +12,7 @@
 TestSuite(supervisor_link, .timeout = 30);
 
 struct fixture {
+	uint32_t slots_n;
 	struct loop *loop;
 	struct supervisor_link *link;
 	int peer;
@@ -60,8 +61,27 @@ static void on_replayed(void *userdata)
 	fixture->replays++;
 }
 
-static const struct supervisor_handlers handlers = { on_hello, on_started, on_exited,
-	                                             on_replayed, on_gone };
+static void on_reserved(void *userdata, const struct tn_error *why)
+{
+	struct fixture *fixture = userdata;
+
+	(void)snprintf(fixture->why, sizeof(fixture->why), "%s", why->msg);
+}
+
+static void on_slots(void *userdata, const struct spec_slots *slots)
+{
+	struct fixture *fixture = userdata;
+
+	fixture->slots_n += slots->n;
+}
+
+static const struct supervisor_handlers handlers = { .hello = on_hello,
+	                                             .started = on_started,
+	                                             .exited = on_exited,
+	                                             .replayed = on_replayed,
+	                                             .reserved = on_reserved,
+	                                             .gone = on_gone,
+	                                             .slots = on_slots };
 
 static void on_reply(void *userdata, const struct spec_reply *reply)
 {

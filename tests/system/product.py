@@ -25,7 +25,8 @@ ATTACK_SOURCES = Path(__file__).parent.parent / "attack" / "programs"
 LIMIT_KEYS = (
     "cpu_quota", "cpu_weight", "memory_max", "memory_high", "memory_swap_max",
     "execution_memory_max", "tasks_max", "executions_max", "runtime_max",
-    "cpu_time_max", "nofile_max", "core_max", "fsize_max", "oom",
+    "cpu_time_max", "nofile_max", "core_max", "fsize_max", "oom", "log_max",
+    "shrink_grace",
 )
 RECORD_KEYS = (
     "id", "tenant", "name", "state", "reason", "exit_code", "signal", "started_at", "ended_at",
@@ -33,6 +34,7 @@ RECORD_KEYS = (
     "tenant_throttled_usec", "memory_peak_bytes", "memory_mib_msec", "io_read_bytes",
     "io_write_bytes", "pids_peak", "overhead_usec", "oom_kills", "pids_refused",
     "stall_cpu_usec", "stall_memory_usec", "stall_io_usec", "policy_hash",
+    "joins", "asked_uid", "asked_pid",
 )
 
 _numbers = itertools.count(1)
@@ -169,10 +171,7 @@ class Tenant:
         return self.host.ctl_json("show", self.name)
 
     def update(self, *opts, check=True):
-        """`tenantctl update`; a new tier is one that a tenant has."""
-        done = self.host.ctl("update", self.name, *opts, check=check)
-        self.host.keep_tier(self.show()["tier"])
-        return done
+        return self.host.ctl("update", self.name, *opts, check=check)
 
     def usage(self, *opts):
         return self.host.ctl_json("usage", *opts, self.name)
@@ -214,7 +213,7 @@ class Host:
     def __init__(self):
         self.running = []
         self._tiers = []
-        self._tiers_used = set()
+        self._tenants = []
 
     @staticmethod
     def ctl(*argv, check=True, timeout=60):
@@ -276,12 +275,8 @@ class Host:
     def tenant(self, tier="professional", name=None):
         name = name or f"t{next(_numbers)}"
         self.ctl("create", name, "--tier", tier)
-        self.keep_tier(tier)
+        self._tenants.append(name)
         return Tenant(self, name, tier)
-
-    def keep_tier(self, tier):
-        """A tenant has it, and keeps it."""
-        self._tiers_used.add(tier)
 
     @staticmethod
     def probe(name, *link):
@@ -388,14 +383,20 @@ class Host:
         subprocess.run(["systemctl", "restart", "tenantd.service"], check=True, timeout=120)
         cls.wait_served(cls.supervisor_pid, old, status)
 
+    def _delete(self, name):
+        done = self.ctl("delete", "--force", name, check=False)
+        if done.returncode != 0 and self.ctl_json("show", name)["status"] != "deleted":
+            raise AssertionError(f"tenantctl delete {name}: {done.stderr!r}")
+
     def close(self):
-        """Ends what the test left running; tiers that no tenant has are taken away."""
+        """Ends what the test left running, deletes its tenants and takes its tiers away."""
         for running in self.running:
             if running.poll() is None:
                 running.process.kill()
                 running.process.wait()
-        unused = [name for name in self._tiers if name not in self._tiers_used]
-        for name in unused:
-            (TIERS / f"{name}.yaml").unlink()
-        if unused:
+        for name in self._tenants:
+            self._delete(name)
+        for name in self._tiers:
+            (TIERS / f"{name}.yaml").unlink(missing_ok=True)
+        if self._tiers:
             self.ctl("policy", "reload")

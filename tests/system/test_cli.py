@@ -14,8 +14,9 @@ import pytest
 from product import LIMIT_KEYS, RECORD_KEYS, TIERS, TREE, Host, wait_for
 
 COMMANDS = (["create"], ["update"], ["suspend"], ["resume"], ["delete"], ["list"], ["show"],
-            ["ps"], ["wait"], ["kill"], ["usage"], ["policy", "check"], ["policy", "reload"],
-            ["status"], ["drain"], ["undrain"], ["doctor"])
+            ["ps"], ["wait"], ["logs"], ["exec"], ["attach"], ["kill"], ["usage"], ["stats"],
+            ["events"], ["policy", "check"], ["policy", "reload"], ["status"], ["backup"],
+            ["restore"], ["drain"], ["undrain"], ["doctor"])
 OPTIONS = {
     "create": ("--display-name", "--tier", "--meta", "--json", "--socket"),
     "update": ("--tier", "--no-meta", "--unset", "--if-version", "--json", "--socket"),
@@ -27,7 +28,14 @@ OPTIONS = {
     "show": ("--json", "--socket"),
     "ps": ("--all", "--json", "--socket"),
     "kill": ("--all", "--signal", "--grace", "--json", "--socket"),
-    "usage": ("--since", "--until", "--json", "--socket"),
+    "usage": ("--by", "--csv", "--since", "--until", "--json", "--socket"),
+    "logs": ("--follow", "--timestamps", "--since", "--json", "--socket"),
+    "exec": ("--tty", "--env", "--workdir", "--user", "--json", "--socket"),
+    "attach": ("--logs", "--sig-proxy", "--no-stdin", "--json", "--socket"),
+    "stats": ("--no-stream", "--interval", "--json", "--socket"),
+    "events": ("--follow", "--since", "--json", "--socket"),
+    "backup": ("--verify", "--force"),
+    "restore": ("--force", "--config", "--state-dir"),
     "policy check": ("--json",),
     "policy reload": ("--json", "--socket"),
     "status": ("--json", "--socket"),
@@ -41,12 +49,13 @@ RUN_OPTIONS = ("--env", "--env-file", "--interactive", "--tty", "--workdir", "--
                "--json", "--quiet", "--verbose", "--socket", "--help", "--version")
 TENANT_KEYS = {"id", "name", "display_name", "status", "tier", "metadata", "overrides", "settings", "version",
                "created_at", "updated_at", "policy_hash", "cgroup", "uid_first", "uid_count",
-               "storage_path"}
+               "storage_path", "operators"}
 SETTING_KEYS = {"billing_anchor_day", "time_zone", "currency", "customer_id"}
 STATUS_KEYS = {"version", "uptime_usec", "health", "degraded", "policy_hash", "tenants",
                "executions", "store_bytes", "unenforced", "drained_at", "drained_by",
                "commit_lag_usec"}
-USAGE_KEYS = {"tenant", "since", "until", "meters", "unattributed_usec", "executions"}
+USAGE_KEYS = {"tenant", "since", "until", "meters", "unattributed_usec", "itemized_since",
+              "executions"}
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
@@ -100,7 +109,7 @@ def test_each_kind_of_failure_has_an_exit_status_and_a_name_in_json(host, tenant
         error = json.loads(shown.stderr)
         assert error == {"error": f"io.tenantd.{name}",
                          "message": plain.stderr.decode()[len("tenantctl: "):-1]}, argv
-    done = subprocess.run([*NOBODY, "tenantctl", "list", "--json"], capture_output=True,
+    done = subprocess.run([*NOBODY, "tenantctl", "status", "--json"], capture_output=True,
                           check=False)
     assert done.returncode == 4
     assert json.loads(done.stderr)["error"] == "io.tenantd.NotPermitted"
@@ -194,6 +203,35 @@ def test_usage_gives_totals_and_records(host):
     assert all(isinstance(amount, int) for amount in usage["meters"].values())
     assert usage["executions"] == [record]
     assert usage["meters"]["cpu_time"] == record["cpu_usec"] + usage["unattributed_usec"]
+
+
+def test_usage_by_periods_is_the_same_usage(host):
+    tenant = host.tenant()
+    names, = host.ctl("usage", tenant.name, "--by", "day", "--csv").stdout.decode().splitlines()
+    assert names.startswith("start,end,")
+    record = tenant.run(["dd", "if=/dev/zero", "of=/data/x", "bs=1M", "count=4",
+                         "conv=fsync"]).record
+    assert tenant.run(["true"]).status == 0
+    usage = tenant.usage()
+    meters = usage["meters"]
+    assert meters["overhead_time"] == sum(row["overhead_usec"] for row in usage["executions"])
+    assert meters["io_write_bytes"] >= record["io_write_bytes"] and meters["io_ops"] > 0
+    for period in ("hour", "day", "week", "month"):
+        shown = host.ctl_json("usage", tenant.name, "--by", period)
+        assert set(shown) == USAGE_KEYS - {"executions"} | {"periods"}
+        assert shown["meters"] == meters
+        # An hour may have ended meanwhile.
+        assert 1 <= len(shown["periods"]) <= 2
+        for name, amount in meters.items():
+            assert sum(one["meters"][name] for one in shown["periods"]) == amount, name
+        assert all(one["start"] < one["end"] for one in shown["periods"])
+    lines = host.ctl("usage", tenant.name, "--by", "day", "--csv").stdout.decode().splitlines()
+    assert lines[0] == ",".join(["start", "end", *meters])
+    assert re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ,20\S+Z,\d+,", lines[1])
+    lines = host.ctl("usage", tenant.name, "--csv").stdout.decode().splitlines()
+    assert len(lines) == 3 and lines[0].startswith("id,tenant,name,")
+    assert {line.split(",")[0] for line in lines[1:]} == {
+        row["id"] for row in usage["executions"]}
 
 
 def test_status_tells_how_the_daemon_is(host, tenant):
@@ -302,13 +340,15 @@ def test_dry_run_shows_each_limit_its_value_and_where_it_is_set(host):
 
 
 def test_the_units_are_clean_enabled_and_active():
-    units = ("tenantd.service", "tenantd-tenants.service", "tenants.slice")
-    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True,
-                          check=False)
+    units = ("tenantd.service", "tenantd-tenants.service", "tenants.slice",
+             "tenantd-logger.socket")
+    done = subprocess.run(["systemd-analyze", "verify", *units, "tenantd-logger.service"],
+                          capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     for unit in units:
         assert systemctl("is-active", unit).stdout == "active\n", unit
-    assert systemctl("is-enabled", "tenantd.service").stdout == "enabled\n"
+    for unit in ("tenantd.service", "tenantd-logger.socket"):
+        assert systemctl("is-enabled", unit).stdout == "enabled\n", unit
     # It is started by tenantd.service, whatever starts that.
     assert "tenantd-tenants.service" in systemctl(
         "show", "-P", "BindsTo", "tenantd.service").stdout.split()

@@ -147,7 +147,8 @@ def test_after_a_restart_of_tenantd_it_is_still_signalled_and_killed(host):
 
 def test_after_a_restart_of_tenantd_its_status_is_not_invented(host):
     tenant = host.tenant()
-    running = tenant.start(["sh", "-c", "echo up; read x </data/go; exit 9"], NO_INIT)
+    running = tenant.start(["sh", "-c", "echo up; until [ -p /data/go ]; do sleep 0.1; done; "
+                            "read x </data/go; exit 9"], NO_INIT)
     subprocess.run(["mkfifo", "-m", "666", tenant.storage / "go"], check=True)
     running.wait_out(b"up")
     execution, leaf = running.id, running.leaf

@@ -12,7 +12,7 @@ import pytest
 
 from product import Host, wait_for
 
-GATE = "echo up; read x </data/go; exit 7"
+GATE = "echo up; until [ -p /data/go ]; do sleep 0.1; done; read x </data/go; exit 7"
 
 
 DISTURBANCES = pytest.mark.parametrize(
@@ -160,3 +160,20 @@ def test_where_no_daemon_can_start_nobody_waits_for_ever(host):
     finally:
         bounds.write_text(before, encoding="utf-8")
     wait_for(lambda: host.ctl("status", check=False).returncode == 0, "tenantd to serve", 60)
+
+
+def test_what_is_on_its_way_when_tenantd_dies_is_told_of_when_it_starts(host):
+    """Its quota keeps it from executing anything for a while, and what it needs for that it has."""
+    tenant = host.tenant(host.tier(cpu_quota="3%"))
+    running = tenant.start(["sh", "-c", GATE])
+    subprocess.run(["mkfifo", "-m", "666", tenant.storage / "go"], check=True)
+    wait_for(lambda: tenant.leaves() != [], "its leaf")
+    time.sleep(0.2)
+    host.kill_supervisor()
+    assert running.wait_out(b"up", 60)
+    # Long before its end.
+    assert wait_for(lambda: running.id, "its start", 30)
+    assert [(row["id"], row["state"]) for row in tenant.ps()] == [(running.id, "running")]
+    let_go(tenant)
+    assert running.wait().status == 7
+    assert len(tenant.ps()) == 1

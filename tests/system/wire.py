@@ -18,10 +18,14 @@ class Closed(Exception):
 class Wire:
     """One connection. Bytes and descriptors go out as they are; messages come in parsed."""
 
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_UNIX)
-        # Waits if many connect, which a socket with a timeout does not.
-        self.socket.connect(SOCKET)
+    def __init__(self, fd=None):
+        """A new one, or that of descriptor `fd`, which somebody else has made."""
+        if fd is None:
+            self.socket = socket.socket(socket.AF_UNIX)
+            # Waits if many connect, which a socket with a timeout does not.
+            self.socket.connect(SOCKET)
+        else:
+            self.socket = socket.socket(fileno=fd)
         self.socket.settimeout(TIMEOUT_SECONDS)
         self._input = b""
 

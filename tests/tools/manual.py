@@ -4,7 +4,7 @@
   manual.py [--self-test] SOURCE-TREE BUILD-TREE
 
 Each option in the help of tenant-run, of every command of tenantctl and of tenantd, each key
-of a tier and of bounds.conf, with its range and default, must stand in the page, where the
+of a tier, of tenantd.yaml and of bounds.conf, with its range and default, must stand in the page, where the
 page explains it; and no page may explain an option that is not there. Prints one line per
 offence and exits 1 if there is any. With --self-test, takes each of these out of the pages in
 turn and fails if one of them is not missed.
@@ -17,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 
-PAGES = ["tenant-run.1", "tenantctl.1", "tenantd-bounds.5", "tenantd-tier.5", "tenantd.8"]
+PAGES = ["tenant-run.1", "tenantctl.1", "tenantd-bounds.5", "tenantd-tier.5", "tenantd.8",
+         "tenantd.yaml.5"]
 OPTION = re.compile(r"^ {2,6}(?:(-[a-zA-Z]), )?(--[a-z-]+)")
 # Beyond every limit, in some unit.
-BEYOND = ["0", "1us", "1025T", "99999999999999999"]
-C_NAMES = {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "INT64_MAX": (1 << 63) - 1,
+BEYOND = ["0", "1us", "2h", "1025T", "99999999999999999"]
+C_NAMES = {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "SECOND": 10**6,
+           "DAY": 864 * 10**8, "INT64_MAX": (1 << 63) - 1,
            "BOUNDS_UID_END": (1 << 32) - 1}
 
 
@@ -51,17 +53,19 @@ def as_size(number):
 
 
 def as_span(usec):
-    for suffix, unit in (("h", 3600000000), ("min", 60000000), ("s", 1000000)):
+    for suffix, unit in (("d", 86400000000), ("h", 3600000000), ("min", 60000000),
+                         ("s", 1000000), ("ms", 1000)):
         if usec % unit == 0:
             return f"{usec // unit}{suffix}"
     return f"{usec}us"
 
 
 def limit_defaults(path):
-    """Of each limit, as a tier file writes it."""
+    """Of each limit, or setting, as a policy file writes it."""
     known = {"POLICY_UNLIMITED": "max", "POLICY_CPU_PERIOD_USEC": "100%",
              "POLICY_OOM_GROUP": "group"}
-    formats = {"BYTES": as_size, "DURATION": as_span, "COUNT": str}
+    formats = {"BYTES": as_size, "DURATION": as_span, "COUNT": str,
+               "CPU_QUOTA": lambda usec: f"{usec / 1000:g}%"}
     defaults = {}
     with open(path, encoding="utf-8") as file:
         rows = re.findall(r'\.key = "(\w+)",\s*\.type = LIMITS_(\w+),(.*?)\.about', file.read(),
@@ -105,28 +109,39 @@ class Facts:
         self.global_options = options_in(text)
         self.commands = {name: options_in(run(self.ctl, *name.split(), "--help")) for name in
                          re.findall(r"^  ([a-z]+(?: [a-z]+)?) ", text, re.MULTILINE)}
-        self.tier_keys = (self.keys("") + self.keys("network") + self.keys("binds"))
+        self.tier_keys = (self.keys("") + self.keys("network") + self.keys("binds")
+                          + self.keys("operators"))
         self.limits = {key: self.range(key) for key in self.keys("limits")}
         defaults = limit_defaults(os.path.join(source, "policy/limits.c"))
         self.limits = {key: (low_high, defaults[key])
                        for key, low_high in self.limits.items()}
+        self.daemon_keys = self.keys("", "tenantd.yaml")
+        defaults = limit_defaults(os.path.join(source, "policy/daemon.c"))
+        self.daemon = {key: (self.range(key, "tenantd.yaml", noun), defaults[key])
+                       for noun in self.daemon_keys for key in self.settings(noun)}
         self.bounds = bounds_keys(os.path.join(source, "isolate/bounds.c"))
 
-    def check(self, text):
+    def check(self, text, name="x.yaml"):
         with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "x.yaml")
+            path = os.path.join(folder, name)
             with open(path, "w", encoding="utf-8") as file:
-                file.write("tier: x\n" + text)
+                file.write(("tier: x\n" if name == "x.yaml" else "") + text)
             return run(self.ctl, "policy", "check", path)
 
-    def keys(self, noun):
-        said = self.check(f"{noun}: {{zzzzzzzz: 1}}\n" if noun else "zzzzzzzz: 1\n")
+    def settings(self, noun):
+        """The keys of a mapping in tenantd.yaml, or the one that is none."""
+        said = self.keys(noun, "tenantd.yaml")
+        return said if "tenantctl" not in said[0] else [noun]
+
+    def keys(self, noun, name="x.yaml"):
+        said = self.check(f"{noun}: {{zzzzzzzz: 1}}\n" if noun else "zzzzzzzz: 1\n", name)
         return said.strip().rpartition("this version enforces: ")[2].split(", ")
 
-    def range(self, key):
+    def range(self, key, name="x.yaml", noun="limits"):
         """ "4M to 1024T" """
         for value in BEYOND:
-            said = self.check(f"limits: {{{key}: {value}}}\n")
+            said = self.check(f"{key}: {value}\n" if key == noun
+                              else f"{noun}: {{{key}: {value}}}\n", name)
             match = re.search(r"is out of range; expected .*?(\S+ to [^\s,]+)( or max)?", said)
             if match:
                 return match[1]
@@ -141,6 +156,8 @@ class Facts:
             "a tier's keys": len(self.tier_keys) >= 10 and len(self.limits) >= 13,
             "a tier's ranges": sum(bool(low_high) for low_high, _ in self.limits.values()) ==
             len(self.limits) - 1,  # but for oom, which has words
+            "the keys of tenantd.yaml": len(self.daemon_keys) >= 3 and len(self.daemon) >= 5 and
+            all(low_high for low_high, _ in self.daemon.values()),
             "the keys of bounds.conf": len(self.bounds) >= 9,
         }
 
@@ -178,18 +195,18 @@ def check_surplus(name, text, options):
                 yield f"{name}: {option} is explained and is no option"
 
 
-def check_tier(text, facts):
-    for key in facts.tier_keys:
+def check_keys(page, text, keys, values):
+    for key in keys:
         if not re.search(rf"^\t?\*{key}\* \(", text, re.MULTILINE):
-            yield f"tenantd-tier.5: key {key} is not explained"
-    for key, (low_high, default) in facts.limits.items():
-        found = re.search(rf"^\*{key}\* \((.*)\)$", text, re.MULTILINE)
+            yield f"{page}: key {key} is not explained"
+    for key, (low_high, default) in values.items():
+        found = re.search(rf"^\t?\*{key}\* \((.*)\)$", text, re.MULTILINE)
         if not found:
-            yield f"tenantd-tier.5: limit {key} is not explained"
+            yield f"{page}: {key} is not explained"
         elif low_high not in found[1]:
-            yield f"tenantd-tier.5: {key} ranges from {low_high}"
+            yield f"{page}: {key} ranges from {low_high}"
         elif not found[1].endswith(f"default: {default}"):
-            yield f"tenantd-tier.5: {key} has default {default}"
+            yield f"{page}: {key} has default {default}"
 
 
 def check_bounds(text, keys):
@@ -216,7 +233,10 @@ def check(pages, facts):
             yield f"tenantctl.1: command {command} has no section"
         yield from check_options(f"tenantctl.1, {command}", common + text, options)
         yield from check_surplus(f"tenantctl.1, {command}", text, options)
-    yield from check_tier(pages["tenantd-tier.5"], facts)
+    yield from check_keys("tenantd-tier.5", pages["tenantd-tier.5"], facts.tier_keys,
+                          facts.limits)
+    yield from check_keys("tenantd.yaml.5", pages["tenantd.yaml.5"], facts.daemon_keys,
+                          facts.daemon)
     yield from check_bounds(pages["tenantd-bounds.5"], facts.bounds)
 
 
@@ -227,12 +247,12 @@ def self_test(pages, facts):
     changes += [("tenantctl.1", f"*{option}*", "*x*")
                 for options in facts.commands.values() for option in options]
     changes += [("tenantctl.1", f"\n## {command}", "\n## x") for command in facts.commands]
-    changes += [("tenantd-tier.5", f"*{key}* (", "*x* (")
-                for key in facts.tier_keys + list(facts.limits)]
-    changes += [("tenantd-tier.5", f"default: {default})", "default: x)")
-                for _, default in facts.limits.values()]
-    changes += [("tenantd-tier.5", low_high, "x") for low_high, _ in facts.limits.values()
-                if low_high]
+    for page, keys, values in (("tenantd-tier.5", facts.tier_keys, facts.limits),
+                               ("tenantd.yaml.5", facts.daemon_keys, facts.daemon)):
+        changes += [(page, f"*{key}* (", "*x* (") for key in keys + list(values)]
+        changes += [(page, f"default: {default})", "default: x)")
+                    for _, default in values.values()]
+        changes += [(page, low_high, "x") for low_high, _ in values.values() if low_high]
     changes += [("tenantd-bounds.5", f"*{key}* {about}", f"*{key}* (x)")
                 for key, about in facts.bounds.items()]
     changes += [(page, "\n# OPTIONS\n", "\n# OPTIONS\n\n*--frob*\n\tx\n")

@@ -109,6 +109,7 @@ static void make_good_host(void)
 	make("/etc/tenantd/bounds.conf", "# ids\nuid_base = 2000000000\nslots_max = 100\n");
 	make("/etc/subuid", "alice:100000:65536\n");
 	make("/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+	make("/etc/group", "root:x:0:\ntenantd-admin:x:999:alice\n");
 	make("/run/systemd/system/x", "");
 }
 
@@ -134,6 +135,7 @@ Test(doctor, finds_nothing_wrong_with_a_good_host)
 	expect_line("ok    cpu.pressure", "");
 	expect_line("ok    ids of tenants", "2000000000 to 2006553599");
 	expect_line("ok    storage", "xfs with project quotas");
+	expect_line("ok    group tenantd-admin", "");
 	expect_line("ok    systemd", "");
 	expect_line("FAIL  daemon", "systemctl status tenantd");
 	expect_line("FAIL  policy files", "");
@@ -166,6 +168,7 @@ Test(doctor, says_what_an_old_or_careless_host_lacks)
 	make("/proc/sys/user/max_user_namespaces", "0\n");
 	make("/proc/sys/kernel/seccomp/actions_avail", "errno allow kill_process_not\n");
 	make("/proc/sys/kernel/core_pattern", "|/usr/lib/systemd/systemd-coredump %P\n");
+	make("/proc/sys/fs/suid_dumpable", "1\n");
 	make("/sys/devices/system/cpu/smt/active", "1\n");
 	make("/sys/devices/system/cpu/vulnerabilities/mds", "Vulnerable: no microcode\n");
 	make("/proc/swaps", "Filename Type\n/dev/sda5 partition\n");
@@ -175,6 +178,7 @@ Test(doctor, says_what_an_old_or_careless_host_lacks)
 	expect_line("FAIL  user namespaces", "user.max_user_namespaces");
 	expect_line("FAIL  seccomp filters", "kill_process");
 	expect_line("ok    core dumps", "off in sandboxes");
+	expect_line("warn  programs that cannot be read", "fs.suid_dumpable=2");
 	expect_line("warn  hyper-threads", "nosmt");
 	expect_line("warn  processor flaws", "mds");
 	expect_line("ok    swap", "memory_swap_max");
@@ -197,6 +201,14 @@ Test(doctor, finds_ids_that_belong_to_somebody)
 	(void)diagnose(false);
 	expect_line("FAIL  ids of tenants", "systemd's containers");
 	cr_expect_null(strstr(text, "/etc/subuid"));
+}
+
+Test(doctor, says_that_nobody_but_root_can_administer)
+{
+	make_good_host();
+	make("/etc/group", "root:x:0:\ntenantd-administrators:x:999:\n");
+	(void)diagnose(false);
+	expect_line("warn  group tenantd-admin", "groupadd --system tenantd-admin");
 }
 
 Test(doctor, distrusts_bounds_that_others_can_write)

@@ -73,6 +73,7 @@ Test(output, escapes_what_would_not_be_json)
 		{ "\"\\/\n\t\x7f\x01", "\"\\\"\\\\/\\u000a\\u0009\\u007f\\u0001\"" },
 		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
 		  "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"" },
+		{ "\xc2\x9b\xc2\xa0", "\"\\u009b\xc2\xa0\"" },
 		{ "\xff", "\"\\ufffd\"" },
 		{ "\xc3", "\"\\ufffd\"" },
 		{ "\xc0\x80", "\"\\ufffd\\ufffd\"" },
@@ -143,12 +144,20 @@ Test(output, aligns_tables_by_characters)
 	table_add(&table, "x");
 	table_add(&table, "longer");
 	table_add(&table, "1");
-	table_add(&table, "\x1b[31mred\n");
+	table_add(&table, "\x1b[31mred\n\xc2\x9b\xc2\xa0");
 	cr_assert_eq(table_print(&table, file), 0);
 	table_done(&table);
 	expect_text(file, "NAME      N  LAST\n"
 	                  "\xc3\xa9       100  x\n"
-	                  "longer    1  ?[31mred?\n");
+	                  "longer    1  ?[31mred??\xc2\xa0\n");
+}
+
+Test(output, passes_on_no_control_character)
+{
+	FILE *file = open_text();
+
+	output_text(file, "a\x1b]0;b\x07\xc2\x80\xc2\x9f\xc2\xa0\xc3\x80\t\x7f\xc2");
+	expect_text(file, "a?]0;b???\xc2\xa0\xc3\x80??\xc2");
 }
 
 Test(output, shows_every_kind_of_member)
@@ -178,7 +187,7 @@ Test(output, shows_every_kind_of_member)
 		file,
 		"{\"id\": \"i\", \"name\": \"n\", \"display_name\": \"d\", \"status\": "
 		"\"suspended\", \"tier\": \"t\", \"metadata\": {\"k\": \"v\"}, \"overrides\": "
-		"{}, \"settings\": "
+		"{}, \"operators\": [], \"settings\": "
 		"{\"billing_anchor_day\": 1, \"time_zone\": \"UTC\", \"currency\": \"EUR\", "
 		"\"customer_id\": null}, \"version\": 2, \"created_at\": 3, \"updated_at\": 4, "
 		"\"policy_hash\": \"p\", \"cgroup\": \"c\", \"uid_first\": 5, \"uid_count\": "

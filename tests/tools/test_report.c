@@ -64,7 +64,8 @@ Test(report, appears_whole_or_not_at_all)
 	cr_assert_eq(run_report_finish(&report, &record, NULL, &err), 0, "%s", err.msg);
 	run_report_done(&report);
 	expect_begins("r.json",
-	              "{\"id\": null, \"tenant\": \"acme\", \"name\": null, \"state\": "
+	              "{\"id\": null, \"tenant\": \"acme\", \"name\": null, \"joins\": null, "
+	              "\"state\": "
 	              "\"exited\", \"reason\": \"runtime\", \"exit_code\": 125, ");
 
 	/* One that is given up leaves the old one as it was, and nothing beside it. */

@@ -46,7 +46,7 @@ Test(status, tells_of_the_start_and_the_end)
 	expect_begins("{\"event\": \"started\", \"id\": \"an-id\", \"tenant\": \"acme\"}\n");
 	run_status_exited(&status, &record);
 	expect_begins("{\"event\": \"exited\", \"execution\": {\"id\": \"an-id\", \"tenant\": "
-	              "\"acme\", \"name\": null, \"state\": ");
+	              "\"acme\", \"name\": null, \"joins\": null, \"state\": ");
 }
 
 Test(status, tells_of_a_refusal_or_of_an_end_that_is_not_known)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One qemu process: two disks, and as sockets a serial console and the agent's port.
 
-qemu is killed when it is no longer needed: nothing on its disks is to be kept. The kernel kills
-it, too, if this process dies of something that it cannot catch.
+qemu is killed when it is no longer needed: nothing on its disks is to be kept, unless the caller
+brings a root disk of its own, and then it is for that to say what a kill leaves. The kernel kills
+qemu, too, if this process dies of something that it cannot catch.
 """
 
 import os
@@ -39,9 +40,15 @@ def escape(path):
     return path.replace(",", ",,")
 
 
+def forgotten(image):
+    """qemu's arguments for a root disk that begins as the image and ends with the machine."""
+    return ["-drive", f"file={escape(image.disk)},if=virtio,format=raw,cache=unsafe,snapshot=on"]
+
+
 class Machine:
-    def __init__(self, image, arguments, accelerator, run_disk=None):
-        """Starts a machine; `run_disk`, a file, is borrowed until the machine is gone."""
+    def __init__(self, image, arguments, accelerator, run_disk=None, root=None):
+        """Starts a machine; `run_disk`, a file, is borrowed until the machine is gone. `root`:
+        qemu's arguments for the root disk, if it is not to be forgotten()."""
         memory = setting("TENANTD_VM_MEMORY", "2560M", r"[1-9][0-9]*[MG]?")
         cpus = setting("TENANTD_VM_CPUS", "2", r"[1-9][0-9]?")
         self.console, console_end = socket.socketpair()
@@ -53,8 +60,7 @@ class Machine:
             "-machine", "q35", "-accel", accelerator, "-cpu", "max", "-smp", cpus, "-m", memory,
             "-display", "none", "-net", "none", "-no-reboot", "-rtc", "base=utc",
             "-kernel", image.kernel, "-initrd", image.initrd, "-append", arguments,
-            "-drive", f"file={escape(image.disk)},if=virtio,format=raw,cache=unsafe,"
-                      "snapshot=on",
+            *(root or forgotten(image)),
             "-chardev", f"socket,id=console,fd={console_end.fileno()}",
             "-serial", "chardev:console",
             "-chardev", f"socket,id=agent,fd={port_end.fileno()}",
@@ -83,9 +89,9 @@ class Machine:
         self.port.close()
 
 
-def start(image, accelerator, run_disk):
+def start(image, accelerator, run_disk, root=None):
     return Machine(image, f"{KERNEL_ARGUMENTS} systemd.machine_id={secrets.token_hex(16)}",
-                   accelerator, run_disk)
+                   accelerator, run_disk, root)
 
 
 def accelerator_for(image, cache):

@@ -116,6 +116,16 @@ class Session:
         tail = bytes(self._console).replace(b"\r", b"").strip(b"\n")
         return Broken(message, b"--- console ---\n%s\n--- end of console ---\n" % tail)
 
+    def cut(self):
+        """Takes the machine's power away. Gives the frames that were on their way."""
+        self._machine.process.kill()
+        self._machine.process.wait()
+        frames = []
+        with contextlib.suppress(ConnectionResetError):
+            while data := self._machine.port.recv(CHUNK):
+                frames += self._unpacker.feed(data)
+        return frames
+
     def wait_until_ready(self):
         deadline = time.monotonic() + BOOT_SECONDS
         while True:
@@ -129,11 +139,15 @@ class Session:
                 if kind == wire.FAILED:
                     raise Broken("the guest came up without the project", payload)
 
+    def begin(self, job):
+        """Has a job begun; what comes of it is for receive()."""
+        self.send(wire.JOB, json.dumps({**job, "fetch": list(job["fetch"])}).encode())
+
     def run(self, job, deadline=FOREVER):
         """Runs a job to its end. Gives its exit status and what could not be fetched; fetched
         files go to the binary file objects job["fetch"] maps guest paths to."""
         targets = list(job["fetch"].values())
-        self.send(wire.JOB, json.dumps({**job, "fetch": list(job["fetch"])}).encode())
+        self.begin(job)
         while True:
             for kind, payload in self.receive(deadline):
                 if kind == wire.STDOUT:
@@ -151,11 +165,18 @@ class Session:
 @contextlib.contextmanager
 def opened(paths):
     """A session with a fresh machine in which the project is up and `paths` are in JOB_DIR."""
-    guest = image.ensure()
-    accelerator = machine.accelerator_for(guest, image.cache_dir())
     with project.installed() as dest:
         run_disk = runfiles.disk(dest, paths)
-    with run_disk, machine.start(guest, accelerator, run_disk) as running:
+    with run_disk, started(image.ensure(), run_disk) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def started(guest, run_disk, root=None):
+    """A session with a machine of the image `guest` in which the project is up; `root` as for
+    machine.Machine."""
+    accelerator = machine.accelerator_for(guest, image.cache_dir())
+    with machine.start(guest, accelerator, run_disk, root) as running:
         session = Session(running)
         session.wait_until_ready()
         yield session

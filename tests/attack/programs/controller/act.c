@@ -78,9 +78,10 @@ void everything_allowed_x32(void)
 	probe_run("x32");
 }
 
-static void sleeper_start(struct request *r)
+void sleeper_start_of(struct request *r, const struct id *tenant)
 {
 	launch_make(r);
+	r->u.launch.tenant = *tenant;
 	args_set(r,
 	         "/bin/sleep\0"
 	         "10\0",
@@ -92,6 +93,22 @@ static void sleeper_start(struct request *r)
 	must(answered(SPEC_STARTED, r->u.head.serial, ANSWER_MSEC) &&
 	             answer.started.error.code == TN_OK,
 	     "start a sleeper");
+}
+
+void sleeper_start(struct request *r)
+{
+	sleeper_start_of(r, &acme);
+}
+
+void sleeper_end(struct request *r)
+{
+	kill_send(&r->u.launch.execution);
+	do
+		must(answered(SPEC_EXITED, 0, ANSWER_MSEC), "the sleeper's end");
+	while (memcmp(&answer.exited.execution, &r->u.launch.execution, sizeof(struct id)) !=
+	       0);
+	settle(&r->u.launch.execution);
+	done(r);
 }
 
 /* Settling what runs must neither forget it nor free its slot. */

@@ -14,7 +14,7 @@
 
 union answer answer;
 char store[256], result[RESULT_BYTES];
-int cgroup_fd = -1, patience_msec = ANSWER_MSEC;
+int cgroup_fd = -1, reply_fd = -1, patience_msec = ANSWER_MSEC;
 const struct id acme = { { 0xac } }, other = { { 0x07 } }, nobody = { { 0xff } };
 
 static uint64_t serial = 1000;
@@ -82,6 +82,8 @@ bool receive(int msec)
 	}
 	if (answer.head.op == SPEC_HELLO && CMSG_FIRSTHDR(&msg) != NULL)
 		memcpy(&cgroup_fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(cgroup_fd));
+	if (answer.head.op == SPEC_REPLY && CMSG_FIRSTHDR(&msg) != NULL)
+		memcpy(&reply_fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(reply_fd));
 	return true;
 }
 
@@ -206,6 +208,25 @@ void freeze_make(struct request *r)
 	r->u.freeze.frozen = 1;
 }
 
+void squeeze_make(struct request *r)
+{
+	head_make(r, SPEC_TENANT_SQUEEZE, sizeof(r->u.squeeze));
+	r->u.squeeze.tenant = acme;
+	r->u.squeeze.memory_high_bytes = 64 << 20;
+}
+
+void reserve_make(struct request *r)
+{
+	head_make(r, SPEC_RESERVE, sizeof(r->u.reserve));
+	r->u.reserve.memory_bytes = 64 << 20;
+	r->u.reserve.cpu_usec = SPEC_CPU_PERIOD_USEC / 10;
+}
+
+void status_make(struct request *r)
+{
+	head_make(r, SPEC_STATUS, sizeof(r->u.status));
+}
+
 void delete_make(struct request *r)
 {
 	head_make(r, SPEC_TENANT_DELETE, sizeof(r->u.delete));
@@ -238,23 +259,9 @@ static void output_say(const struct request *r)
 	}
 }
 
-/* What came of it, in words. */
-void outcome(struct request *r)
+static void launched_say(struct request *r, const struct id *execution)
 {
-	const uint64_t sent = r->u.head.serial;
-	const bool launch = r->u.head.op == SPEC_LAUNCH;
-	const struct id execution = r->u.launch.execution;
-	const enum spec_op op = launch ? SPEC_STARTED : SPEC_REPLY;
-
-	for (size_t i = 0; i < r->fds_n; i++)
-		(void)close(r->fds[i]);
-	r->fds_n = 0;
-	if (!answered(op, sent, patience_msec)) {
-		say(NO_ANSWER);
-	} else if (!launch) {
-		say(answer.reply.error.code == TN_OK ? "done" : "refused: %s",
-		    answer.reply.error.msg);
-	} else if (answer.started.error.code != TN_OK) {
+	if (answer.started.error.code != TN_OK) {
 		say("refused: %s", answer.started.error.msg);
 	} else if (!answered(SPEC_EXITED, 0, ANSWER_MSEC)) {
 		say("started and never ended");
@@ -262,8 +269,32 @@ void outcome(struct request *r)
 		say("ran: kind %u, status %d, %s", answer.exited.kind,
 		    answer.exited.wait_status, answer.exited.error.msg);
 		output_say(r);
-		settle(&execution);
+		settle(execution);
 	}
+}
+
+/* What came of it, in words. */
+void outcome(struct request *r)
+{
+	const bool launch = r->u.head.op == SPEC_LAUNCH || r->u.head.op == SPEC_JOIN;
+	const struct id execution = r->u.head.op == SPEC_JOIN ? r->u.join.execution
+	                                                      : r->u.launch.execution;
+	const bool reserve = r->u.head.op == SPEC_RESERVE;
+	const enum spec_op op = launch ? SPEC_STARTED : reserve ? SPEC_RESERVED : SPEC_REPLY;
+
+	for (size_t i = 0; i < r->fds_n; i++)
+		(void)close(r->fds[i]);
+	r->fds_n = 0;
+	if (!answered(op, reserve ? 0 : r->u.head.serial, patience_msec))
+		say(NO_ANSWER);
+	else if (launch)
+		launched_say(r, &execution);
+	else if (reserve)
+		say(answer.reserved.error.code == TN_OK ? "held" : "refused: %s",
+		    answer.reserved.error.msg);
+	else
+		say(answer.reply.error.code == TN_OK ? "done" : "refused: %s",
+		    answer.reply.error.msg);
 }
 
 void filter_put(struct request *r, int fd)

@@ -3,8 +3,8 @@
  * A tenant-controller that has been taken over, for the test that starts a tenantd with it.
  *
  * main.c has the attacks and what has to come of each, channel.c the requests as the real
- * controller would send them, spoil.c what makes one of them an attack, act.c the attacks of
- * more than one message.
+ * controller would send them, data.c those about tenants' files, spoil.c what makes one of them
+ * an attack, act.c the attacks of more than one message, join.c those on what runs already.
  */
 #ifndef TESTS_ATTACK_CONTROLLER_H
 #define TESTS_ATTACK_CONTROLLER_H
@@ -34,9 +34,14 @@ struct request {
 		struct spec_tenant_remove remove;
 		struct spec_tenant_freeze freeze;
 		struct spec_tenant_delete delete;
+		struct spec_tenant_squeeze squeeze;
+		struct spec_join join;
+		struct spec_reserve reserve;
+		struct spec_status status;
 		struct spec_signal signal;
 		struct spec_kill kill;
 		struct spec_settled settled;
+		struct spec_data data;
 		unsigned char bytes[SPEC_MSG_BYTES_MAX + 4096];
 	} u;
 	size_t n;
@@ -50,6 +55,7 @@ union answer {
 	struct spec_reply reply;
 	struct spec_started started;
 	struct spec_exited exited;
+	struct spec_reserved reserved;
 	unsigned char bytes[SPEC_MSG_BYTES_MAX];
 };
 
@@ -59,6 +65,8 @@ extern union answer answer;
 extern char result[RESULT_BYTES];
 /* The directory of --store-dir. */
 extern char store[256];
+/* What came beside the last SPEC_REPLY, the taker's; or -1. */
+extern int reply_fd;
 /* O_PATH of the tree's root, as tenantd gives it to its controller. */
 extern int cgroup_fd;
 /* How long an answer is waited for. */
@@ -90,6 +98,18 @@ void launch_make(struct request *r);
 void remove_make(struct request *r);
 void freeze_make(struct request *r);
 void delete_make(struct request *r);
+void squeeze_make(struct request *r);
+void data_make(struct request *r);
+/* Into a sleeper, which is started for it and goes on until join_done(). */
+void join_make(struct request *r);
+void join_done(void);
+void reserve_make(struct request *r);
+void status_make(struct request *r);
+/* One that sleeps for ten seconds, and has started. */
+void sleeper_start(struct request *r);
+void sleeper_start_of(struct request *r, const struct id *tenant);
+/* Kill it and take its end, which is settled. */
+void sleeper_end(struct request *r);
 void head_make(struct request *r, enum spec_op op, size_t n);
 
 /* Say what came of a request that was sent; its descriptors are closed. */
@@ -139,6 +159,7 @@ void tmpfs_many(struct request *r);
 void tmpfs_at_usr(struct request *r);
 void tmpfs_up(struct request *r);
 void tmpfs_large(struct request *r);
+void execution_no_id(struct request *r);
 void tenant_unknown(struct request *r);
 void tenant_half_made(struct request *r);
 void env_longer(struct request *r);
@@ -148,6 +169,18 @@ void args_shorter(struct request *r);
 void remove_unknown(struct request *r);
 void freeze_unknown(struct request *r);
 void freeze_half(struct request *r);
+void squeeze_unknown(struct request *r);
+void squeeze_none(struct request *r);
+void squeeze_negative(struct request *r);
+void apply_flags(struct request *r);
+void data_unknown(struct request *r);
+void data_flags(struct request *r);
+void data_up(struct request *r);
+void data_between(struct request *r);
+void data_absolute(struct request *r);
+void data_endless(struct request *r);
+void data_dot(struct request *r);
+void data_with_fd(struct request *r);
 void delete_unknown(struct request *r);
 void delete_otherwise(struct request *r);
 void filter_unsealed(struct request *r);
@@ -195,6 +228,34 @@ void bind_endless(struct request *r);
 void bind_count_lies(struct request *r);
 void bind_without_fd(struct request *r);
 
+void join_unknown(struct request *r);
+void join_none(struct request *r);
+void join_itself(struct request *r);
+void join_id_taken(struct request *r);
+void join_no_id(struct request *r);
+void join_uid_above(struct request *r);
+void join_gid_wraps(struct request *r);
+void join_flags(struct request *r);
+void join_argc_none(struct request *r);
+void join_args_fewer(struct request *r);
+void join_args_longer(struct request *r);
+void join_args_shorter(struct request *r);
+void join_env_more(struct request *r);
+void join_args_unsealed(struct request *r);
+void join_args_file(struct request *r);
+void join_rows_above(struct request *r);
+void join_terminal_and_streams(struct request *r);
+void join_asked_negative(struct request *r);
+void join_another_tenant(struct request *r);
+void join_sound(struct request *r);
+void join_short(struct request *r);
+void join_long(struct request *r);
+void squeeze_wrapped(struct request *r);
+void reserve_negative(struct request *r);
+void reserve_huge(struct request *r);
+void reserve_none(struct request *r);
+void status_endless(struct request *r);
+
 /* Attacks of their own. */
 void control(void);
 void filter_senseless(void);
@@ -205,7 +266,15 @@ void settle_running(void);
 void id_twice(void);
 void third_of_two(void);
 void signals(void);
+void join_of_another(void);
+void join_ended(void);
+void join_suspended(void);
+void join_flood(void);
+void kill_grace(void);
+void kill_everything(void);
 void remove_used(void);
+void data_beyond(void);
+void data_flood(void);
 void tenants_flood(void);
 void unsettled_flood(void);
 void answers_unread(void);

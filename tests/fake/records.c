@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "records.h"
+
+#include <base/fd.h>
+
+#include "fake.h"
+
+json_t *tenant_json(const char *name)
+{
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:{s:s}, s:{s:s}, s:[s], s:{s:i, s:s, s:s, s:n}, "
+		"s:i, s:I, "
+		"s:I, s:s, s:s, s:i, s:i, s:s}",
+		"id", "5f0c1d2e-3b4a-4958-8776-655443322110", "name", name, "display_name",
+		"A \"quoted\" name", "status", "active", "tier", "free", "metadata", "team",
+		"blue", "overrides", "limits.tasks_max", "7", "operators", "user:alice",
+		"settings", "billing_anchor_day", 1, "time_zone", "UTC", "currency", "EUR",
+		"customer_id", "version", 3, "created_at", (json_int_t)1700000000000000,
+		"updated_at", (json_int_t)1700000001000000, "policy_hash", "abcdef0123456789",
+		"cgroup", "tenants.slice/tenantd-tenants.service/acme", "uid_first", 2000000000,
+		"uid_count", 65536, "storage_path", "/var/lib/tenantd/storage/acme");
+}
+
+json_t *execution_json(const char *tenant, const char *state, const char *reason)
+{
+	json_t *json = json_pack(
+		"{s:s, s:s, s:n, s:s, s:s?, s:n, s:n, s:I, s:n, s:i, s:i, s:i, s:i}", "id",
+		FAKE_EXECUTION_ID, "tenant", tenant, "name", "state", state, "reason", reason,
+		"exit_code", "signal", "started_at", (json_int_t)1700000000000000, "ended_at",
+		"wall_usec", 1234567, "cpu_usec", 1000, "cpu_user_usec", 600, "cpu_system_usec",
+		400);
+	json_t *rest = json_pack(
+		"{s:i, s:n, s:i, s:i, s:n, s:n, s:i, s:i, s:i, s:i, s:n, s:n, "
+		"s:n, s:s}",
+		"throttled_usec", 0, "tenant_throttled_usec", "memory_peak_bytes", 5 << 20,
+		"memory_mib_msec", 2048000, "io_read_bytes", "io_write_bytes", "pids_peak", 2,
+		"overhead_usec", 350, "oom_kills", 0, "pids_refused", 0, "stall_cpu_usec",
+		"stall_memory_usec", "stall_io_usec", "policy_hash", "abcdef0123456789");
+
+	(void)json_object_update(json, rest);
+	json_decref(rest);
+	return json;
+}
+
+json_t *stats_json(const char *tenant, const char *execution, json_int_t looks,
+                   json_int_t cgroup_id)
+{
+	json_t *json = json_pack(
+		"{s:s, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "tenant", tenant,
+		"execution", execution, "name", execution != NULL ? "job" : NULL, "at_usec",
+		(json_int_t)5000000 + looks * 1000000, "cgroup_id", cgroup_id, "cpu_usec",
+		looks * 500000, "cpu_periods", looks * 10, "cpu_periods_throttled", looks * 4,
+		"memory_bytes", (json_int_t)5 << 20, "memory_max_bytes", (json_int_t)64 << 20);
+	json_t *rest = json_pack("{s:I, s:n, s:I, s:n, s:I, s:I, s:n}", "tasks", (json_int_t)3,
+	                         "tasks_max", "io_read_bytes", looks * 1024, "io_write_bytes",
+	                         "stall_cpu_usec", looks * 12300, "stall_memory_usec",
+	                         (json_int_t)0, "stall_io_usec");
+
+	(void)json_object_update(json, rest);
+	json_decref(rest);
+	return json;
+}
+
+json_t *stats_of_none(const char *tenant)
+{
+	static const char *const absent[] = {
+		"execution",
+		"name",
+		"cgroup_id",
+		"cpu_usec",
+		"cpu_periods",
+		"memory_bytes",
+		"memory_max_bytes",
+		"cpu_periods_throttled",
+		"tasks",
+		"tasks_max",
+		"io_read_bytes",
+		"io_write_bytes",
+		"stall_cpu_usec",
+		"stall_memory_usec",
+		"stall_io_usec",
+	};
+	json_t *json = json_pack("{s:s, s:i}", "tenant", tenant, "at_usec", 1);
+
+	for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+		(void)json_object_set_new(json, absent[i], json_null());
+	return json;
+}
+
+json_t *policy_json(bool in_force)
+{
+	if (!in_force)
+		return json_pack("{s:{s:s, s:s, s:I, s:n, s:n}}", "policy", "policy_hash",
+		                 "abcdef0123456789", "state", "earlier", "accepted_at",
+		                 (json_int_t)1600000000000000, "accepted_by", "instead_of");
+	return json_pack("{s:{s:s, s:s, s:I, s:i, s:s}}", "policy", "policy_hash",
+	                 "fedcba9876543210", "state", "in_force", "accepted_at",
+	                 (json_int_t)1700000000000000, "accepted_by", 1000, "instead_of",
+	                 "abcdef0123456789");
+}
+
+json_t *change_of_node_json(void)
+{
+	return json_pack("{s:{s:n, s:n, s:s, s:s, s:s, s:s, s:s, s:n}}", "change", "tenant",
+	                 "tier", "key", "host_reserve.memory", "before", "512M",
+	                 "before_source", "default", "after", "1G", "after_source",
+	                 "tenantd.yaml:2", "hurts");
+}
+
+json_t *change_json(const char *tenant, const char *hurts)
+{
+	return json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s?}}", "change", "tenant",
+	                 tenant, "tier", "free", "key", "tasks_max", "before", "32",
+	                 "before_source", "tiers/free.yaml:7", "after", "8", "after_source",
+	                 "tiers/free.yaml:3", "hurts", hurts);
+}
+
+json_t *status_json(void)
+{
+	return json_pack("{s:s, s:I, s:s, s:[s], s:s, s:i, s:i, s:i, s:[s], s:n, s:n, s:i}",
+	                 "version", "0.1.0", "uptime_usec", (json_int_t)3723000000, "health",
+	                 "degraded", "degraded", "the store is read-only", "policy_hash",
+	                 "abcdef0123456789", "tenants", 2, "executions", 1, "store_bytes",
+	                 40960, "unenforced", "io_write_bandwidth_max: no io controller",
+	                 "drained_at", "drained_by", "commit_lag_usec", 12000);
+}
+
+json_t *event_json(int64_t seq, const char *kind, const char *tenant, const char *execution,
+                   const char *reason)
+{
+	return json_pack(
+		"{s:{s:I, s:I, s:s, s:s, s:s?, s:s?, s:s?, s:o, s:o, s:n, s:s?, s:o, "
+		"s:o}}",
+		"event", "seq", (json_int_t)seq, "at", (json_int_t)1700000000000000, "kind",
+		kind, "message", "something is different", "tenant", tenant, "tenant_id",
+		tenant != NULL ? FAKE_EXECUTION_ID : NULL, "execution", execution, "actor_uid",
+		execution != NULL ? json_null() : json_integer(0), "actor_pid",
+		execution != NULL ? json_null() : json_integer(77), "actor_login_uid", "reason",
+		reason, "before",
+		execution != NULL ? json_object() : json_pack("{s:s}", "tier", "free"), "after",
+		execution != NULL ? json_pack("{s:s}", "exit_code", "137")
+				  : json_pack("{s:s}", "tier", "pro\n"));
+}
+
+json_t *period_json(int i)
+{
+	const json_int_t first = 1700000000000000, day = 86400000000;
+
+	return json_pack("{s:I, s:I, s:{s:I}}", "start", first + i * day, "end",
+	                 first + (i + 1) * day, "meters", "cpu_time",
+	                 (json_int_t)(i + 1) * 1000000);
+}

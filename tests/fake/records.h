@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the stand-in tells: records as the interface has them, the caller's. */
+#ifndef TESTS_FAKE_RECORDS_H
+#define TESTS_FAKE_RECORDS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+json_t *tenant_json(const char *name);
+json_t *execution_json(const char *tenant, const char *state, const char *reason);
+/* After @looks, one a second, of each of which it used half a CPU and read 1 KiB. */
+json_t *stats_json(const char *tenant, const char *execution, json_int_t looks,
+                   json_int_t cgroup_id);
+/* Of what has no cgroup. */
+json_t *stats_of_none(const char *tenant);
+
+/* An entry of a list: the last policy, or the one before. */
+json_t *policy_json(bool in_force);
+/* Of a setting of the node, and of a limit of that tenant's. */
+json_t *change_of_node_json(void);
+json_t *change_json(const char *tenant, const char *hurts);
+json_t *status_json(void);
+json_t *event_json(int64_t seq, const char *kind, const char *tenant, const char *execution,
+                   const char *reason);
+
+/* The @i-th of the days in which something was used. */
+json_t *period_json(int i);
+
+#endif
