@@ -269,9 +269,61 @@ static const char schema_13[] =
 	"DROP VIEW booked;"
 	"DROP TABLE cursors; DROP TABLE totals;";
 
-static const char *const migrations[] = { schema_1,  schema_2,  schema_3, schema_4, schema_5,
-	                                  schema_6,  schema_7,  schema_8, schema_9, schema_10,
-	                                  schema_11, schema_12, schema_13 };
+/*
+ * What applications meter. Keys are by their tenant: another's is no use and no hint. Their
+ * table is by far the largest, so they are pruned along an index by age.
+ */
+static const char schema_14[] =
+	"CREATE TABLE metered ("
+	"  tenant TEXT NOT NULL REFERENCES tenants (id),"
+	"  meter TEXT NOT NULL,"
+	"  total INTEGER NOT NULL CHECK (total >= 0),"
+	"  held INTEGER NOT NULL CHECK (held >= 0),"
+	"  told_since INTEGER NOT NULL DEFAULT 0,"
+	"  told_percent INTEGER NOT NULL DEFAULT 0,"
+	"  PRIMARY KEY (tenant, meter)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE metered_hours ("
+	"  tenant TEXT NOT NULL REFERENCES tenants (id),"
+	"  meter TEXT NOT NULL,"
+	"  at INTEGER NOT NULL,"
+	"  amount INTEGER NOT NULL CHECK (amount > 0),"
+	"  PRIMARY KEY (tenant, meter, at)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE reservations ("
+	"  id TEXT PRIMARY KEY,"
+	"  tenant TEXT NOT NULL REFERENCES tenants (id),"
+	"  meter TEXT NOT NULL,"
+	"  amount INTEGER NOT NULL CHECK (amount > 0),"
+	"  lease INTEGER NOT NULL,"
+	"  expires_at INTEGER NOT NULL,"
+	"  boot_id TEXT NOT NULL,"
+	"  expires_boottime INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX reservations_by_meter ON reservations (tenant, meter, id);"
+	"CREATE TABLE holdings ("
+	"  execution TEXT NOT NULL,"
+	"  meter TEXT NOT NULL,"
+	"  tenant TEXT NOT NULL REFERENCES tenants (id),"
+	"  amount INTEGER NOT NULL CHECK (amount >= 0),"
+	"  PRIMARY KEY (execution, meter)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE metering_keys ("
+	"  tenant TEXT NOT NULL REFERENCES tenants (id),"
+	"  key TEXT NOT NULL,"
+	"  op TEXT NOT NULL,"
+	"  meter TEXT NOT NULL,"
+	"  amount INTEGER NOT NULL,"
+	"  at INTEGER NOT NULL,"
+	"  max INTEGER, used INTEGER NOT NULL, reserved INTEGER NOT NULL,"
+	"  reservation TEXT,"
+	"  PRIMARY KEY (tenant, key)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX metering_keys_by_age ON metering_keys (at);";
+
+static const char *const migrations[] = { schema_1,  schema_2,  schema_3,  schema_4, schema_5,
+	                                  schema_6,  schema_7,  schema_8,  schema_9, schema_10,
+	                                  schema_11, schema_12, schema_13, schema_14 };
 
 static_assert(ARRAY_LEN(migrations) == BACKUP_SCHEMA, "a backup says which schema it has");
 
@@ -354,6 +406,14 @@ static const struct store_ops sqlite_ops = {
 	.execution_next = sqlite_execution_next,
 	.totals = sqlite_totals,
 	.hour_next = sqlite_hour_next,
+	.metered_get = sqlite_metered_get,
+	.metered_next = sqlite_metered_next,
+	.reservation_get = sqlite_reservation_get,
+	.reservation_next = sqlite_reservation_next,
+	.holding_get = sqlite_holding_get,
+	.metering_key_get = sqlite_metering_key_get,
+	.meter = sqlite_meter,
+	.metering_keys_prune = sqlite_metering_keys_prune,
 	.node_get = sqlite_node_get,
 	.node_set = sqlite_node_set,
 	.policy_insert = sqlite_policy_insert,
@@ -399,6 +459,8 @@ int store_sqlite_open(const char *dir, struct store **ret, struct tn_error *err)
 		r = sqlite_retention_prepare(sqlite, err);
 	if (r == 0)
 		r = sqlite_events_prepare(sqlite, err);
+	if (r == 0)
+		r = sqlite_metering_prepare(sqlite, err);
 	if (r < 0) {
 		sqlite_close(&sqlite->store);
 		return r;

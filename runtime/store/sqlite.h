@@ -22,6 +22,7 @@ struct sqlite {
 	struct db_statement *retention[SQLITE_STATEMENTS_MAX];
 	struct db_copy *copy; /* NULL: none is made */
 	struct db_statement *events[SQLITE_STATEMENTS_MAX];
+	struct db_statement *metering[SQLITE_STATEMENTS_MAX];
 	/* Numbers of the last event that was committed, that is durable, and that will be with
 	 * the sync under way. */
 	int64_t events_last;
@@ -134,5 +135,28 @@ int sqlite_totals(struct store *store, const struct id *tenant, int64_t since, i
                   struct store_totals *ret, struct tn_error *err);
 int sqlite_hour_next(struct store *store, const struct id *tenant, int64_t since, int64_t until,
                      int64_t *ret, struct tn_error *err);
+
+int sqlite_metering_prepare(struct sqlite *sqlite, struct tn_error *err);
+int sqlite_metered_get(struct store *store, const struct id *tenant, const char *meter,
+                       int64_t since, struct metered *ret, int64_t *ret_used,
+                       struct tn_error *err);
+int sqlite_metered_next(struct store *store, const struct id *tenant, const char *after,
+                        char ret[METER_NAME_BYTES_MAX], struct tn_error *err);
+int sqlite_reservation_get(struct store *store, const struct id *id, struct reservation *ret,
+                           struct tn_error *err);
+int sqlite_reservation_next(struct store *store, const struct id *tenant, const char *meter,
+                            const struct id *after, struct reservation *ret,
+                            struct tn_error *err);
+int sqlite_holding_get(struct store *store, const struct id *execution, const char *meter,
+                       int64_t *ret, struct tn_error *err);
+int sqlite_metering_key_get(struct store *store, const struct id *tenant, const char *key,
+                            struct metering_key *ret, struct tn_error *err);
+int sqlite_meter(struct store *store, const struct metering_write *writes, size_t writes_n,
+                 const struct event *events, size_t events_n, struct tn_error *err);
+int sqlite_metering_keys_prune(struct store *store, int64_t before, size_t max,
+                               struct tn_error *err);
+/* Within a transaction: @execution has ended and holds nothing of a gauge any more. */
+int sqlite_holdings_release(struct sqlite *sqlite, const struct id *execution,
+                            struct tn_error *err);
 
 #endif

@@ -253,6 +253,8 @@ static int record_book(struct book *book, const struct record *record, struct tn
 	if (r <= EXECUTION_KNOWN)
 		return r;
 	r = record_tell(book->sqlite, record, r == EXECUTION_NEW, err);
+	if (r == 0 && record->state == RECORD_EXITED)
+		r = sqlite_holdings_release(book->sqlite, &record->id, err);
 	/* What joins an execution has used up that one's time. */
 	if (r < 0 || record->state != RECORD_EXITED || !id_is_none(&record->joins))
 		return r;

@@ -29,6 +29,7 @@
 
 #include "../events.h"
 #include "../ledger.h"
+#include "../metering.h"
 #include "../record.h"
 
 #define STORE_TEXT_BYTES_MAX     128
@@ -251,6 +252,33 @@ struct store_ops {
 	 * or 0. */
 	int (*hour_next)(struct store *store, const struct id *tenant, int64_t since,
 	                 int64_t until, int64_t *ret, struct tn_error *err);
+	/* What applications meter. *@ret of a meter, all 0 where nothing has been, and what was
+	 * counted in rows that begin at or after @since. */
+	int (*metered_get)(struct store *store, const struct id *tenant, const char *meter,
+	                   int64_t since, struct metered *ret, int64_t *ret_used,
+	                   struct tn_error *err);
+	/* The next meter after @after, "" at the beginning, that @tenant has any of: 1 or 0. */
+	int (*metered_next)(struct store *store, const struct id *tenant, const char *after,
+	                    char ret[METER_NAME_BYTES_MAX], struct tn_error *err);
+	/* 1 and *ret, or 0. */
+	int (*reservation_get)(struct store *store, const struct id *id,
+	                       struct reservation *ret, struct tn_error *err);
+	/* The next of a meter of @tenant after id @after, NULL at the beginning: 1 or 0. */
+	int (*reservation_next)(struct store *store, const struct id *tenant, const char *meter,
+	                        const struct id *after, struct reservation *ret,
+	                        struct tn_error *err);
+	/* What @execution holds of a gauge; 0: nothing. */
+	int (*holding_get)(struct store *store, const struct id *execution, const char *meter,
+	                   int64_t *ret, struct tn_error *err);
+	int (*metering_key_get)(struct store *store, const struct id *tenant, const char *key,
+	                        struct metering_key *ret, struct tn_error *err);
+	/* Accepted: all of @writes and @events in one transaction. */
+	int (*meter)(struct store *store, const struct metering_write *writes, size_t writes_n,
+	             const struct event *events, size_t events_n, struct tn_error *err);
+	/* Accepted: forget the answers of before @before, at most @max of them. 1 if there may
+	 * be more, or 0. */
+	int (*metering_keys_prune)(struct store *store, int64_t before, size_t max,
+	                           struct tn_error *err);
 	/* Of the node itself; to set it is durable. */
 	int (*node_get)(struct store *store, struct store_node *ret, struct tn_error *err);
 	int (*node_set)(struct store *store, const struct store_node *node,
