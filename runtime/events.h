@@ -57,7 +57,9 @@
 	X(DRAINED, "drained", "76e2c20e2600451f91b84ae078f66ae4", LOG_NOTICE,                  \
 	  "the node is drained")                                                               \
 	X(UNDRAINED, "undrained", "7c905469113244bb9d8c1ede4be1e531", LOG_NOTICE,              \
-	  "the node launches again")
+	  "the node launches again")                                                           \
+	X(QUOTA_REACHED, "quota_reached", "bcd566ce9a5c440c9e640efca682eb6b", LOG_NOTICE,      \
+	  "a threshold of a quota is reached")
 
 #define EVENT_ENUM(code, name, message_id, level, message) EVENT_##code,
 enum event_kind {

@@ -14,7 +14,7 @@
 
 #define DB_COPY_PATH_BYTES_MAX 512
 #define DB_BUSY_MSEC           5000
-#define DB_STATEMENTS_MAX      64
+#define DB_STATEMENTS_MAX      128
 #define DB_TIDY_IDLE_PAGES     256
 #define DB_TIDY_PAGES          1000 /* of 4 KiB: more would make reads slow */
 
