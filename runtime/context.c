@@ -216,10 +216,19 @@ static void context_on_sample(void *userdata, const struct id *tenant,
 	usage_sample(&context->usage, tenant, ret, NULL, NULL);
 }
 
+static void context_on_metered(void *userdata)
+{
+	const struct context *context = userdata;
+
+	journal_booked(context->journal);
+}
+
+/* What it held of a gauge is given back. */
 static void context_on_settled(void *userdata, const struct record *record)
 {
 	struct context *context = userdata;
 
+	quotas_given_back(context->quotas, &record->tenant);
 	executions_settled(context->executions, record);
 }
 
@@ -406,6 +415,11 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		r = journal_new(&context->journal, context->loop, context->store,
 		                &journal_handlers, context, err);
 	if (r == 0)
+		r = quotas_new(&context->quotas,
+		               &(struct quotas_config){ context->store, context->usage.boot_id,
+		                                        context_on_metered, context },
+		               err);
+	if (r == 0)
 		r = refusals_new(&context->refusals, context->loop, context->journal, err);
 	if (r == 0)
 		r = tenants_new(&context->tenants,
@@ -514,6 +528,7 @@ struct context *context_free(struct context *context)
 	context->reload = reload_free(context->reload);
 	context->lifecycle = lifecycle_free(context->lifecycle);
 	context->refusals = refusals_free(context->refusals);
+	context->quotas = quotas_free(context->quotas);
 	context->journal = journal_free(context->journal);
 	context->executions = executions_free(context->executions);
 	context->tenants = tenants_free(context->tenants);

@@ -22,6 +22,7 @@
 #include "lifecycle.h"
 #include "logs/logbook.h"
 #include "policies.h"
+#include "quota.h"
 #include "refusals.h"
 #include "reload.h"
 #include "reserve.h"
@@ -53,6 +54,7 @@ struct context {
 	bool admin_gid_known;
 	struct supervisor_link *link;
 	struct journal *journal;
+	struct quotas *quotas;
 	struct tenants *tenants;
 	struct executions *executions;
 	struct lifecycle *lifecycle;

@@ -297,6 +297,13 @@ int journal_tell(struct journal *journal, struct event *event, struct tn_error *
 	return 0;
 }
 
+void journal_booked(struct journal *journal)
+{
+	if (journal->unsynced_since == 0)
+		journal->unsynced_since = clock_usec(CLOCK_MONOTONIC);
+	loop_arm(journal->timer, journal->window_usec);
+}
+
 void journal_try(struct journal *journal)
 {
 	struct tn_error err = { 0 };

@@ -58,6 +58,9 @@ bool journal_waits(const struct journal *journal, const struct id *id);
 int journal_commit(struct journal *journal, const struct ledger_sample *sample,
                    struct tn_error *err);
 
+/* Others have booked: that is to be made durable in time like what was added here. */
+void journal_booked(struct journal *journal);
+
 /* See now whether the store takes anything. */
 void journal_try(struct journal *journal);
 

@@ -20,6 +20,7 @@ struct loop_source {
 	sd_event_source *source;
 	struct loop_handler handler;
 	bool armed;
+	bool of_turn; /* it ends turns: there is no time to set */
 };
 
 static int loop_failed(struct tn_error *err, int r, const char *what)
@@ -159,11 +160,40 @@ int loop_timer(struct loop *loop, struct loop_handler handler, struct loop_sourc
 	return 0;
 }
 
+static int loop_on_turn_end(sd_event_source *s, void *userdata)
+{
+	return loop_on_time(s, 0, userdata);
+}
+
+int loop_turn_end(struct loop *loop, struct loop_handler handler, struct loop_source **ret,
+                  struct tn_error *err)
+{
+	struct loop_source *source = loop_source_new(loop, handler, err);
+	int r;
+
+	if (source == NULL)
+		return -ENOMEM;
+	source->of_turn = true;
+	r = sd_event_add_defer(loop->event, &source->source, loop_on_turn_end, source);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(source->source, SD_EVENT_OFF);
+	if (r < 0) {
+		(void)loop_source_free(source);
+		return loop_failed(err, r, "add what ends a turn");
+	}
+	*ret = source;
+	return 0;
+}
+
 void loop_arm(struct loop_source *source, int64_t usec)
 {
 	if (source->armed)
 		return;
 	source->armed = true;
+	if (source->of_turn) {
+		(void)sd_event_source_set_enabled(source->source, SD_EVENT_ONESHOT);
+		return;
+	}
 	(void)sd_event_source_set_time_relative(source->source, (uint64_t)usec);
 	(void)sd_event_source_set_enabled(source->source, SD_EVENT_ONESHOT);
 }

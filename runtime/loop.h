@@ -47,6 +47,11 @@ int loop_timer(struct loop *loop, struct loop_handler handler, struct loop_sourc
 void loop_arm(struct loop_source *source, int64_t usec);
 void loop_disarm(struct loop_source *source);
 
+/* What is to be done once the events of this turn have had theirs, once per loop_arm()
+ * (whatever time that says), before anything is waited for. */
+int loop_turn_end(struct loop *loop, struct loop_handler handler, struct loop_source **ret,
+                  struct tn_error *err);
+
 /* Take @signal out of its default action and into the loop. */
 int loop_signal(struct loop *loop, int signal, struct loop_handler handler,
                 struct loop_source **ret, struct tn_error *err);

@@ -19,6 +19,8 @@ struct quotas {
 	struct quotas_config config;
 	struct quota_accounts accounts;
 	struct quota_batch batch;
+	bool broken; /* what was done since the last quotas_commit() could not be written */
+	struct tn_error why;
 };
 
 /* An operation on its way. */
@@ -51,19 +53,16 @@ struct quotas *quotas_free(struct quotas *quotas)
 	return NULL;
 }
 
-void quotas_forget(struct quotas *quotas, const struct id *tenant)
-{
-	if (tenant != NULL)
-		quota_accounts_forget(&quotas->accounts, tenant);
-	else
-		quota_accounts_done(&quotas->accounts);
-}
-
-int quotas_commit(struct quotas *quotas, struct tn_error *err)
+/* Before its time: something is about to be read that has to be there. */
+static int flush(struct quotas *quotas, struct tn_error *err)
 {
 	struct quota_batch *batch = &quotas->batch;
 	int r;
 
+	if (quotas->broken) {
+		*err = quotas->why;
+		return -err->sys_errno;
+	}
 	if (batch->writes_n == 0 && batch->events_n == 0)
 		return 0;
 	r = quotas->config.store->ops->meter(quotas->config.store, batch->writes,
@@ -72,10 +71,29 @@ int quotas_commit(struct quotas *quotas, struct tn_error *err)
 	quota_batch_clear(batch);
 	if (r < 0) {
 		quota_accounts_done(&quotas->accounts);
-		return err_wrap(err, r, "what is used cannot be written");
+		quotas->broken = true;
+		r = err_wrap(err, r, "what is used cannot be written");
+		quotas->why = *err;
+		return r;
 	}
 	quotas->config.written(quotas->config.userdata);
 	return 0;
+}
+
+int quotas_commit(struct quotas *quotas, struct tn_error *err)
+{
+	int r = flush(quotas, err);
+
+	quotas->broken = false;
+	return r;
+}
+
+void quotas_given_back(struct quotas *quotas, const struct id *tenant)
+{
+	struct tn_error said_later = { 0 };
+
+	(void)flush(quotas, &said_later);
+	quota_accounts_forget_held(&quotas->accounts, tenant);
 }
 
 /* The row that an amount of now goes into: see metering.h. */
@@ -224,7 +242,7 @@ static int op_give_back(const struct work *work, struct tn_error *err)
 
 	/* Of what an execution holds only that; what waits to be written is held, too. */
 	if (r == 0 && !id_is_none(&request->execution))
-		r = quotas_commit(work->quotas, err);
+		r = flush(work->quotas, err);
 	if (r == 0 && !id_is_none(&request->execution))
 		r = work->quotas->config.store->ops->holding_get(
 			work->quotas->config.store, &request->execution,
@@ -467,10 +485,15 @@ int quotas_do(struct quotas *quotas, const struct quota_request *request,
 	struct work work = { quotas, request, NULL, &answer };
 	int r = request_check(request, err);
 
+	/* Who asked before in this turn hears that it failed: nothing is built on that. */
+	if (r == 0 && quotas->broken) {
+		*err = quotas->why;
+		return -err->sys_errno;
+	}
 	/* What is read anew has to be what has been written. */
 	if (r == 0 &&
 	    quota_account_is_old(&quotas->accounts, &request->tenant->id, &request->rule))
-		r = quotas_commit(quotas, err);
+		r = flush(quotas, err);
 	if (r == 0 && request->key != NULL)
 		r = answer_again(&work, err);
 	if (r != 0) {

@@ -83,8 +83,9 @@ int quotas_do(struct quotas *quotas, const struct quota_request *request,
 /* Write what has been done since the last time; all of it has happened, or on failure none. */
 int quotas_commit(struct quotas *quotas, struct tn_error *err);
 
-/* Read anew what the store has of @tenant, or with NULL of all: its policy, or what is held,
- * has changed. Nothing may wait to be written. */
-void quotas_forget(struct quotas *quotas, const struct id *tenant);
+/* An execution of @tenant has ended and holds nothing any more, as the store has it already:
+ * what is held is read anew. What waits is written before; if that fails, it is quotas_commit()
+ * that says so. */
+void quotas_given_back(struct quotas *quotas, const struct id *tenant);
 
 #endif

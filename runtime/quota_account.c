@@ -52,11 +52,11 @@ static void search_visit(const void *node, VISIT visit, void *closure)
 	struct search *search = closure;
 
 	if ((visit == postorder || visit == leaf) && search->found == NULL &&
-	    id_equal(&account->tenant, search->tenant))
+	    id_equal(&account->tenant, search->tenant) && account->metered.held > 0)
 		search->found = account;
 }
 
-void quota_accounts_forget(struct quota_accounts *accounts, const struct id *tenant)
+void quota_accounts_forget_held(struct quota_accounts *accounts, const struct id *tenant)
 {
 	struct search search = { .tenant = tenant };
 

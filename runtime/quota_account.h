@@ -27,7 +27,8 @@ struct quota_accounts {
 };
 
 void quota_accounts_done(struct quota_accounts *accounts);
-void quota_accounts_forget(struct quota_accounts *accounts, const struct id *tenant);
+/* Those of @tenant of which something is held. */
+void quota_accounts_forget_held(struct quota_accounts *accounts, const struct id *tenant);
 
 /* The account of @rule's meter, read if it is not here or of another period. */
 int quota_account_get(struct quota_accounts *accounts, struct store *store,

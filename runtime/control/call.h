@@ -25,6 +25,8 @@ enum method_flag {
 	METHOD_STREAMS = 1 << 0, /* the call must ask for more */
 	METHOD_FDS = 1 << 1,     /* takes descriptors */
 	METHOD_ASIDE = 1 << 2,   /* may be sent oneway while another call is under way */
+	METHOD_BATCHED =
+		1 << 3, /* is answered by batch.h, and the next may follow before that */
 };
 
 struct method {
@@ -41,6 +43,7 @@ struct call_quota {
 	int64_t limit;
 	int64_t used;
 	int64_t requested;
+	int64_t reset_at; /* 0: it is not about a period */
 };
 
 #define CALL_SKIP  2
@@ -55,6 +58,7 @@ struct call {
 	bool more;
 	bool denied; /* the peer may not make it */
 	bool oneway;
+	bool aside; /* it waits in a batch */
 	struct call_quota quota;
 
 	void *state; /* the handler's; freed with free_state */
@@ -86,6 +90,12 @@ void call_stream(struct call *call,
 
 /* What said CALL_LATER may have more. The call may end by it. */
 void call_resume(struct call *call);
+
+/* It is not the current one of its connection any more, which may handle the next, and is
+ * answered by and by. */
+void call_set_aside(struct call *call);
+/* Ends the call without an answer. */
+void call_drop(struct call *call);
 
 /* Who makes the call, for the event that tells of what it changes. */
 struct actor call_actor(const struct call *call);

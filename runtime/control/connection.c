@@ -10,6 +10,7 @@
 #include <base/fd.h>
 #include <base/log.h>
 
+#include "batch.h"
 #include "encode.h"
 #include "methods.h"
 #include "rights.h"
@@ -93,6 +94,10 @@ static void call_end(struct call *call)
 		connection->call = NULL;
 		connection->executing = false;
 	}
+	if (call->aside && connection != NULL) {
+		connection->aside_n--;
+		current = true;
+	}
 	(void)call_free(call);
 	if (!current || connection->doomed)
 		return;
@@ -175,10 +180,12 @@ void call_fail(struct call *call, const struct tn_error *err)
 	if (err->code == TN_QUOTA && parameters != NULL)
 		(void)json_object_update_new(
 			parameters,
-			json_pack("{s:s, s:I, s:I, s:I, s:n}", "meter",
+			json_pack("{s:s, s:I, s:I, s:I, s:o}", "meter",
 		                  quota->meter != NULL ? quota->meter : "", "limit",
 		                  (json_int_t)quota->limit, "used", (json_int_t)quota->used,
-		                  "requested", (json_int_t)quota->requested, "reset_at"));
+		                  "requested", (json_int_t)quota->requested, "reset_at",
+		                  quota->reset_at > 0 ? json_integer(quota->reset_at)
+		                                      : json_null()));
 	call_note_refusal(call, err);
 	call_send(call, json_pack("{s:s, s:o}", "error", err_row(err->code)->name, "parameters",
 	                          parameters));
@@ -193,6 +200,21 @@ struct actor call_actor(const struct call *call)
 		return ACTOR_NONE;
 	return (struct actor){ connection->peer.uid, connection->peer.pid,
 		               connection->peer.login_uid };
+}
+
+void call_set_aside(struct call *call)
+{
+	struct connection *connection = call->connection;
+
+	call->aside = true;
+	connection->aside_n++;
+	if (connection->call == call)
+		connection->call = NULL;
+}
+
+void call_drop(struct call *call)
+{
+	(void)call_free(call);
 }
 
 void call_set_executing(struct call *call, bool executing)
@@ -381,6 +403,19 @@ static bool message_overtakes(const struct varlink_message *message)
 	       json_is_true(json_object_get(message->json, "oneway"));
 }
 
+/* Whether @message has to wait for what is aside: else answers would not keep their order. */
+static bool message_must_wait(const struct connection *connection,
+                              const struct varlink_message *message)
+{
+	const char *name = json_string_value(json_object_get(message->json, "method"));
+	const struct method *method = name != NULL ? methods_find(name) : NULL;
+
+	if (connection->aside_n == 0)
+		return false;
+	return method == NULL || (method->flags & METHOD_BATCHED) == 0 ||
+	       connection->aside_n >= BATCH_CALLS_OF_ONE_MAX;
+}
+
 /* Whether it cannot be said yet if the peer may do what @message asks for. */
 static bool message_waits(const struct connection *connection,
                           const struct varlink_message *message)
@@ -415,7 +450,8 @@ static void connection_pump(struct connection *connection)
 		connection->partial_since = 0;
 		if (connection->call != NULL && !message_overtakes(&connection->held))
 			break;
-		if (message_waits(connection, &connection->held))
+		if (message_must_wait(connection, &connection->held) ||
+		    message_waits(connection, &connection->held))
 			break;
 		message = connection->held;
 		connection->held = (struct varlink_message){ 0 };
@@ -489,6 +525,7 @@ void connection_close(struct connection *connection, bool quietly)
 	struct call *call = connection->call;
 
 	connection->source = loop_source_free(connection->source);
+	batch_orphan(connection->owner->batch, connection);
 	if (call != NULL) {
 		call->connection = NULL;
 		connection->call = NULL;

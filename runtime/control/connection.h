@@ -19,6 +19,7 @@ struct connection {
 	struct loop_source *source;
 	struct peer peer;
 	struct call *call;           /* under way */
+	size_t aside_n;              /* calls that wait in a batch */
 	struct varlink_message held; /* its turn has not come */
 	bool holds;
 	bool pumping;
@@ -31,6 +32,7 @@ struct connection {
 /* What a connection needs of its server. */
 struct connection_owner {
 	struct context *context;
+	struct batch *batch;
 	void (*doomed)(struct connection_owner *owner);
 	void (*partial)(struct connection_owner *owner);
 	/* Whether a refusal may still be logged now. */

@@ -12,6 +12,7 @@
 #include <base/fd.h>
 #include <base/log.h>
 
+#include "batch.h"
 #include "connection.h"
 
 #define ACCEPT_BURST_MAX 32
@@ -187,12 +188,14 @@ int server_new(struct server **ret, struct context *context, int listen_fd,
 		free(server);
 		return r;
 	}
-	server->owner = (struct connection_owner){ context, server_on_doomed, server_on_partial,
-		                                   server_may_log };
+	server->owner = (struct connection_owner){ context, NULL, server_on_doomed,
+		                                   server_on_partial, server_may_log };
 	server->listen_fd = listen_fd;
-	r = loop_watch(loop, listen_fd, EPOLLIN,
-	               (struct loop_handler){ server_on_connection, server }, &server->source,
-	               err);
+	r = batch_new(&server->owner.batch, context, err);
+	if (r == 0)
+		r = loop_watch(loop, listen_fd, EPOLLIN,
+		               (struct loop_handler){ server_on_connection, server },
+		               &server->source, err);
 	if (r == 0)
 		r = loop_timer(loop, (struct loop_handler){ server_reap, server },
 		               &server->reaper, err);
@@ -223,6 +226,7 @@ struct server *server_free(struct server *server)
 		server->connections = connection->next;
 		connection_close(connection, true);
 	}
+	server->owner.batch = batch_free(server->owner.batch);
 	server->source = loop_source_free(server->source);
 	server->reaper = loop_source_free(server->reaper);
 	server->sweeper = loop_source_free(server->sweeper);

@@ -373,7 +373,7 @@ Test(quota, of_a_gauge_comes_back_with_the_end_of_who_acquired_it)
 	commit(&scene);
 	book(&scene.fixture, &exited, NULL);
 	book(&scene.fixture, &exited, NULL);
-	quotas_forget(scene.quotas, &scene.fixture.tenant);
+	quotas_given_back(scene.quotas, &scene.fixture.tenant);
 	scene.request.execution = (struct id){ 0 };
 	cr_expect_eq(used(&scene), 1);
 	scene_done(&scene);
