@@ -28,6 +28,8 @@ struct journal;
 struct journal_handlers {
 	/* Read the tenant's counters now. */
 	void (*sample)(void *userdata, const struct id *tenant, struct ledger_sample *ret);
+	/* The store has that reading. NULL: nobody wants to know. */
+	void (*booked)(void *userdata, const struct ledger_sample *sample);
 	/* The store has this exited record. */
 	void (*settled)(void *userdata, const struct record *record);
 	/* journal_failing() says something else now. NULL: nobody wants to know. */
@@ -57,6 +59,10 @@ bool journal_waits(const struct journal *journal, const struct id *id);
 /* Book all that waits now, and @sample too unless it is NULL. On failure all still waits. */
 int journal_commit(struct journal *journal, const struct ledger_sample *sample,
                    struct tn_error *err);
+
+/* Book these @n readings now, in one transaction of their own, durable within the window. */
+int journal_looks(struct journal *journal, const struct ledger_sample *samples, size_t n,
+                  struct tn_error *err);
 
 /* See now whether the store takes anything. */
 void journal_try(struct journal *journal);

@@ -269,9 +269,29 @@ static const char schema_13[] =
 	"DROP VIEW booked;"
 	"DROP TABLE cursors; DROP TABLE totals;";
 
-static const char *const migrations[] = { schema_1,  schema_2,  schema_3, schema_4, schema_5,
-	                                  schema_6,  schema_7,  schema_8, schema_9, schema_10,
-	                                  schema_11, schema_12, schema_13 };
+/*
+ * The integral of memory over time, and what of it is below its unit. Areas are in half bytes
+ * by microsecond, memory_at on the clock of the boot of the account's cursor.
+ */
+static const char schema_14[] =
+	"ALTER TABLE accounts ADD COLUMN memory_bytes INTEGER CHECK (memory_bytes >= 0);"
+	"ALTER TABLE accounts ADD COLUMN memory_at INTEGER;"
+	"ALTER TABLE accounts ADD COLUMN memory_rest INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (memory_rest >= 0);"
+	"ALTER TABLE accounts ADD COLUMN memory_error_rest INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (memory_error_rest >= 0);"
+	"ALTER TABLE accounts ADD COLUMN total_memory_time INTEGER"
+	"  CHECK (total_memory_time >= 0);"
+	"ALTER TABLE accounts ADD COLUMN total_memory_time_error INTEGER"
+	"  CHECK (total_memory_time_error >= 0);"
+	"ALTER TABLE hours ADD COLUMN memory_time INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (memory_time >= 0);"
+	"ALTER TABLE hours ADD COLUMN memory_time_error INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (memory_time_error >= 0);";
+
+static const char *const migrations[] = { schema_1,  schema_2,  schema_3,  schema_4, schema_5,
+	                                  schema_6,  schema_7,  schema_8,  schema_9, schema_10,
+	                                  schema_11, schema_12, schema_13, schema_14 };
 
 static_assert(ARRAY_LEN(migrations) == BACKUP_SCHEMA, "a backup says which schema it has");
 
