@@ -293,14 +293,17 @@ static int64_t share_usec(const struct sampler *sampler)
 	return sampler->interval_usec / SAMPLER_LOOKS;
 }
 
+int64_t sampler_place(int64_t n, int64_t share_usec)
+{
+	return (int64_t)(((ledger_area)((uint64_t)n * GOLDEN) * (ledger_area)share_usec) >> 64);
+}
+
 /* When look @n is due, within its share of the interval. */
 static int64_t due_at(const struct sampler *sampler, int64_t n)
 {
-	const uint64_t place = (uint64_t)n * GOLDEN;
 	const int64_t share = share_usec(sampler);
 
-	return sampler->began + n * share +
-	       (int64_t)(((ledger_area)place * (uint64_t)share) >> 64);
+	return sampler->began + n * share + sampler_place(n, share);
 }
 
 /* For the first look that is not past. */

@@ -83,6 +83,9 @@ void sampler_booked(struct sampler *sampler, const struct ledger_sample *sample)
  * What the timer does. */
 void sampler_turn(struct sampler *sampler, bool book);
 
+/* How far into its share of @share_usec look @n is moved. */
+int64_t sampler_place(int64_t n, int64_t share_usec);
+
 /* Active tenants, and how many of them have their files open. */
 size_t sampler_active(const struct sampler *sampler);
 size_t sampler_kept(const struct sampler *sampler);
