@@ -233,9 +233,14 @@ static bool samples_make_room(struct sampler *sampler)
 	return true;
 }
 
+/* One whose files are opened for each look is looked at when all of it is read, and no more. */
 static void visit_look(void *member, void *context)
 {
-	sampled_look(context, member);
+	const struct sampler *sampler = context;
+	const struct sampled *sampled = member;
+
+	if (sampled->is_kept || sampler->kept_n < sampler->config.kept_max)
+		sampled_look(context, member);
 }
 
 static void visit_book(void *member, void *context)
@@ -271,6 +276,14 @@ static void sampler_note(struct sampler *sampler, int r, const struct tn_error *
 	sampler->failing = r < 0;
 }
 
+/* In the order in which a store has them: each page of it is written once. */
+static int by_tenant(const void *a, const void *b)
+{
+	const struct ledger_sample *left = a, *right = b;
+
+	return memcmp(&left->tenant, &right->tenant, sizeof(left->tenant));
+}
+
 void sampler_turn(struct sampler *sampler, bool book)
 {
 	struct tn_error err = { 0 };
@@ -282,6 +295,7 @@ void sampler_turn(struct sampler *sampler, bool book)
 	}
 	sampler->samples_n = 0;
 	id_table_each(&sampler->table, visit_book, sampler);
+	qsort(sampler->samples, sampler->samples_n, sizeof(*sampler->samples), by_tenant);
 	if (sampler->samples_n > 0)
 		r = sampler->config.book(sampler->config.userdata, sampler->samples,
 		                         sampler->samples_n, &err);

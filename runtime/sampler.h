@@ -23,8 +23,9 @@
  * Lengths of time are of CLOCK_MONOTONIC: a host that sleeps uses nothing, and the wall clock
  * says only in which hour something lies.
  *
- * The files of an active tenant stay open, as far as descriptors go; an idle one has neither
- * descriptors nor a timer, and nothing is written for it.
+ * The files of an active tenant stay open, as far as descriptors go; those of one beyond that
+ * are opened for each reading, and its memory is looked at with that only. An idle one has
+ * neither descriptors nor a timer, and nothing is written for it.
  */
 #ifndef RUNTIME_SAMPLER_H
 #define RUNTIME_SAMPLER_H
