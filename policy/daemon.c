@@ -40,6 +40,18 @@ static const struct daemon_row rows[] = {
 				 "loss of power can take",
 		},
 	},
+	[SETTING(sample_interval_usec)] = {
+		.key = "sample_interval",
+		.value = {
+			.key = "sample_interval",
+			.type = LIMITS_DURATION,
+			.min = SECOND / 10,
+			.max = 3600 * SECOND,
+			.fallback = SECOND,
+			.about = "how often what a tenant uses is booked while something of "
+				 "it runs",
+		},
+	},
 	[SETTING(retention_executions_usec)] = {
 		.key = RETENTION ".executions",
 		.group = RETENTION,
@@ -168,6 +180,7 @@ static const struct top {
 	const char *(*keys)(size_t i);
 } tops[] = {
 	{ "commit_window", SETTING(commit_window_usec), 1, NULL },
+	{ "sample_interval", SETTING(sample_interval_usec), 1, NULL },
 	{ RETENTION, SETTING(retention_executions_usec), 2, retention_key },
 	{ RESERVE, SETTING(reserve_memory_bytes), 2, reserve_key },
 };

@@ -13,6 +13,7 @@
 /* Every setting is an int64: bytes or microseconds; POLICY_UNLIMITED is for ever. */
 struct policy_daemon_settings {
 	int64_t commit_window_usec;
+	int64_t sample_interval_usec;
 	int64_t retention_executions_usec;
 	int64_t retention_events_usec;
 	int64_t reserve_memory_bytes;

@@ -3,15 +3,17 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <base/fd.h>
 #include <base/io.h>
-#include <base/num.h>
 
-#define CGSTAT_FILE_BYTES_MAX 8192 /* io.stat has a line per device */
-#define CGSTAT_LINE_BYTES_MAX 512
+#define CGSTAT_FILE_BYTES_MAX  8192 /* io.stat has a line per device */
+#define CGSTAT_VALUE_BYTES_MAX 32
 
 enum cgstat_form {
 	CGSTAT_VALUE,    /* "123\n" */
@@ -57,6 +59,7 @@ static const struct cgstat_row node_rows[] = {
 	{ "io.stat",         "wbytes",         CGSTAT_NESTED,   AT(io_write_bytes) },
 	{ "io.stat",         "rios",           CGSTAT_NESTED,   AT(io_reads)       },
 	{ "io.stat",         "wios",           CGSTAT_NESTED,   AT(io_writes)      },
+	{ "memory.current",  NULL,             CGSTAT_VALUE,    AT(memory_bytes)   },
 #undef AT
 	/* clang-format on */
 };
@@ -80,53 +83,61 @@ static const struct cgstat_row look_rows[] = {
 	/* clang-format on */
 };
 
-/* The next word of *text, which is cut off and moved behind; NULL at the end. */
-static char *word_next(char **text)
-{
-	return strtok_r(NULL, " ", text);
-}
-
+/* The number that begins at @text, of digits up to a blank or the end of a line. */
 static int64_t count_parse(const char *text)
 {
-	int64_t n;
+	int64_t n = 0;
 
-	return text != NULL && num_parse(text, INT64_MAX, &n) == 0 ? n : SPEC_ABSENT;
+	if (*text < '0' || *text > '9')
+		return SPEC_ABSENT;
+	for (; *text >= '0' && *text <= '9'; text++)
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, *text - '0', &n))
+			return SPEC_ABSENT;
+	return *text == ' ' || *text == '\n' || *text == '\0' ? n : SPEC_ABSENT;
 }
 
-static int64_t value_after(const char *word, const char *key)
+/* What follows @key and @mark, if @text begins with them; else NULL. */
+static const char *text_after(const char *text, const char *key, char mark)
 {
-	size_t n = strlen(key);
-
-	if (strncmp(word, key, n) != 0 || word[n] != '=')
-		return SPEC_ABSENT;
-	return count_parse(word + n + 1);
+	while (*key != '\0' && *text == *key) {
+		text++;
+		key++;
+	}
+	return *key == '\0' && *text == mark ? text + 1 : NULL;
 }
 
-/* What @line, cut into words from here on, says of @row; SPEC_ABSENT if nothing. */
-static int64_t line_value(const struct cgstat_row *row, char *line)
+/* The number of a "key=123" among the words of the line that begins at @line. */
+static int64_t word_value(const char *line, const char *key)
 {
-	char *rest = NULL;
-	char *word = strtok_r(line, " ", &rest);
-	int64_t value = SPEC_ABSENT;
+	while (*line != '\0' && *line != '\n') {
+		const char *value = text_after(line, key, '=');
 
-	if (word == NULL)
-		return SPEC_ABSENT;
+		if (value != NULL)
+			return count_parse(value);
+		line += strcspn(line, " \n");
+		line += *line == ' ';
+	}
+	return SPEC_ABSENT;
+}
+
+/* What the line at @line says of @row; SPEC_ABSENT if nothing. Nothing is copied: it is done
+ * for every tenant that is active, over and over. */
+static int64_t line_value(const struct cgstat_row *row, const char *line)
+{
+	const char *rest;
+
 	switch (row->form) {
 	case CGSTAT_VALUE:
-		return count_parse(word);
+		return count_parse(line);
 	case CGSTAT_FLAT:
-		return strcmp(word, row->key) == 0 ? count_parse(word_next(&rest))
-		                                   : SPEC_ABSENT;
+		rest = text_after(line, row->key, ' ');
+		return rest != NULL ? count_parse(rest) : SPEC_ABSENT;
 	case CGSTAT_NESTED:
-		while (value == SPEC_ABSENT && (word = word_next(&rest)) != NULL)
-			value = value_after(word, row->key);
-		return value;
+		return word_value(line, row->key);
 	case CGSTAT_PRESSURE:
-		if (strcmp(word, row->key) != 0)
-			return SPEC_ABSENT;
-		while (value == SPEC_ABSENT && (word = word_next(&rest)) != NULL)
-			value = value_after(word, "total");
-		return value;
+		rest = text_after(line, row->key, ' ');
+		return rest != NULL ? word_value(rest, "total") : SPEC_ABSENT;
 	}
 	return SPEC_ABSENT;
 }
@@ -136,14 +147,10 @@ static int64_t file_value(const struct cgstat_row *row, const char *content)
 	int64_t sum = SPEC_ABSENT;
 
 	while (*content != '\0') {
-		char line[CGSTAT_LINE_BYTES_MAX];
-		size_t n = strcspn(content, "\n");
-		int64_t value;
+		const int64_t value = line_value(row, content);
 
-		(void)snprintf(line, sizeof(line), "%.*s", (int)n, content);
-		content += n;
+		content = strchrnul(content, '\n');
 		content += *content == '\n';
-		value = line_value(row, line);
 		if (value == SPEC_ABSENT)
 			continue;
 		if (row->form != CGSTAT_NESTED)
@@ -157,8 +164,45 @@ static int64_t file_value(const struct cgstat_row *row, const char *content)
 	return sum;
 }
 
+/* In the order of node_rows. */
+static const char *const kept_files[CGSTAT_KEPT_FDS] = { "cpu.stat", "io.stat",
+	                                                 "memory.current" };
+
+enum kept_file {
+	KEPT_CPU,
+	KEPT_IO,
+	KEPT_MEMORY,
+};
+
+/* Where the files are: of a directory, or open already. */
+struct source {
+	int dir_fd;
+	const struct cgstat_kept *kept; /* or NULL */
+};
+
+static bool kept_read(int fd, char *content, size_t size)
+{
+	ssize_t n = fd == FD_NONE ? -1 : pread(fd, content, size - 1, 0);
+
+	content[n < 0 ? 0 : n] = '\0';
+	return n >= 0;
+}
+
+static bool source_read(const struct source *source, const char *file, char *content,
+                        size_t size)
+{
+	content[0] = '\0';
+	if (source->kept == NULL)
+		return io_read_file_at(source->dir_fd, file, content, size) >= 0;
+	for (size_t i = 0; i < CGSTAT_KEPT_FDS; i++)
+		if (strcmp(kept_files[i], file) == 0)
+			return kept_read(source->kept->fds[i], content, size);
+	return false;
+}
+
 /* Into the numbers of @ret, which are all SPEC_ABSENT. */
-static void rows_read(int dir_fd, const struct cgstat_row *table, size_t n, void *ret)
+static void rows_read(const struct source *source, const struct cgstat_row *table, size_t n,
+                      void *ret)
 {
 	char content[CGSTAT_FILE_BYTES_MAX];
 	const char *file = "";
@@ -169,8 +213,7 @@ static void rows_read(int dir_fd, const struct cgstat_row *table, size_t n, void
 
 		if (strcmp(table[i].file, file) != 0) {
 			file = table[i].file;
-			content[0] = '\0';
-			present = io_read_file_at(dir_fd, file, content, sizeof(content)) >= 0;
+			present = source_read(source, file, content, sizeof(content));
 		}
 		value = present ? file_value(&table[i], content) : SPEC_ABSENT;
 		memcpy((char *)ret + table[i].offset, &value, sizeof(value));
@@ -216,7 +259,7 @@ int cgstat_read(int root_fd, const char *tenant, const struct id *execution, str
 		return dir_fd;
 	/* Whatever has no row here is absent too. */
 	memset(&ret->counters, 0xff, sizeof(ret->counters));
-	rows_read(dir_fd, rows, ARRAY_LEN(rows), &ret->counters);
+	rows_read(&(struct source){ .dir_fd = dir_fd }, rows, ARRAY_LEN(rows), &ret->counters);
 	return ret->counters.cpu_usec == SPEC_ABSENT ? refuse_gone(tenant, err) : 0;
 }
 
@@ -226,8 +269,53 @@ int cgstat_node(int root_fd, const char *tenant, struct cgstat_node *ret, struct
 
 	if (dir_fd < 0)
 		return dir_fd;
-	rows_read(dir_fd, node_rows, ARRAY_LEN(node_rows), ret);
+	rows_read(&(struct source){ .dir_fd = dir_fd }, node_rows, ARRAY_LEN(node_rows), ret);
 	return ret->cpu_usec == SPEC_ABSENT ? refuse_gone(tenant, err) : 0;
+}
+
+int cgstat_keep(int root_fd, const char *tenant, struct cgstat_kept *ret, struct tn_error *err)
+{
+	cleanup_fd int dir_fd = cgroup_open(root_fd, tenant, NULL, &ret->cgroup_id, err);
+
+	for (size_t i = 0; i < CGSTAT_KEPT_FDS; i++)
+		ret->fds[i] = FD_NONE;
+	if (dir_fd < 0)
+		return dir_fd;
+	for (size_t i = 0; i < CGSTAT_KEPT_FDS; i++) {
+		ret->fds[i] = openat(dir_fd, kept_files[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		/* Without its controller there is none. */
+		if (ret->fds[i] < 0 && (errno != ENOENT || i == KEPT_CPU)) {
+			(void)err_errno(err, "keep %s of '%s'", kept_files[i], tenant);
+			cgstat_drop(ret);
+			return -err->sys_errno;
+		}
+		if (ret->fds[i] < 0)
+			ret->fds[i] = FD_NONE;
+	}
+	return 0;
+}
+
+void cgstat_drop(struct cgstat_kept *kept)
+{
+	for (size_t i = 0; i < CGSTAT_KEPT_FDS; i++)
+		fd_closep(&kept->fds[i]);
+}
+
+int cgstat_node_kept(const struct cgstat_kept *kept, struct cgstat_node *ret,
+                     struct tn_error *err)
+{
+	ret->cgroup_id = kept->cgroup_id;
+	rows_read(&(struct source){ .kept = kept }, node_rows, ARRAY_LEN(node_rows), ret);
+	return ret->cpu_usec == SPEC_ABSENT ? refuse_gone("a tenant", err) : 0;
+}
+
+int64_t cgstat_memory_kept(const struct cgstat_kept *kept)
+{
+	char content[CGSTAT_VALUE_BYTES_MAX];
+
+	return kept_read(kept->fds[KEPT_MEMORY], content, sizeof(content))
+	               ? count_parse(content)
+	               : SPEC_ABSENT;
 }
 
 int cgstat_look(int root_fd, const char *tenant, const struct id *execution,
@@ -239,7 +327,7 @@ int cgstat_look(int root_fd, const char *tenant, const struct id *execution,
 	dir_fd = cgroup_open(root_fd, tenant, execution, &ret->cgroup_id, err);
 	if (dir_fd < 0)
 		return dir_fd;
-	rows_read(dir_fd, look_rows, ARRAY_LEN(look_rows), ret);
+	rows_read(&(struct source){ .dir_fd = dir_fd }, look_rows, ARRAY_LEN(look_rows), ret);
 	if (ret->cpu_usec != SPEC_ABSENT)
 		return 0;
 	memset(ret, 0xff, sizeof(*ret));

@@ -28,10 +28,28 @@ struct cgstat_node {
 	int64_t io_write_bytes;
 	int64_t io_reads;
 	int64_t io_writes;
+	int64_t memory_bytes; /* what is charged to it now */
 };
 
 /* -ENOENT if there is no such cgroup. */
 int cgstat_node(int root_fd, const char *tenant, struct cgstat_node *ret, struct tn_error *err);
+
+/* The same files of one cgroup, kept open for whoever reads them again and again. */
+#define CGSTAT_KEPT_FDS 3
+struct cgstat_kept {
+	int64_t cgroup_id;
+	int fds[CGSTAT_KEPT_FDS]; /* FD_NONE: there is no such file */
+};
+
+/* -ENOENT if there is no such cgroup; *ret is for cgstat_drop() then. */
+int cgstat_keep(int root_fd, const char *tenant, struct cgstat_kept *ret, struct tn_error *err);
+/* Closes them. Accepts one whose descriptors are FD_NONE. */
+void cgstat_drop(struct cgstat_kept *kept);
+/* -ENOENT if the cgroup is no more. */
+int cgstat_node_kept(const struct cgstat_kept *kept, struct cgstat_node *ret,
+                     struct tn_error *err);
+/* memory_bytes alone; SPEC_ABSENT. */
+int64_t cgstat_memory_kept(const struct cgstat_kept *kept);
 
 /* For whoever watches: what is now, and what has been counted since the cgroup was made. In the
  * order of the interface. */

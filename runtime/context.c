@@ -49,6 +49,7 @@ static void context_follow(struct context *context)
 	const struct policy_daemon *daemon = policy_daemon(context->policies.present);
 
 	journal_set_window(context->journal, daemon->settings.commit_window_usec);
+	sampler_set_interval(context->sampler, daemon->settings.sample_interval_usec);
 	reserve_ask(&context->reserve, context->link, daemon);
 	/* What tenantd may yet repeat is not forgotten before. */
 	if (context->settled)
@@ -181,6 +182,7 @@ static void context_on_started(void *userdata, const struct spec_started *starte
 {
 	struct context *context = userdata;
 	const bool known = executions_runs(context->executions, &started->execution);
+	struct tenant *tenant;
 	struct record record;
 	struct tn_error err = { 0 };
 
@@ -189,13 +191,23 @@ static void context_on_started(void *userdata, const struct spec_started *starte
 	if (!known && context->store->ops->execution_by_id(context->store, &started->execution,
 	                                                   &record, &err) == 1)
 		executions_name(context->executions, &started->execution, record.name);
+	if (executions_has_started(context->executions, &started->execution) &&
+	    id_is_none(&started->joined.joins) &&
+	    tenants_get_by_id(context->tenants, &started->tenant, &tenant, &err) == 0)
+		sampler_on_started(context->sampler, tenant, &started->execution);
 }
 
 static void context_on_exited(void *userdata, const struct spec_exited *exited)
 {
 	struct context *context = userdata;
+	struct tenant *tenant;
+	struct tn_error ignored = { 0 };
 
 	executions_on_exited(context->executions, exited);
+	if (id_is_none(&exited->joined.joins) &&
+	    tenants_get_by_id(context->tenants, &exited->tenant, &tenant, &ignored) == 0)
+		sampler_on_ended(context->sampler, tenant, &exited->execution,
+		                 exited->wall_usec, exited->counters.memory_peak_bytes);
 }
 
 static void context_on_gone(void *userdata, const struct tn_error *why)
@@ -221,6 +233,21 @@ static void context_on_metered(void *userdata)
 	const struct context *context = userdata;
 
 	journal_booked(context->journal);
+}
+
+static void context_on_booked(void *userdata, const struct ledger_sample *sample)
+{
+	struct context *context = userdata;
+
+	sampler_booked(context->sampler, sample);
+}
+
+static int context_on_looks(void *userdata, const struct ledger_sample *samples, size_t n,
+                            struct tn_error *err)
+{
+	const struct context *context = userdata;
+
+	return journal_looks(context->journal, samples, n, err);
 }
 
 /* What it held of a gauge is given back. */
@@ -300,6 +327,7 @@ static void context_on_changed(void *userdata, struct tenant *tenant)
 
 static const struct journal_handlers journal_handlers = {
 	.sample = context_on_sample,
+	.booked = context_on_booked,
 	.settled = context_on_settled,
 	.turned = context_on_turned,
 	.stale = context_on_stale,
@@ -420,6 +448,14 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		                                        context_on_metered, context },
 		               err);
 	if (r == 0)
+		r = sampler_new(&context->sampler,
+		                &(struct sampler_config){ .loop = context->loop,
+		                                          .root_fd = &context->root_fd,
+		                                          .boot_id = context->usage.boot_id,
+		                                          .book = context_on_looks,
+		                                          .userdata = context },
+		                err);
+	if (r == 0)
 		r = refusals_new(&context->refusals, context->loop, context->journal, err);
 	if (r == 0)
 		r = tenants_new(&context->tenants,
@@ -468,6 +504,7 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		               &context->accounts_timer, err);
 	context->usage.tenants = context->tenants;
 	context->usage.executions = context->executions;
+	context->usage.sampler = context->sampler;
 	if (r == 0) {
 		context_ask_accounts(context);
 		journal_try(context->journal);
@@ -531,6 +568,7 @@ struct context *context_free(struct context *context)
 	context->quotas = quotas_free(context->quotas);
 	context->journal = journal_free(context->journal);
 	context->executions = executions_free(context->executions);
+	context->sampler = sampler_free(context->sampler);
 	context->tenants = tenants_free(context->tenants);
 	context->feed = event_feed_free(context->feed);
 	if (context->store != NULL)

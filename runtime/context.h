@@ -27,6 +27,7 @@
 #include "reload.h"
 #include "reserve.h"
 #include "retention.h"
+#include "sampler.h"
 #include "usage.h"
 
 struct server;
@@ -65,6 +66,7 @@ struct context {
 	struct reserve reserve;
 	struct event_feed *feed;
 	struct refusals *refusals;
+	struct sampler *sampler;
 	struct usage_source usage;
 	struct logbook logbook;
 	struct server *server; /* NULL until tenantd has greeted */

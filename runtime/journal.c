@@ -87,6 +87,17 @@ static int journal_samples(struct journal *journal, const struct ledger_sample *
 	return 0;
 }
 
+static int journal_put(struct journal *journal, const struct store_batch *batch,
+                       struct tn_error *err)
+{
+	int r = journal->store->ops->book(journal->store, batch, err);
+
+	for (size_t i = 0; r == 0 && i < batch->samples_n; i++)
+		if (journal->handlers->booked != NULL)
+			journal->handlers->booked(journal->userdata, &batch->samples[i]);
+	return r;
+}
+
 static int journal_book(struct journal *journal, const struct ledger_sample *extra,
                         struct tn_error *err)
 {
@@ -100,7 +111,7 @@ static int journal_book(struct journal *journal, const struct ledger_sample *ext
 	if (r < 0)
 		return r;
 	batch.samples = samples;
-	return journal->store->ops->book(journal->store, &batch, err);
+	return journal_put(journal, &batch, err);
 }
 
 /* Once per change between working and failing, not once per attempt. */
@@ -153,6 +164,23 @@ int journal_commit(struct journal *journal, const struct ledger_sample *sample,
 	journal->unsynced_since = earlier(journal->unsynced_since, journal->unbooked_since);
 	journal->unbooked_since = 0;
 	/* A reading that was asked for is made durable in time like any other. */
+	loop_arm(journal->timer, journal->window_usec);
+	return 0;
+}
+
+int journal_looks(struct journal *journal, const struct ledger_sample *samples, size_t n,
+                  struct tn_error *err)
+{
+	const struct store_batch batch = { .samples = samples, .samples_n = n };
+	int r = journal_put(journal, &batch, err);
+
+	if (r < 0) {
+		journal->unbookable = true;
+		journal_note(journal, r, err);
+		return r;
+	}
+	if (journal->unsynced_since == 0)
+		journal->unsynced_since = clock_usec(CLOCK_MONOTONIC);
 	loop_arm(journal->timer, journal->window_usec);
 	return 0;
 }

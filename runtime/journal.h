@@ -28,6 +28,8 @@ struct journal;
 struct journal_handlers {
 	/* Read the tenant's counters now. */
 	void (*sample)(void *userdata, const struct id *tenant, struct ledger_sample *ret);
+	/* The store has that reading. NULL: nobody wants to know. */
+	void (*booked)(void *userdata, const struct ledger_sample *sample);
 	/* The store has this exited record. */
 	void (*settled)(void *userdata, const struct record *record);
 	/* journal_failing() says something else now. NULL: nobody wants to know. */
@@ -60,6 +62,10 @@ int journal_commit(struct journal *journal, const struct ledger_sample *sample,
 
 /* Others have booked: that is to be made durable in time like what was added here. */
 void journal_booked(struct journal *journal);
+
+/* Book these @n readings now, in one transaction of their own, durable within the window. */
+int journal_looks(struct journal *journal, const struct ledger_sample *samples, size_t n,
+                  struct tn_error *err);
 
 /* See now whether the store takes anything. */
 void journal_try(struct journal *journal);

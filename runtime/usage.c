@@ -79,13 +79,7 @@ static enum ledger_node node_read(const struct usage_source *source, const struc
 	r = cgstat_node(source->root_fd, tenant->row.name, &stat, &err);
 	if (r < 0)
 		return r == -ENOENT ? LEDGER_NODE_GONE : LEDGER_NODE_UNREADABLE;
-	sample->cgroup_id = stat.cgroup_id;
-	sample->raw[METER_CPU_TIME] = stat.cpu_usec;
-	sample->raw[METER_THROTTLED_TIME] = stat.throttled_usec;
-	sample->raw[METER_IO_READ_BYTES] = stat.io_read_bytes;
-	sample->raw[METER_IO_WRITE_BYTES] = stat.io_write_bytes;
-	if (stat.io_reads != SPEC_ABSENT && stat.io_writes != SPEC_ABSENT)
-		sample->raw[METER_IO_OPS] = stat.io_reads + stat.io_writes;
+	sampler_fill(source->sampler, id, &stat, sample);
 	return LEDGER_NODE_READ;
 }
 
@@ -97,8 +91,6 @@ void usage_sample(const struct usage_source *source, const struct id *tenant,
 
 	*ret = (struct ledger_sample){ .tenant = *tenant };
 	(void)snprintf(ret->boot_id, sizeof(ret->boot_id), "%s", source->boot_id);
-	for (size_t i = 0; i < LEDGER_NODE_N; i++)
-		ret->raw[i] = LEDGER_ABSENT;
 	ret->running_cpu_usec = running_read(source, tenant, &running, &running_n);
 	ret->at = clock_usec(CLOCK_REALTIME);
 	ret->node = node_read(source, tenant, ret);

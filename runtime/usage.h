@@ -10,6 +10,7 @@
 #define RUNTIME_USAGE_H
 
 #include "executions.h"
+#include "sampler.h"
 #include "store/store.h"
 
 struct usage_source {
@@ -17,6 +18,7 @@ struct usage_source {
 	char boot_id[LEDGER_BOOT_BYTES];
 	struct executions *executions;
 	struct tenants *tenants;
+	struct sampler *sampler; /* NULL: none looks in between */
 };
 
 /* Read the boot id into @source. */

@@ -45,8 +45,12 @@ static const char *meter_text(const struct tn_count *meter, char *cell)
 		const char *ending;
 		const char *(*format)(int64_t amount, char *cell);
 	} units[] = {
-		{ "_time", output_duration }, { "_usec", output_duration },
-		{ "_bytes", output_bytes },   { "_mib_msec", output_memory_integral },
+		{ "memory_time", output_memory_integral },
+		{ "memory_time_error", output_memory_integral },
+		{ "_time", output_duration },
+		{ "_usec", output_duration },
+		{ "_bytes", output_bytes },
+		{ "_mib_msec", output_memory_integral },
 		{ "", format_count },
 	};
 	size_t n = strlen(meter->name);

@@ -173,6 +173,8 @@ struct tn_usage {
 	const char *tenant;
 	int64_t since;
 	int64_t until;
+	/** In their base units: microseconds, bytes, counts; memory_time in MiB by millisecond,
+	 * and memory_time_error is by how much that may be wrong. */
 	struct tn_counts meters;
 	int64_t unattributed_usec; /**< CPU time that no execution accounts for */
 	/** Executions that ended before are in the totals and no more in the list; TN_ABSENT:

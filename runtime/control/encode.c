@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "encode.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include <base/fd.h>
 
 #include "../operators.h"
 #include "../overrides.h"
@@ -171,15 +174,24 @@ json_t *encode_strings(const char *strings, uint32_t n)
 
 json_t *encode_meters(const struct store_totals *totals)
 {
+	/* As base/meter.h has them, what may be wrong of one behind it. */
+	static const enum ledger_meter order[] = {
+		METER_CPU_TIME,      METER_MEMORY_TIME,    METER_MEMORY_ERROR,
+		METER_IO_READ_BYTES, METER_IO_WRITE_BYTES, METER_IO_OPS,
+		METER_EXECUTIONS,    METER_EXECUTION_TIME, METER_THROTTLED_TIME,
+		METER_OVERHEAD_TIME,
+	};
 	json_t *meters = json_object();
 
-	for (int meter = 0; meter < (int)LEDGER_PUBLIC_N; meter++) {
+	static_assert(ARRAY_LEN(order) == LEDGER_PUBLIC_N, "all are told");
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		const enum ledger_meter meter = order[i];
 		int64_t total = totals->meters[meter];
 
 		if (total == LEDGER_ABSENT)
 			continue;
-		if (json_object_set_new(meters, ledger_meter_name((enum ledger_meter)meter),
-		                        json_integer(total)) < 0) {
+		if (json_object_set_new(meters, ledger_meter_name(meter), json_integer(total)) <
+		    0) {
 			json_decref(meters);
 			return NULL;
 		}

@@ -270,10 +270,30 @@ static const char schema_13[] =
 	"DROP TABLE cursors; DROP TABLE totals;";
 
 /*
+ * The integral of memory over time, and what of it is below its unit. Areas are in half bytes
+ * by microsecond, memory_at on the clock of the boot of the account's cursor.
+ */
+static const char schema_14[] =
+	"ALTER TABLE accounts ADD COLUMN memory_bytes INTEGER CHECK (memory_bytes >= 0);"
+	"ALTER TABLE accounts ADD COLUMN memory_at INTEGER;"
+	"ALTER TABLE accounts ADD COLUMN memory_rest INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (memory_rest >= 0);"
+	"ALTER TABLE accounts ADD COLUMN memory_error_rest INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (memory_error_rest >= 0);"
+	"ALTER TABLE accounts ADD COLUMN total_memory_time INTEGER"
+	"  CHECK (total_memory_time >= 0);"
+	"ALTER TABLE accounts ADD COLUMN total_memory_time_error INTEGER"
+	"  CHECK (total_memory_time_error >= 0);"
+	"ALTER TABLE hours ADD COLUMN memory_time INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (memory_time >= 0);"
+	"ALTER TABLE hours ADD COLUMN memory_time_error INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (memory_time_error >= 0);";
+
+/*
  * What applications meter. Keys are by their tenant: another's is no use and no hint. Their
  * table is by far the largest, so they are pruned along an index by age.
  */
-static const char schema_14[] =
+static const char schema_15[] =
 	"CREATE TABLE metered ("
 	"  tenant TEXT NOT NULL REFERENCES tenants (id),"
 	"  meter TEXT NOT NULL,"
@@ -321,9 +341,10 @@ static const char schema_14[] =
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX metering_keys_by_age ON metering_keys (at);";
 
-static const char *const migrations[] = { schema_1,  schema_2,  schema_3,  schema_4, schema_5,
-	                                  schema_6,  schema_7,  schema_8,  schema_9, schema_10,
-	                                  schema_11, schema_12, schema_13, schema_14 };
+static const char *const migrations[] = {
+	schema_1, schema_2,  schema_3,  schema_4,  schema_5,  schema_6,  schema_7, schema_8,
+	schema_9, schema_10, schema_11, schema_12, schema_13, schema_14, schema_15
+};
 
 static_assert(ARRAY_LEN(migrations) == BACKUP_SCHEMA, "a backup says which schema it has");
 

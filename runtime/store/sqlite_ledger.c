@@ -43,6 +43,11 @@ enum ledger_statement {
 #define NAME_ADD(code, name)  ", " name " = " name " + excluded." name
 
 /* Lists of columns, and of what goes into them. */
+#define MEMORY        ", memory_bytes, memory_at, memory_rest, memory_error_rest"
+#define MEMORY_PLACES ", ?, ?, ?, ?"
+#define MEMORY_SET                                                                             \
+	", memory_bytes = excluded.memory_bytes, memory_at = excluded.memory_at"               \
+	", memory_rest = excluded.memory_rest, memory_error_rest = excluded.memory_error_rest"
 #define RAWS         LEDGER_NODE_METERS(RAW)
 #define RAW_PLACES   LEDGER_NODE_METERS(PLACE)
 #define RAWS_SET     LEDGER_NODE_METERS(RAW_SET)
@@ -56,11 +61,13 @@ enum ledger_statement {
 
 static const char *const sql[LEDGER_STATEMENTS_N] = {
 	/* clang-format off */
-	[LEDGER_ACCOUNT_GET] = "SELECT boot_id, cgroup_id" RAWS TOTALS
+	[LEDGER_ACCOUNT_GET] = "SELECT boot_id, cgroup_id" MEMORY RAWS TOTALS
 		" FROM accounts WHERE tenant = ?1",
-	[LEDGER_ACCOUNT_PUT] = "INSERT INTO accounts (tenant, boot_id, cgroup_id" RAWS TOTALS
-		") VALUES (?1, ?2, ?3" RAW_PLACES TOTAL_PLACES ") ON CONFLICT (tenant) DO UPDATE "
-		"SET boot_id = excluded.boot_id, cgroup_id = excluded.cgroup_id" RAWS_SET TOTALS_SET,
+	[LEDGER_ACCOUNT_PUT] = "INSERT INTO accounts (tenant, boot_id, cgroup_id" MEMORY RAWS
+		TOTALS ") VALUES (?1, ?2, ?3" MEMORY_PLACES RAW_PLACES TOTAL_PLACES
+		") ON CONFLICT (tenant) DO UPDATE "
+		"SET boot_id = excluded.boot_id, cgroup_id = excluded.cgroup_id"
+		MEMORY_SET RAWS_SET TOTALS_SET,
 	[LEDGER_EPOCH_PUT] = "INSERT INTO epochs (tenant, boot_id, cgroup_id, ended_at" RAWS
 		") VALUES (?1, ?2, ?3, ?4" RAW_PLACES ")",
 	[LEDGER_HOUR_ADD] = "INSERT INTO hours (tenant, at, bookings" METERS
@@ -102,15 +109,20 @@ static void absent_fill(int64_t *numbers, size_t n)
 		numbers[i] = LEDGER_ABSENT;
 }
 
+/* Where the columns of memory are, of those that are read, and how many. */
+#define ACCOUNT_MEMORY 2
+#define MEMORY_N       4
+
 static int account_get(struct sqlite *sqlite, const struct id *tenant, struct account *ret,
                        struct tn_error *err)
 {
 	struct db_statement *s = sqlite->ledger[LEDGER_ACCOUNT_GET];
+	struct ledger_memory *memory;
 	char text[ID_TEXT_BYTES];
-	int r, column = 2;
+	int r, column = ACCOUNT_MEMORY;
 
 	id_format(tenant, text);
-	*ret = (struct account){ 0 };
+	*ret = (struct account){ .cursor.memory.last = { LEDGER_ABSENT, LEDGER_ABSENT } };
 	absent_fill(ret->cursor.raw, LEDGER_NODE_N);
 	absent_fill(ret->totals, LEDGER_METERS_N);
 	r = db_row(s, DB_VALUES(DB_TEXT(text)), err);
@@ -119,6 +131,11 @@ static int account_get(struct sqlite *sqlite, const struct id *tenant, struct ac
 	/* DB_NULL_INT is LEDGER_ABSENT. */
 	db_text(s, 0, ret->cursor.boot_id, sizeof(ret->cursor.boot_id));
 	ret->cursor.cgroup_id = db_int(s, 1);
+	memory = &ret->cursor.memory;
+	memory->last.bytes = db_int(s, column++);
+	memory->last.at = db_int(s, column++);
+	memory->area_rest = db_int(s, column++);
+	memory->error_rest = db_int(s, column++);
 	for (size_t i = 0; i < LEDGER_NODE_N; i++)
 		ret->cursor.raw[i] = db_int(s, column++);
 	for (size_t i = 0; i < LEDGER_METERS_N; i++)
@@ -139,13 +156,18 @@ static size_t ints_append(struct db_value *values, size_t n, const int64_t *numb
 static int account_put(const struct book *book, const char *tenant, struct tn_error *err)
 {
 	const struct ledger_cursor *cursor = &book->account.cursor;
+	const struct ledger_memory *memory = &cursor->memory;
 	const bool read = cursor->boot_id[0] != '\0';
-	struct db_value values[3 + LEDGER_NODE_N + LEDGER_METERS_N + 1] = {
+	struct db_value values[3 + MEMORY_N + LEDGER_NODE_N + LEDGER_METERS_N + 1] = {
 		DB_TEXT(tenant),
 		DB_TEXT(read ? cursor->boot_id : NULL),
 		DB_INT(read ? cursor->cgroup_id : DB_NULL_INT),
+		DB_INT(memory->last.bytes),
+		DB_INT(memory->last.at),
+		DB_INT(memory->area_rest),
+		DB_INT(memory->error_rest),
 	};
-	size_t n = ints_append(values, 3, cursor->raw, LEDGER_NODE_N);
+	size_t n = ints_append(values, 3 + MEMORY_N, cursor->raw, LEDGER_NODE_N);
 
 	(void)ints_append(values, n, book->account.totals, LEDGER_METERS_N);
 	return db_run(book->sqlite->ledger[LEDGER_ACCOUNT_PUT], values, err);
@@ -284,6 +306,24 @@ static int epoch_put(const struct book *book, const struct ledger_cursor *cursor
 	return db_run(book->sqlite->ledger[LEDGER_EPOCH_PUT], values, err);
 }
 
+/* @other: the cgroup that has it is not the one of before. */
+static int memory_book(struct book *book, const struct ledger_path *path, bool other,
+                       struct tn_error *err)
+{
+	struct ledger_memory *memory = &book->account.cursor.memory;
+	int64_t time, error;
+	int r;
+
+	if (other)
+		memory->last = (struct ledger_look){ LEDGER_ABSENT, LEDGER_ABSENT };
+	if (!path->read)
+		return 0;
+	r = ledger_integrate(memory, path, other, &time, &error, err);
+	if (r == 0)
+		r = amount_add(book, METER_MEMORY_TIME, time, err);
+	return r < 0 ? r : amount_add(book, METER_MEMORY_ERROR, error, err);
+}
+
 static int node_book(struct book *book, const struct ledger_sample *sample,
                      struct tn_error *err)
 {
@@ -296,7 +336,9 @@ static int node_book(struct book *book, const struct ledger_sample *sample,
 	for (size_t i = 0; r == 0 && i < LEDGER_NODE_N; i++)
 		if (sample->raw[i] != LEDGER_ABSENT)
 			r = amount_add(book, (enum ledger_meter)i, deltas[i], err);
-	return r;
+	return r < 0 ? r
+	             : memory_book(book, &sample->memory, ledger_is_other(&before, sample),
+	                           err);
 }
 
 static int64_t or_none(int64_t total)
@@ -312,6 +354,8 @@ static int sum_close(struct book *book, const struct ledger_sample *sample,
 	int64_t rest;
 	int r = 0;
 
+	if (sample->running_cpu_usec == LEDGER_ABSENT)
+		return 0;
 	if (totals[METER_CPU_TIME] == LEDGER_ABSENT &&
 	    totals[METER_CPU_ATTRIBUTED] == LEDGER_ABSENT)
 		return 0;

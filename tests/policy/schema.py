@@ -64,6 +64,7 @@ BAD = (
 GOOD_OF_NODE = (
     "commit_window: 20ms",
     "commit_window: 1",
+    "sample_interval: 100ms",
     "retention: {}",
     "retention: {executions: 365d, events: max}",
     "host_reserve: {memory: 0, cpu: 0%}",
@@ -73,6 +74,7 @@ BAD_OF_NODE = (
     "tier: t",
     "commit_window: max",
     "commit_window: [1s]",
+    "sample_interval: max",
     "retention: 90d",
     "retention: {tenants: 90d}",
     "retention: {events: 90 days}",

@@ -477,6 +477,7 @@ Test(policy, takes_what_is_said_of_the_node_as_a_part_of_it)
 	hash_of(without);
 	policy = load();
 	cr_expect_eq(policy_daemon(policy)->settings.commit_window_usec, 20000);
+	cr_expect_eq(policy_daemon(policy)->settings.sample_interval_usec, 1000000);
 	cr_expect_eq(policy_daemon(policy)->settings.retention_events_usec,
 	             INT64_C(90) * 86400 * 1000000);
 	cr_expect_eq(policy_daemon(policy)->settings.reserve_memory_bytes, 512 << 20);
@@ -486,20 +487,22 @@ Test(policy, takes_what_is_said_of_the_node_as_a_part_of_it)
 	(void)policy_free(policy);
 
 	put_top("tenantd.yaml",
-	        "commit_window: 5ms\nretention:\n  executions: max\nhost_reserve: {cpu: 0%}\n",
+	        "commit_window: 5ms\nretention:\n  executions: max\nhost_reserve: {cpu: 0%}\n"
+	        "sample_interval: 100ms\n",
 	        0644);
 	hash_of(with);
 	cr_expect_str_neq(with, without);
 	policy = load();
 	cr_expect_eq(policy_daemon(policy)->settings.commit_window_usec, 5000);
+	cr_expect_eq(policy_daemon(policy)->settings.sample_interval_usec, 100000);
 	cr_expect_eq(policy_daemon(policy)->settings.retention_executions_usec,
 	             POLICY_UNLIMITED);
 	cr_expect_eq(policy_daemon(policy)->settings.reserve_cpu_usec, 0);
 	cr_expect_eq(policy_daemon(policy)->settings.reserve_memory_bytes, 512 << 20);
-	cr_expect_str_eq(policy_daemon_key(1), "retention.executions");
-	policy_daemon_text(policy_daemon(policy), 1, text, sizeof(text));
+	cr_expect_str_eq(policy_daemon_key(2), "retention.executions");
+	policy_daemon_text(policy_daemon(policy), 2, text, sizeof(text));
 	cr_expect_str_eq(text, "max");
-	policy_daemon_source(policy_daemon(policy), 1, text, sizeof(text));
+	policy_daemon_source(policy_daemon(policy), 2, text, sizeof(text));
 	cr_expect_str_eq(text, "tenantd.yaml:3");
 
 	/* It is kept and made again with the tiers. */
@@ -523,6 +526,10 @@ Test(policy, refuses_what_is_said_of_the_node_where_it_is_wrong)
 		-EINVAL, TN_INVALID,
 		"tenantd.yaml:1:16: commit_window: '11s' is out of range; expected 1ms to "
 		"10s");
+	put_top("tenantd.yaml", "sample_interval: 99ms\n", 0644);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tenantd.yaml:1:18: sample_interval: '99ms' is out of range; expected "
+	               "100ms to 1h");
 	put_top("tenantd.yaml", "retention: {tenants: 1d}\n", 0644);
 	expect_failure(-EINVAL, TN_INVALID,
 	               "tenantd.yaml:1:13: unknown key 'tenants' in retention; this version "

@@ -36,7 +36,7 @@ static void set_up_with_descriptors(rlim_t n)
 
 	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	cr_assert_leq(n, limit.rlim_max);
-	limit.rlim_cur = n;
+	limit.rlim_cur = limit.rlim_max = n;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	set_up();
 }

@@ -356,7 +356,7 @@ Test(store, gives_an_accepted_policy_back_whole_and_keeps_the_last_hundred)
 /* Of each schema that was before this one there is a saved store. */
 Test(store, opens_what_an_earlier_version_has_left)
 {
-	for (int version = 1; version <= 10; version++)
+	for (int version = 1; version <= 14; version++)
 		expect_to_open(version);
 }
 
