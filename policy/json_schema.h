@@ -16,7 +16,9 @@
 #define POLICY_SCHEMAS(X)                                                                      \
 	X(POLICY_SCHEMA_TIER, "tier")                                                          \
 	X(POLICY_SCHEMA_DROPIN, "drop-in") /* of a file that changes a tier */                 \
-	X(POLICY_SCHEMA_DAEMON, "tenantd") /* of tenantd.yaml */
+	X(POLICY_SCHEMA_DAEMON, "tenantd") /* of tenantd.yaml */                               \
+	X(POLICY_SCHEMA_METERS, "meters")  /* of meters.yaml */                                \
+	X(POLICY_SCHEMA_PRICES, "prices")  /* of a price book */
 
 #define POLICY_SCHEMA_ENUM(code, name) code,
 enum policy_schema {
@@ -35,6 +37,7 @@ enum tier_shape {
 	TIER_LIMITS,    /* the limits, by their own table */
 	TIER_MODE,      /* a mapping of mode, which is a choice */
 	TIER_BINDS,     /* a mapping of allow and rw, which are paths */
+	TIER_QUOTAS,    /* a mapping of meters, each a quota's keys */
 	TIER_OPERATORS, /* a mapping of users and groups, which are names */
 };
 

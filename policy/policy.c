@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Theory: a policy is read once into memory, file by file in the order of the tiers'
- * names, each tier's drop-ins after it and what is said of the node last, checked, hashed, and
- * never touches the disk again; a reload makes another one beside it. So what was checked is
+ * names, each tier's drop-ins after it, then the meters, what is said of the node and the price
+ * books, checked, hashed, and never touches the disk again; a reload makes another one beside
+ * it. The meters are looked at first, as the others name them. So what was checked is
  * what was hashed is what is enforced. It keeps the texts, so that it can be kept elsewhere and
  * made again of that.
  */
@@ -13,6 +14,7 @@
 
 #include <base/fd.h>
 
+#include "books.h"
 #include "digest.h"
 #include "document.h"
 #include "sources.h"
@@ -20,6 +22,9 @@
 struct policy {
 	size_t tiers_n;
 	struct policy_tier *tiers; /* in order of their names */
+	size_t books_n;
+	struct policy_book *books; /* in order of their names */
+	struct policy_meters meters;
 	struct policy_daemon daemon;
 	struct sources sources;
 	uint8_t hash[POLICY_HASH_BYTES];
@@ -47,14 +52,31 @@ static int hash_make(struct policy *policy, struct tn_error *err)
 	return 0;
 }
 
-static int tier_change(struct policy_tier *tier, const struct policy_file *dropin,
-                       struct tn_error *err)
+static int tier_change(const struct policy *policy, struct policy_tier *tier,
+                       const struct policy_file *dropin, struct tn_error *err)
 {
 	if (tier->extensions_n == POLICY_DROPINS_MAX)
 		return err_refuse(err, TN_INVALID,
 		                  "%s: too many files change %s; expected at most %d",
 		                  dropin->name, tier->file, POLICY_DROPINS_MAX);
-	return policy_tier_extend(tier, dropin->name, dropin->text, dropin->n, err);
+	return policy_tier_extend(tier, dropin->name, dropin->text, dropin->n, &policy->meters,
+	                          err);
+}
+
+static int book_take(struct policy *policy, const struct policy_file *file,
+                     struct tn_error *err)
+{
+	if (policy->books_n == POLICY_BOOKS_MAX)
+		return err_refuse(err, TN_INVALID,
+		                  "%s: too many price books; expected at most %d", file->name,
+		                  POLICY_BOOKS_MAX);
+	return policy_book_parse(file->name, file->text, file->n, &policy->meters,
+	                         &policy->books[policy->books_n++], err);
+}
+
+static bool is_meters(const struct policy_file *file)
+{
+	return strcmp(file->name, POLICY_METERS_FILE) == 0;
 }
 
 /* @file, which comes after the tiers that @policy has so far. */
@@ -62,30 +84,72 @@ static int file_take(struct policy *policy, const struct policy_file *file,
                      struct tn_error *err)
 {
 	struct policy_tier *last = NULL;
-	char tier[NAME_BYTES_MAX];
+	char name[NAME_BYTES_MAX];
 	bool dropin;
 
+	if (is_meters(file)) /* they have been taken */
+		return 0;
 	if (strcmp(file->name, POLICY_DAEMON_FILE) == 0)
 		return policy_daemon_parse(file->name, file->text, file->n, &policy->daemon,
 		                           err);
-	if (!sources_is_of_tier(file->name, tier, &dropin))
+	if (sources_is_book(file->name, name))
+		return book_take(policy, file, err);
+	if (!sources_is_of_tier(file->name, name, &dropin))
 		return err_refuse(err, TN_INVALID, "'%s' is no policy file's name", file->name);
 	if (!dropin)
-		return policy_tier_parse(file->name, file->text, file->n,
+		return policy_tier_parse(file->name, file->text, file->n, &policy->meters,
 		                         &policy->tiers[policy->tiers_n++], err);
 	if (policy->tiers_n > 0)
 		last = &policy->tiers[policy->tiers_n - 1];
-	if (last == NULL || strcmp(last->name, tier) != 0)
+	if (last == NULL || strcmp(last->name, name) != 0)
 		return document_refuse_at(file->name, 1, 1, err,
 		                          "there is no tier for it to change");
-	return tier_change(last, file, err);
+	return tier_change(policy, last, file, err);
+}
+
+/* Room for what @policy's files say, whatever each of them is. */
+static int room_make(struct policy *policy, struct tn_error *err)
+{
+	char name[NAME_BYTES_MAX];
+	size_t books_n = 0;
+
+	for (size_t i = 0; i < policy->sources.n; i++)
+		books_n += sources_is_book(policy->sources.files[i].name, name);
+	policy->tiers = calloc(policy->sources.n - books_n + 1, sizeof(*policy->tiers));
+	policy->books = calloc(books_n + 1, sizeof(*policy->books));
+	if (policy->tiers == NULL || policy->books == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "read the policy");
+	return 0;
+}
+
+static int meters_take(struct policy *policy, struct tn_error *err)
+{
+	for (size_t i = 0; i < policy->sources.n; i++) {
+		const struct policy_file *file = &policy->sources.files[i];
+
+		if (is_meters(file))
+			return policy_meters_parse(file->name, file->text, file->n,
+			                           &policy->meters, err);
+	}
+	return 0;
+}
+
+static int files_take(struct policy *policy, struct tn_error *err)
+{
+	int r = meters_take(policy, err);
+
+	for (size_t i = 0; r == 0 && i < policy->sources.n; i++)
+		r = file_take(policy, &policy->sources.files[i], err);
+	for (size_t i = 0; r == 0 && i < policy->tiers_n; i++)
+		r = policy_tier_check(&policy->tiers[i], err);
+	return r < 0 ? r : books_check(policy->books, policy->books_n, err);
 }
 
 /* Check what @sources say; they are consumed, whether that succeeds or not. */
 static int policy_make(struct sources *sources, struct policy **ret, struct tn_error *err)
 {
 	struct policy *policy = calloc(1, sizeof(*policy));
-	int r = 0;
+	int r;
 
 	if (policy == NULL) {
 		sources_done(sources);
@@ -94,11 +158,9 @@ static int policy_make(struct sources *sources, struct policy **ret, struct tn_e
 	policy->sources = *sources;
 	*sources = (struct sources){ 0 };
 	policy_daemon_reset(&policy->daemon);
-	policy->tiers = calloc(policy->sources.n, sizeof(*policy->tiers));
-	if (policy->tiers == NULL)
-		r = err_set(err, TN_SYSTEM, ENOMEM, "read the policy");
-	for (size_t i = 0; r == 0 && i < policy->sources.n; i++)
-		r = file_take(policy, &policy->sources.files[i], err);
+	r = room_make(policy, err);
+	if (r == 0)
+		r = files_take(policy, err);
 	if (r == 0)
 		r = hash_make(policy, err);
 	if (r < 0)
@@ -182,6 +244,7 @@ struct policy *policy_free(struct policy *policy)
 		return NULL;
 	sources_done(&policy->sources);
 	free(policy->tiers);
+	free(policy->books);
 	free(policy);
 	return NULL;
 }
@@ -202,6 +265,22 @@ const struct policy_tier *policy_tier_at(const struct policy *policy, size_t i)
 const struct policy_daemon *policy_daemon(const struct policy *policy)
 {
 	return &policy->daemon;
+}
+
+const struct policy_meters *policy_meters(const struct policy *policy)
+{
+	return &policy->meters;
+}
+
+const struct policy_book *policy_book(const struct policy *policy, size_t i)
+{
+	return i < policy->books_n ? &policy->books[i] : NULL;
+}
+
+const struct policy_book *policy_book_at(const struct policy *policy, const char *currency,
+                                         int64_t at)
+{
+	return books_find(policy->books, policy->books_n, currency, at);
 }
 
 const uint8_t *policy_hash(const struct policy *policy)

@@ -54,13 +54,20 @@ static const char *kind_text(const struct document_node *node)
 	return "a single value";
 }
 
+int schema_want_mapping(const char *noun, const struct document_node *node,
+                        struct tn_error *err)
+{
+	if (node->kind == DOCUMENT_MAPPING)
+		return 0;
+	return document_refuse(node, err, "%s: %s; expected 'key: value' lines",
+	                       noun == NULL ? "the file" : noun, kind_text(node));
+}
+
 int schema_walk(const struct schema *schema, const struct document_node *mapping, void *target,
                 struct tn_error *err)
 {
-	if (mapping->kind != DOCUMENT_MAPPING)
-		return document_refuse(mapping, err, "%s: %s; expected 'key: value' lines",
-		                       schema->noun == NULL ? "the file" : schema->noun,
-		                       kind_text(mapping));
+	if (schema_want_mapping(schema->noun, mapping, err) < 0)
+		return -EINVAL;
 	for (const struct document_node *key = mapping->first; key != NULL; key = key->next) {
 		int r = take(schema, key, target, err);
 

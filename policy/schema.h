@@ -18,6 +18,10 @@ struct schema {
 	           struct tn_error *err);
 };
 
+/* @node is a mapping: what belongs to @noun, or NULL for the top of the file. 0, or -EINVAL. */
+int schema_want_mapping(const char *noun, const struct document_node *node,
+                        struct tn_error *err);
+
 /* Every key of @mapping, which must be one, is known and set. 0, or -EINVAL. */
 int schema_walk(const struct schema *schema, const struct document_node *mapping, void *target,
                 struct tn_error *err);

@@ -14,6 +14,7 @@
 #include "document.h"
 
 #define TIERS_DIR   "tiers"
+#define PRICES_DIR  "prices"
 #define TIER_SUFFIX ".yaml"
 /* What looks like a tier file but is not read: an admin who wrote one expects it to be. */
 #define OTHER_SUFFIX ".yml"
@@ -23,8 +24,9 @@
 struct loader {
 	int top_fd; /* of the policy, and of the tiers in it */
 	int dir_fd;
+	int prices_fd; /* FD_NONE: there are none */
 	struct sources *sources;
-	size_t tiers_n;
+	size_t tiers_n, books_n;
 };
 
 static_assert(sizeof(TIERS_DIR "/" TIER_SUFFIX DROPINS_SUFFIX) + NAME_BYTES_MAX <=
@@ -102,12 +104,29 @@ bool sources_is_of_tier(const char *file, char ret_tier[NAME_BYTES_MAX], bool *r
 	return name_valid(ret_tier);
 }
 
+bool sources_is_book(const char *file, char ret_book[NAME_BYTES_MAX])
+{
+	const char *name = file + strlen(PRICES_DIR "/");
+	size_t n;
+
+	if (strncmp(file, PRICES_DIR "/", strlen(PRICES_DIR "/")) != 0 ||
+	    !has_suffix(name, TIER_SUFFIX))
+		return false;
+	n = strlen(name) - strlen(TIER_SUFFIX);
+	if (n >= NAME_BYTES_MAX)
+		return false;
+	memcpy(ret_book, name, n);
+	ret_book[n] = '\0';
+	return name_valid(ret_book);
+}
+
 bool policy_file_name_valid(const char *name)
 {
-	char tier[NAME_BYTES_MAX];
+	char whose[NAME_BYTES_MAX];
 	bool dropin;
 
-	return strcmp(name, POLICY_DAEMON_FILE) == 0 || sources_is_of_tier(name, tier, &dropin);
+	return strcmp(name, POLICY_DAEMON_FILE) == 0 || strcmp(name, POLICY_METERS_FILE) == 0 ||
+	       sources_is_of_tier(name, whose, &dropin) || sources_is_book(name, whose);
 }
 
 static void closedirp(DIR **dir)
@@ -132,19 +151,20 @@ static int entry_check(const char *dir, const char *entry, struct tn_error *err)
 	return has_suffix(entry, TIER_SUFFIX);
 }
 
-/* "free" of "free.yaml" or "free.d"; refused if that is no tier's. */
-static int name_cut(const char *entry, const char *suffix, char ret[NAME_BYTES_MAX],
-                    struct tn_error *err)
+/* "free" of "free.yaml" or "free.d" in @dir; refused if that is not the name of @whose. */
+static int name_cut(const char *dir, const char *entry, const char *suffix, const char *whose,
+                    char ret[NAME_BYTES_MAX], struct tn_error *err)
 {
-	char file[sizeof(TIERS_DIR "/") + NAME_MAX], name[NAME_MAX + 1];
+	char file[sizeof(PRICES_DIR "/") + NAME_MAX], name[NAME_MAX + 1];
 
-	(void)snprintf(file, sizeof(file), TIERS_DIR "/%s", entry);
+	(void)snprintf(file, sizeof(file), "%s/%s", dir, entry);
 	(void)snprintf(name, sizeof(name), "%.*s", (int)(strlen(entry) - strlen(suffix)),
 	               entry);
 	if (!name_valid(name))
-		return document_refuse_at(
-			file, 1, 1, err,
-			"file name is not a tier's; expected " NAME_RULE ", then %s", suffix);
+		return document_refuse_at(file, 1, 1, err,
+		                          "file name is not a %s's; expected " NAME_RULE
+		                          ", then %s",
+		                          whose, suffix);
 	(void)snprintf(ret, NAME_BYTES_MAX, "%.*s", NAME_BYTES_MAX - 1, name);
 	return 0;
 }
@@ -161,7 +181,7 @@ static int tier_take(struct loader *loader, const char *parent, const char *entr
 		return r;
 	if (file == NULL)
 		return -ENOMEM;
-	r = name_cut(entry, TIER_SUFFIX, name, err);
+	r = name_cut(TIERS_DIR, entry, TIER_SUFFIX, "tier", name, err);
 	if (r < 0)
 		return r;
 	if (loader->tiers_n == POLICY_TIERS_MAX)
@@ -243,7 +263,7 @@ static int dropins_take(struct loader *loader, const char *parent, const char *e
 
 	if (entry[0] == '.' || !has_suffix(entry, DROPINS_SUFFIX))
 		return 0;
-	r = name_cut(entry, DROPINS_SUFFIX, name, err);
+	r = name_cut(TIERS_DIR, entry, DROPINS_SUFFIX, "tier", name, err);
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "%s/%s", parent, entry);
@@ -305,12 +325,32 @@ static int file_check(int fd, const char *file, struct tn_error *err)
 	return 0;
 }
 
+/* The directory of ours that @file is in, and its path there. */
+static int file_place(const struct loader *loader, const struct policy_file *file,
+                      const char **ret)
+{
+	const struct {
+		const char *prefix;
+		int fd;
+	} dirs[] = {
+		{ TIERS_DIR "/", loader->dir_fd },
+		{ PRICES_DIR "/", loader->prices_fd },
+		{ "", loader->top_fd },
+	};
+	size_t i = 0;
+
+	while (strncmp(file->name, dirs[i].prefix, strlen(dirs[i].prefix)) != 0)
+		i++;
+	*ret = file->name + strlen(dirs[i].prefix);
+	return dirs[i].fd;
+}
+
 static int file_read(struct loader *loader, struct policy_file *file, struct tn_error *err)
 {
-	const bool of_tiers = strncmp(file->name, TIERS_DIR "/", strlen(TIERS_DIR "/")) == 0;
+	const char *path;
+	int dir_fd = file_place(loader, file, &path);
 	/* Non-blocking, lest a FIFO without a writer holds us up before it is refused. */
-	cleanup_fd int fd = openat(of_tiers ? loader->dir_fd : loader->top_fd,
-	                           file->name + (of_tiers ? strlen(TIERS_DIR "/") : 0),
+	cleanup_fd int fd = openat(dir_fd, path,
 	                           O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	cleanup_free char *text = NULL;
 	ssize_t n;
@@ -335,30 +375,81 @@ static int file_read(struct loader *loader, struct policy_file *file, struct tn_
 	return sources_text_set(file, text, (size_t)n, err);
 }
 
-/* What is said of the node, which nobody need say. It comes last, so that without it a policy
- * has the hash of its tiers. */
-static int daemon_take(struct loader *loader, const char *dir, struct tn_error *err)
+/*
+ * One of the files that stand beside the tiers and that nobody need have: @base and
+ * TIER_SUFFIX. They come after the tiers, so that without them a policy has the hash of those.
+ */
+static int top_take(struct loader *loader, const char *dir, const char *base,
+                    struct tn_error *err)
 {
+	char name[POLICY_FILE_BYTES_MAX], other[POLICY_FILE_BYTES_MAX];
 	struct policy_file *file;
 	struct stat st;
 
-	if (faccessat(loader->top_fd, "tenantd" OTHER_SUFFIX, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return document_refuse_at("tenantd" OTHER_SUFFIX, 1, 1, err,
+	(void)snprintf(name, sizeof(name), "%s" TIER_SUFFIX, base);
+	(void)snprintf(other, sizeof(other), "%s" OTHER_SUFFIX, base);
+	if (faccessat(loader->top_fd, other, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return document_refuse_at(other, 1, 1, err,
 		                          "file name ends in " OTHER_SUFFIX
 		                          "; expected " TIER_SUFFIX);
-	if (faccessat(loader->top_fd, POLICY_DAEMON_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0
-		                       : err_errno(err, "look for " POLICY_DAEMON_FILE ": %s",
-		                                   strerror(errno));
+	if (faccessat(loader->top_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT
+		               ? 0
+		               : err_errno(err, "look for %s: %s", name, strerror(errno));
 	if (fstat(loader->top_fd, &st) < 0 || (st.st_mode & S_IWOTH) != 0)
 		return err_refuse(err, TN_INVALID,
 		                  "%s: writable by everyone; expected mode 0755 or less", dir);
 	file = sources_add(loader->sources, err);
 	if (file == NULL)
 		return -ENOMEM;
-	(void)snprintf(file->name, sizeof(file->name), POLICY_DAEMON_FILE);
+	memcpy(file->name, name, sizeof(file->name));
 	loader->sources->n++;
 	return 0;
+}
+
+/* One entry of prices/. */
+static int book_take(struct loader *loader, const char *parent, const char *entry,
+                     struct tn_error *err)
+{
+	int r = entry_check(parent, entry, err);
+	struct policy_file *file = r == 1 ? sources_add(loader->sources, err) : NULL;
+	char name[NAME_BYTES_MAX];
+
+	if (r != 1)
+		return r;
+	if (file == NULL)
+		return -ENOMEM;
+	r = name_cut(PRICES_DIR, entry, TIER_SUFFIX, "price book", name, err);
+	if (r < 0)
+		return r;
+	if (loader->books_n == POLICY_BOOKS_MAX)
+		return err_refuse(err, TN_INVALID,
+		                  PRICES_DIR ": too many files; expected at most %d",
+		                  POLICY_BOOKS_MAX);
+	(void)snprintf(file->name, sizeof(file->name), PRICES_DIR "/%s" TIER_SUFFIX, name);
+	loader->sources->n++;
+	loader->books_n++;
+	return 0;
+}
+
+/* What there is in @dir/prices, which nobody need have; after all else. */
+static int books_take(struct loader *loader, const char *dir, struct tn_error *err)
+{
+	struct sources *sources = loader->sources;
+	const size_t first = sources->n;
+	int r;
+
+	loader->prices_fd = openat(loader->top_fd, PRICES_DIR,
+	                           O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (loader->prices_fd < 0)
+		return errno == ENOENT ? 0
+		                       : err_errno(err, "open %s/" PRICES_DIR ": %s", dir,
+		                                   strerror(errno));
+	r = entries_each(loader->prices_fd, ".", PRICES_DIR, book_take, loader, err);
+	if (r == 0 && sources->n > first)
+		qsort(sources->files + first, sources->n - first, sizeof(*sources->files),
+		      compare);
+	return r;
 }
 
 /* Open @dir/tiers; who may write there decides what every tenant gets. */
@@ -386,15 +477,22 @@ static int dir_open(struct loader *loader, const char *dir, struct tn_error *err
 int sources_read(const char *dir, struct sources *ret, struct tn_error *err)
 {
 	struct sources sources = { 0 };
-	struct loader loader = { .top_fd = FD_NONE, .dir_fd = FD_NONE, .sources = &sources };
+	struct loader loader = {
+		.top_fd = FD_NONE, .dir_fd = FD_NONE, .prices_fd = FD_NONE, .sources = &sources
+	};
 	int r = dir_open(&loader, dir, err);
 
 	if (r == 0)
 		r = names_read(&loader, err);
 	if (r == 0)
-		r = daemon_take(&loader, dir, err);
+		r = top_take(&loader, dir, "meters", err);
+	if (r == 0)
+		r = top_take(&loader, dir, "tenantd", err);
+	if (r == 0)
+		r = books_take(&loader, dir, err);
 	for (size_t i = 0; r == 0 && i < sources.n; i++)
 		r = file_read(&loader, &sources.files[i], err);
+	fd_closep(&loader.prices_fd);
 	fd_closep(&loader.dir_fd);
 	fd_closep(&loader.top_fd);
 	if (r < 0)

@@ -15,7 +15,8 @@ struct sources {
 
 /*
  * Read all of @dir that is policy, in the order in which it holds: tiers by name, each before
- * its drop-ins by theirs. Refuses as policy_load() does what is not to be believed; what
+ * its drop-ins by theirs, then what there is of meters.yaml, tenantd.yaml, and price books by
+ * name. Refuses as policy_load() does what is not to be believed; what
  * the files say is not looked at.
  */
 int sources_read(const char *dir, struct sources *ret, struct tn_error *err);
@@ -31,5 +32,8 @@ void sources_done(struct sources *sources);
 
 /* Whether @file is named as a policy's are, and whose it is: "tiers/free.d/memory.yaml". */
 bool sources_is_of_tier(const char *file, char ret_tier[NAME_BYTES_MAX], bool *ret_dropin);
+
+/* Whether @file is named as a price book's is, and whose: "prices/standard.yaml". */
+bool sources_is_book(const char *file, char ret_book[NAME_BYTES_MAX]);
 
 #endif

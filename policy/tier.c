@@ -11,12 +11,11 @@
 #include "json_schema.h"
 #include "limits.h"
 #include "operators.h"
+#include "quotas_read.h"
 #include "schema.h"
 #include "values.h"
 
-#define FILE_SUFFIX             ".yaml"
-#define OVERRIDE_WORD_BYTES_MAX 64
-#define OVERRIDE_LINE_BYTES_MAX (sizeof("  : \n") + 2ul * OVERRIDE_WORD_BYTES_MAX)
+#define FILE_SUFFIX ".yaml"
 
 static void document_freep(struct document **document)
 {
@@ -177,6 +176,7 @@ static int set_log(struct policy_tier *tier, const struct document_node *key,
 /* The keys of a tier file. */
 static const struct tier_row {
 	const char *key;
+	/* NULL of quotas, which need to know what meters there are. */
 	int (*set)(struct policy_tier *tier, const struct document_node *key,
 	           struct tn_error *err);
 	const char *about;
@@ -191,6 +191,8 @@ static const struct tier_row {
 	  "\"type\": \"string\", \"minLength\": 1, \"maxLength\": 127", TIER_VALUE },
 	{ "limits",       set_limits,       "what its tenants and their executions may use", NULL,
 	  NULL, TIER_LIMITS },
+	{ "quotas",       NULL,             "how much its tenants may use in a period, or have",
+	  NULL, NULL, TIER_QUOTAS },
 	{ "rootfs",       set_rootfs,       "what a sandbox sees as /: host", rootfs_choices,
 	  NULL, TIER_VALUE },
 	{ "seccomp",      set_seccomp,      "the system calls that may be made: default",
@@ -220,21 +222,32 @@ static const char *tier_key(size_t i)
 	return rows[i].key;
 }
 
+/* A tier that a document is read into. */
+struct reading {
+	struct policy_tier *tier;
+	const struct policy_meters *meters;
+};
+
 static int tier_set(void *target, size_t i, const struct document_node *key,
                     struct tn_error *err)
 {
-	return rows[i].set(target, key, err);
+	const struct reading *reading = target;
+
+	if (rows[i].shape == TIER_QUOTAS)
+		return quotas_read(reading->tier, reading->meters, key->value, err);
+	return rows[i].set(reading->tier, key, err);
 }
 
-static int tier_read(struct policy_tier *tier, const struct document_node *root,
-                     struct tn_error *err)
+static int tier_read(struct policy_tier *tier, const struct policy_meters *meters,
+                     const struct document_node *root, struct tn_error *err)
 {
 	static const struct schema schema = {
 		.keys_n = ARRAY_LEN(rows),
 		.key = tier_key,
 		.set = tier_set,
 	};
-	int r = schema_walk(&schema, root, tier, err);
+	struct reading reading = { tier, meters };
+	int r = schema_walk(&schema, root, &reading, err);
 
 	if (r < 0)
 		return r;
@@ -262,7 +275,8 @@ static int file_name_check(const char *file, struct tn_error *err)
 
 static_assert(NAME_BYTES_MAX <= POLICY_TEXT_BYTES_MAX, "a name serves as display name");
 
-int policy_tier_parse(const char *file, const char *text, size_t n, struct policy_tier *ret,
+int policy_tier_parse(const char *file, const char *text, size_t n,
+                      const struct policy_meters *meters, struct policy_tier *ret,
                       struct tn_error *err)
 {
 	__attribute__((cleanup(document_freep))) struct document *document = NULL;
@@ -280,7 +294,7 @@ int policy_tier_parse(const char *file, const char *text, size_t n, struct polic
 	r = document_parse(tier->file, text, n, &document, err);
 	if (r < 0)
 		return r;
-	r = tier_read(tier, document_root(document), err);
+	r = tier_read(tier, meters, document_root(document), err);
 	if (r < 0)
 		return r;
 	*ret = *tier;
@@ -288,7 +302,7 @@ int policy_tier_parse(const char *file, const char *text, size_t n, struct polic
 }
 
 int policy_tier_extend(struct policy_tier *tier, const char *file, const char *text, size_t n,
-                       struct tn_error *err)
+                       const struct policy_meters *meters, struct tn_error *err)
 {
 	__attribute__((cleanup(document_freep))) struct document *document = NULL;
 	cleanup_free struct policy_tier *changed = malloc(sizeof(*changed));
@@ -307,41 +321,13 @@ int policy_tier_extend(struct policy_tier *tier, const char *file, const char *t
 	memcpy(name, file, strlen(file) + 1);
 	r = document_parse(name, text, n, &document, err);
 	if (r == 0)
-		r = tier_read(changed, document_root(document), err);
+		r = tier_read(changed, meters, document_root(document), err);
 	if (r == 0)
 		*tier = *changed;
 	return r;
 }
 
-/* What is put into a document is to be one word of it. */
-static bool is_word(const char *text)
+int policy_tier_check(const struct policy_tier *tier, struct tn_error *err)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789_.%";
-
-	return text[0] != '\0' && text[strspn(text, letters)] == '\0' &&
-	       strlen(text) <= OVERRIDE_WORD_BYTES_MAX;
-}
-
-int policy_tier_override(struct policy_tier *tier, const struct policy_override *overrides,
-                         size_t n, struct tn_error *err)
-{
-	char text[sizeof("limits:\n") + POLICY_LIMITS_N * OVERRIDE_LINE_BYTES_MAX] =
-		"limits:\n";
-	size_t at = strlen(text);
-
-	if (n == 0)
-		return 0;
-	if (n > POLICY_LIMITS_N)
-		return err_refuse(err, TN_INVALID, "%zu overrides, of %zu limits there are", n,
-		                  POLICY_LIMITS_N);
-	for (size_t i = 0; i < n; i++) {
-		if (!is_word(overrides[i].key) || !is_word(overrides[i].value))
-			return err_refuse(err, TN_INVALID,
-			                  POLICY_OVERRIDE ": '%.64s: %.64s' is no limit",
-			                  overrides[i].key, overrides[i].value);
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "  %s: %s\n",
-		                       overrides[i].key, overrides[i].value);
-	}
-	return policy_tier_extend(tier, POLICY_OVERRIDE, text, at, err);
+	return quotas_check(tier, err);
 }

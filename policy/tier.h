@@ -15,11 +15,13 @@
 #include <base/err.h>
 #include <base/name.h>
 
-#define POLICY_UNLIMITED      INT64_MAX
+#include "location.h"
+#include "meters.h"
+#include "quotas.h"
+
 #define POLICY_BINDS_MAX      32
 #define POLICY_OPERATORS_MAX  64
 #define POLICY_PATH_BYTES_MAX 256
-#define POLICY_FILE_BYTES_MAX 96
 #define POLICY_TEXT_BYTES_MAX 128
 /* cpu_quota is held per this period, as cpu.max takes it. */
 #define POLICY_CPU_PERIOD_USEC 100000
@@ -57,13 +59,6 @@ struct policy_limits {
 
 #define POLICY_LIMITS_N (sizeof(struct policy_limits) / sizeof(int64_t))
 
-/* "tiers/free.yaml:7:3"; line 0: the documented default applies. */
-struct policy_location {
-	uint32_t line;
-	uint32_t column;
-	uint32_t extension; /* 0: the tier's own file; else the one of that number, from 1 */
-};
-
 /* Documents that can change a tier: drop-ins, and one for what a tenant has of its own. */
 #define POLICY_DROPINS_MAX    16
 #define POLICY_EXTENSIONS_MAX (POLICY_DROPINS_MAX + 1)
@@ -80,6 +75,7 @@ enum policy_key {
 	POLICY_KEY_BINDS_RW,
 	POLICY_KEY_OPERATORS_USERS,
 	POLICY_KEY_OPERATORS_GROUPS,
+	POLICY_KEY_QUOTAS,
 	POLICY_KEYS_N,
 };
 
@@ -111,6 +107,8 @@ struct policy_tier {
 	/* By name; whom the host means by it is asked elsewhere. */
 	struct policy_operator operators[POLICY_OPERATORS_MAX];
 	size_t operators_n;
+	struct policy_quota quotas[POLICY_QUOTAS_MAX]; /* in order of the meters' names */
+	size_t quotas_n;
 };
 
 /* Description of limit @i (0 to POLICY_LIMITS_N - 1), from the table that also parses it. */
@@ -124,7 +122,7 @@ void policy_limit_source(const struct policy_tier *tier, size_t i, char *text, s
 
 /* One of them; of a list one member. */
 struct policy_value {
-	const char *key;  /* "network.mode", "binds.allow" */
+	const char *key; /* "network.mode", "binds.allow", "quotas.tokens"; may be the tier's */
 	const char *text; /* as a policy file writes it; of the tier */
 	struct policy_location where;
 };
@@ -141,8 +139,13 @@ void policy_source(const struct policy_tier *tier, const struct policy_location 
 void policy_place(const struct policy_tier *tier, const struct policy_location *where,
                   char *text, size_t size);
 
-/* Parse and check one tier file's content; @file names it in messages. */
-int policy_tier_parse(const char *file, const char *text, size_t n, struct policy_tier *ret,
+/*
+ * Parse and check one tier file's content; @file names it in messages. @meters (borrowed) are
+ * those that its quotas can be on beside the builtin ones. Further files may change it, and
+ * then policy_tier_check() says whether it is whole.
+ */
+int policy_tier_parse(const char *file, const char *text, size_t n,
+                      const struct policy_meters *meters, struct policy_tier *ret,
                       struct tn_error *err);
 
 /*
@@ -150,19 +153,34 @@ int policy_tier_parse(const char *file, const char *text, size_t n, struct polic
  * On failure @tier is as it was.
  */
 int policy_tier_extend(struct policy_tier *tier, const char *file, const char *text, size_t n,
-                       struct tn_error *err);
+                       const struct policy_meters *meters, struct tn_error *err);
+
+/* All that @tier is made of is read: nothing that it needs may be missing. 0, or -EINVAL. */
+int policy_tier_check(const struct policy_tier *tier, struct tn_error *err);
 
 /* The name of a document that is no file: what one tenant has of its own. */
 #define POLICY_OVERRIDE "override"
 
-/* One limit of a tenant's own: "memory_max", and as a policy file writes it, "1G". */
+/*
+ * One limit of a tenant's own, "memory_max", or one key of a quota, "quotas.tokens.limit"; and
+ * as a policy file writes it, "1G".
+ */
 struct policy_override {
 	const char *key;
 	const char *value;
 };
 
-/* Change @tier by all of @overrides at once. TN_INVALID names the one that is wrong. */
+/* Each limit once, and of each quota what is one word. */
+#define POLICY_OVERRIDES_MAX (POLICY_LIMITS_N + 4ul * POLICY_QUOTAS_MAX)
+
+/* Whether an override may have that key; of which meters there are nothing is known. */
+bool policy_override_key_valid(const char *key);
+
+/*
+ * Change @tier by all of @overrides at once; then it is whole. TN_INVALID names the one that is
+ * wrong.
+ */
 int policy_tier_override(struct policy_tier *tier, const struct policy_override *overrides,
-                         size_t n, struct tn_error *err);
+                         size_t n, const struct policy_meters *meters, struct tn_error *err);
 
 #endif

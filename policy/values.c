@@ -78,6 +78,17 @@ static bool group_at(const struct policy_tier *tier, size_t i, struct policy_val
 	return operator_at(tier, ACCOUNT_GROUP, i, ret);
 }
 
+/* One value for each quota, under a key that has its meter. */
+static bool quota_at(const struct policy_tier *tier, size_t i, struct policy_value *ret)
+{
+	if (i >= tier->quotas_n)
+		return false;
+	ret->key = tier->quotas[i].key;
+	ret->text = tier->quotas[i].text;
+	ret->where = tier->quotas[i].where;
+	return true;
+}
+
 static const struct {
 	const char *key;
 	const char *(*single)(const struct policy_tier *tier); /* or, of a list, */
@@ -92,6 +103,7 @@ static const struct {
 	[POLICY_KEY_BINDS_RW] = { "binds.rw", NULL, rw_at },
 	[POLICY_KEY_OPERATORS_USERS] = { "operators.users", NULL, user_at },
 	[POLICY_KEY_OPERATORS_GROUPS] = { "operators.groups", NULL, group_at },
+	[POLICY_KEY_QUOTAS] = { "quotas", NULL, quota_at },
 };
 
 bool policy_value_at(const struct policy_tier *tier, enum policy_key key, size_t i,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "overrides.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <base/fd.h>
 
-#define PREFIX "limits."
+#define LIMITS "limits."
+#define QUOTAS "quotas."
 
 static bool part_take(const char **at, const char *end, char ret[STORE_TEXT_BYTES_MAX])
 {
@@ -25,15 +27,29 @@ bool overrides_next(const char **at, char key[STORE_TEXT_BYTES_MAX],
 	return part_take(at, "=", key) && part_take(at, "\n", value);
 }
 
+/* @key as policy has it, which leaves "limits." out; NULL if that is none. */
+static const char *key_of_policy(const char *key)
+{
+	const char *name = key;
+
+	if (strncmp(key, LIMITS, strlen(LIMITS)) == 0)
+		name = key + strlen(LIMITS);
+	else if (strncmp(key, QUOTAS, strlen(QUOTAS)) != 0)
+		return NULL;
+	/* Nothing stands below two of them. */
+	if (name != key && strchr(name, '.') != NULL)
+		return NULL;
+	return policy_override_key_valid(name) ? name : NULL;
+}
+
 static int key_check(const char *key, struct tn_error *err)
 {
-	for (size_t i = 0; i < POLICY_LIMITS_N; i++)
-		if (strncmp(key, PREFIX, strlen(PREFIX)) == 0 &&
-		    strcmp(key + strlen(PREFIX), policy_limit_key(i)) == 0)
-			return 0;
+	if (key_of_policy(key) != NULL)
+		return 0;
 	return err_refuse(err, TN_INVALID,
 	                  "'%.64s' is nothing that a tenant can have of its own; expected "
-	                  "limits.KEY, with a KEY of tenantd-tier(5)",
+	                  "limits.KEY, with a KEY of tenantd-tier(5), or quotas.METER. and "
+	                  "limit, per, enforce or on_exhaust",
 	                  key);
 }
 
@@ -87,20 +103,30 @@ int overrides_set(char text[STORE_OVERRIDES_BYTES_MAX], const char *key, const c
 	return r;
 }
 
-int overrides_apply(const char *text, struct policy_tier *tier, struct tn_error *err)
+/* The lines of a tenant, taken apart. */
+struct lines {
+	char keys[POLICY_OVERRIDES_MAX][STORE_TEXT_BYTES_MAX];
+	char values[POLICY_OVERRIDES_MAX][STORE_TEXT_BYTES_MAX];
+	struct policy_override overrides[POLICY_OVERRIDES_MAX];
+};
+
+int overrides_apply(const char *text, const struct policy_meters *meters,
+                    struct policy_tier *tier, struct tn_error *err)
 {
-	char keys[POLICY_LIMITS_N][STORE_TEXT_BYTES_MAX];
-	char values[POLICY_LIMITS_N][STORE_TEXT_BYTES_MAX];
-	struct policy_override overrides[POLICY_LIMITS_N];
+	cleanup_free struct lines *lines = malloc(sizeof(*lines));
 	size_t n = 0;
 
-	while (n < POLICY_LIMITS_N && overrides_next(&text, keys[n], values[n])) {
-		int r = key_check(keys[n], err);
+	if (lines == NULL)
+		return err_errno(err, "limits of a tenant's own");
+	while (n < POLICY_OVERRIDES_MAX &&
+	       overrides_next(&text, lines->keys[n], lines->values[n])) {
+		int r = key_check(lines->keys[n], err);
 
 		if (r < 0)
 			return r;
-		overrides[n] = (struct policy_override){ keys[n] + strlen(PREFIX), values[n] };
+		lines->overrides[n] = (struct policy_override){ key_of_policy(lines->keys[n]),
+			                                        lines->values[n] };
 		n++;
 	}
-	return policy_tier_override(tier, overrides, n, err);
+	return policy_tier_override(tier, lines->overrides, n, meters, err);
 }

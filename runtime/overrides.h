@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What one tenant has of its own over its tier: "limits.memory_max=1G" lines, sorted, each with
+ * What one tenant has of its own over its tier: "limits.memory_max=1G" and
+ * "quotas.tokens.limit=100" lines, sorted, each with
  * its line end, as the store keeps them. Pure text; what a value may be, policy knows.
  */
 #ifndef RUNTIME_OVERRIDES_H
@@ -11,8 +12,8 @@
 #include "store/store.h"
 
 /*
- * Set @key ("limits.memory_max") to @value in @text, or take it out if that is NULL. TN_INVALID
- * for what is no such key, holds more than a word, or has no room.
+ * Set @key ("limits.memory_max", "quotas.tokens.limit") to @value in @text, or take it out if
+ * that is NULL. TN_INVALID for what is no such key, holds more than a word, or has no room.
  */
 int overrides_set(char text[STORE_OVERRIDES_BYTES_MAX], const char *key, const char *value,
                   struct tn_error *err);
@@ -22,7 +23,9 @@ int overrides_set(char text[STORE_OVERRIDES_BYTES_MAX], const char *key, const c
 bool overrides_next(const char **at, char key[STORE_TEXT_BYTES_MAX],
                     char value[STORE_TEXT_BYTES_MAX]);
 
-/* Change @tier by all of them. TN_INVALID says which is wrong. */
-int overrides_apply(const char *text, struct policy_tier *tier, struct tn_error *err);
+/* Change @tier, of the policy that has @meters, by all of them. TN_INVALID says which is wrong.
+ */
+int overrides_apply(const char *text, const struct policy_meters *meters,
+                    struct policy_tier *tier, struct tn_error *err);
 
 #endif

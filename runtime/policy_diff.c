@@ -86,6 +86,16 @@ static void side_fill(const struct policy_tier *tier, const struct policy_value 
 	policy_source(tier, &value->where, source, PLAN_SOURCE_BYTES_MAX);
 }
 
+static_assert(POLICY_DIFF_VALUE_BYTES_MAX >= POLICY_QUOTA_TEXT_BYTES_MAX &&
+                      POLICY_DIFF_KEY_BYTES_MAX >= POLICY_QUOTA_KEY_BYTES_MAX,
+              "a quota fits");
+
+/* Not borrowed: a tier with what a tenant has of its own is gone before the change is told. */
+static void key_fill(struct policy_diff_change *change, const char *key)
+{
+	(void)snprintf(change->key, sizeof(change->key), "%s", key);
+}
+
 /* One that is not there stands nowhere: its file is what there is to say. */
 static void side_none(const struct policy_tier *tier, char *text, char *source)
 {
@@ -103,7 +113,7 @@ static size_t list_diff(const struct policy_tier *before, const struct policy_ti
 	for (size_t i = 0; policy_value_at(before, key, i, &value); i++) {
 		if (value_find(after, key, value.text, &same))
 			continue;
-		ret[n].key = value.key;
+		key_fill(&ret[n], value.key);
 		side_fill(before, &value, ret[n].before, ret[n].before_source);
 		side_none(after, ret[n].after, ret[n].after_source);
 		n++;
@@ -111,7 +121,7 @@ static size_t list_diff(const struct policy_tier *before, const struct policy_ti
 	for (size_t i = 0; policy_value_at(after, key, i, &value); i++) {
 		if (value_find(before, key, value.text, &same))
 			continue;
-		ret[n].key = value.key;
+		key_fill(&ret[n], value.key);
 		side_none(before, ret[n].before, ret[n].before_source);
 		side_fill(after, &value, ret[n].after, ret[n].after_source);
 		n++;
@@ -127,10 +137,60 @@ static size_t single_diff(const struct policy_tier *before, const struct policy_
 	if (!policy_value_at(before, key, 0, &was) || !policy_value_at(after, key, 0, &will) ||
 	    strcmp(was.text, will.text) == 0)
 		return 0;
-	ret->key = will.key;
+	key_fill(ret, will.key);
 	side_fill(before, &was, ret->before, ret->before_source);
 	side_fill(after, &will, ret->after, ret->after_source);
 	return 1;
+}
+
+/* Whether @tier has a value of that name below @key, and then which. */
+static bool key_find(const struct policy_tier *tier, enum policy_key key, const char *name,
+                     struct policy_value *ret)
+{
+	for (size_t i = 0; policy_value_at(tier, key, i, ret); i++)
+		if (strcmp(ret->key, name) == 0)
+			return true;
+	return false;
+}
+
+/* Of values with names of their own: each that is another one, comes or goes. */
+static size_t named_diff(const struct policy_tier *before, const struct policy_tier *after,
+                         enum policy_key key, struct policy_diff_change *ret)
+{
+	struct policy_value was, will;
+	size_t n = 0;
+
+	for (size_t i = 0; policy_value_at(before, key, i, &was); i++) {
+		const bool stays = key_find(after, key, was.key, &will);
+
+		if (stays && strcmp(was.text, will.text) == 0)
+			continue;
+		key_fill(&ret[n], was.key);
+		side_fill(before, &was, ret[n].before, ret[n].before_source);
+		if (stays)
+			side_fill(after, &will, ret[n].after, ret[n].after_source);
+		else
+			side_none(after, ret[n].after, ret[n].after_source);
+		n++;
+	}
+	for (size_t i = 0; policy_value_at(after, key, i, &will); i++) {
+		if (key_find(before, key, will.key, &was))
+			continue;
+		key_fill(&ret[n], will.key);
+		side_none(before, ret[n].before, ret[n].before_source);
+		side_fill(after, &will, ret[n].after, ret[n].after_source);
+		n++;
+	}
+	return n;
+}
+
+static size_t key_diff(const struct policy_tier *before, const struct policy_tier *after,
+                       enum policy_key key, struct policy_diff_change *ret)
+{
+	if (key < POLICY_KEY_SINGLES_N)
+		return single_diff(before, after, key, ret);
+	return key == POLICY_KEY_QUOTAS ? named_diff(before, after, key, ret)
+	                                : list_diff(before, after, key, ret);
 }
 
 static size_t values_diff(const struct policy_tier *before, const struct policy_tier *after,
@@ -138,12 +198,8 @@ static size_t values_diff(const struct policy_tier *before, const struct policy_
 {
 	size_t n = 0;
 
-	for (int i = 0; i < POLICY_KEYS_N; i++) {
-		const enum policy_key key = (enum policy_key)i;
-
-		n += key < POLICY_KEY_SINGLES_N ? single_diff(before, after, key, ret + n)
-		                                : list_diff(before, after, key, ret + n);
-	}
+	for (int i = 0; i < POLICY_KEYS_N; i++)
+		n += key_diff(before, after, (enum policy_key)i, ret + n);
 	return n;
 }
 
@@ -160,7 +216,7 @@ size_t policy_diff(const struct policy_tier *before, const struct policy_tier *a
 
 		if (was == will)
 			continue;
-		change->key = policy_limit_key(i);
+		key_fill(change, policy_limit_key(i));
 		policy_limit_text(before, i, change->before, sizeof(change->before));
 		policy_limit_source(before, i, change->before_source,
 		                    sizeof(change->before_source));
@@ -188,7 +244,7 @@ size_t policy_diff_daemon(const struct policy_daemon *before, const struct polic
 		policy_daemon_text(after, i, change->after, sizeof(change->after));
 		if (strcmp(change->before, change->after) == 0)
 			continue;
-		change->key = policy_daemon_key(i);
+		key_fill(change, policy_daemon_key(i));
 		policy_daemon_source(before, i, change->before_source,
 		                     sizeof(change->before_source));
 		policy_daemon_source(after, i, change->after_source,

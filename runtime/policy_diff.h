@@ -13,10 +13,11 @@
 
 #define POLICY_DIFF_WORDS_BYTES_MAX 96
 #define POLICY_DIFF_VALUE_BYTES_MAX POLICY_PATH_BYTES_MAX
+#define POLICY_DIFF_KEY_BYTES_MAX   64
 
 /* As encode_limits() has one: key, value as files write it, and where it is set. */
 struct policy_diff_change {
-	const char *key;
+	char key[POLICY_DIFF_KEY_BYTES_MAX];
 	char before[POLICY_DIFF_VALUE_BYTES_MAX];
 	char before_source[PLAN_SOURCE_BYTES_MAX];
 	char after[POLICY_DIFF_VALUE_BYTES_MAX];
@@ -27,11 +28,12 @@ struct policy_diff_change {
 /* All limits and single values, and lists that have nothing in common. */
 #define POLICY_DIFF_CHANGES_MAX                                                                \
 	(POLICY_LIMITS_N + POLICY_KEY_SINGLES_N +                                              \
-	 2ul * (2 * POLICY_BINDS_MAX + POLICY_OPERATORS_MAX))
+	 2ul * (2 * POLICY_BINDS_MAX + POLICY_OPERATORS_MAX + POLICY_QUOTAS_MAX))
 
 /*
  * What of @before is otherwise in @after, for a tenant of that name that uses what
- * @source says; of a list each member that only one of them has. Returns how many.
+ * @source says; of a list each member that only one of them has, and each quota that is not
+ * the same. Returns how many.
  */
 size_t policy_diff(const struct policy_tier *before, const struct policy_tier *after,
                    const struct tenant_row *row, const struct usage_source *source,

@@ -172,7 +172,7 @@ int tenants_resolve(const struct policy *policy, const struct tenant_row *row,
 	if (own == NULL)
 		return err_errno(err, "limits of tenant '%s'", row->name);
 	*own = *tier;
-	r = overrides_apply(row->overrides, own, err);
+	r = overrides_apply(row->overrides, policy_meters(policy), own, err);
 	if (r < 0) {
 		free(own);
 		return err_wrap(err, r, "tenant '%s' of tier '%s'", row->name, row->tier);

@@ -2,9 +2,11 @@
 #include "cmd.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <base/fd.h>
 #include <base/io.h>
@@ -321,49 +323,97 @@ int cmd_policy_accounts(const struct policy_tier *tier, struct tn_error *err)
 	return 0;
 }
 
-/* "…/tenantd.yaml": what is said of the node, and no tier. */
-static bool is_daemon_file(const char *path)
+static const char *file_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return strcmp(slash != NULL ? slash + 1 : path, POLICY_DAEMON_FILE) == 0;
+	return slash != NULL ? slash + 1 : path;
 }
 
-static int check_daemon_file(const char *path, struct tn_error *err)
+/* Whether the directory that @path is in has that name. */
+static bool is_in(const char *path, const char *dir)
 {
-	struct policy_daemon daemon;
-	cleanup_free char *text = NULL;
-	size_t n = 0;
-	int r = cmd_policy_text(path, &text, &n, err);
+	const size_t parent_n = (size_t)(file_name(path) - path), n = strlen(dir);
 
-	return r < 0 ? r : policy_daemon_parse(path, text, n, &daemon, err);
+	return parent_n > n && path[parent_n - 1] == '/' &&
+	       strncmp(path + parent_n - 1 - n, dir, n) == 0 &&
+	       (parent_n - 1 == n || path[parent_n - n - 2] == '/');
 }
 
-/* Returns how many tiers it is. */
-static int check_file(const char *path, struct tn_error *err)
+/* The meters of the policy that @path is a tier or a price book of; none if it is of none. */
+static int meters_beside(const char *path, struct policy_meters *ret, struct tn_error *err)
 {
-	cleanup_free struct policy_tier *tier = malloc(sizeof(*tier));
+	char meters_path[PATH_MAX];
 	cleanup_free char *text = NULL;
 	size_t n = 0;
 	int r;
 
-	if (is_daemon_file(path))
-		return check_daemon_file(path, err);
-	r = cmd_policy_text(path, &text, &n, err);
+	*ret = (struct policy_meters){ 0 };
+	if (!is_in(path, "tiers") && !is_in(path, "prices"))
+		return 0;
+	if (snprintf(meters_path, sizeof(meters_path), "%.*s../" POLICY_METERS_FILE,
+	             (int)(file_name(path) - path), path) >= (int)sizeof(meters_path))
+		return err_refuse(err, TN_INVALID, "%s: too long", path);
+	if (access(meters_path, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	r = cmd_policy_text(meters_path, &text, &n, err);
+	return r < 0 ? r : policy_meters_parse(meters_path, text, n, ret, err);
+}
+
+static int check_tier(const char *path, const char *text, size_t n, struct tn_error *err)
+{
+	cleanup_free struct policy_tier *tier = malloc(sizeof(*tier));
+	struct policy_meters meters;
+	int r;
+
+	if (tier == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "no memory for %s", path);
+	r = meters_beside(path, &meters, err);
+	if (r == 0)
+		r = policy_tier_parse(path, text, n, &meters, tier, err);
+	if (r == 0)
+		r = policy_tier_check(tier, err);
+	if (r == 0)
+		r = cmd_policy_accounts(tier, err);
+	return r < 0 ? r : 1;
+}
+
+static int check_book(const char *path, const char *text, size_t n, struct tn_error *err)
+{
+	cleanup_free struct policy_book *book = malloc(sizeof(*book));
+	struct policy_meters meters;
+	int r;
+
+	if (book == NULL)
+		return err_set(err, TN_SYSTEM, ENOMEM, "no memory for %s", path);
+	r = meters_beside(path, &meters, err);
+	return r < 0 ? r : policy_book_parse(path, text, n, &meters, book, err);
+}
+
+/* What a file is, its name and its directory say. Returns how many tiers it is. */
+static int check_file(const char *path, struct tn_error *err)
+{
+	cleanup_free char *text = NULL;
+	struct policy_meters meters;
+	struct policy_daemon daemon;
+	size_t n = 0;
+	int r = cmd_policy_text(path, &text, &n, err);
+
 	if (r < 0)
 		return r;
+	if (strcmp(file_name(path), POLICY_DAEMON_FILE) == 0)
+		return policy_daemon_parse(path, text, n, &daemon, err);
+	if (strcmp(file_name(path), POLICY_METERS_FILE) == 0)
+		return policy_meters_parse(path, text, n, &meters, err);
+	if (is_in(path, "prices"))
+		return check_book(path, text, n, err);
 	if (is_dropin(path))
 		return err_refuse(
 			err, TN_INVALID,
 			"%s changes a tier and is checked with it; check the directory "
 			"that holds tiers/",
 			path);
-	if (tier == NULL)
-		return err_set(err, TN_SYSTEM, ENOMEM, "no memory for %s", path);
-	r = policy_tier_parse(path, text, n, tier, err);
-	if (r == 0)
-		r = cmd_policy_accounts(tier, err);
-	return r < 0 ? r : 1;
+	return check_tier(path, text, n, err);
 }
 
 /* Returns how many tiers there are. */
@@ -402,7 +452,7 @@ int cmd_policy_check(struct ctl *ctl, struct tn_error *err)
 		jout_end(&out, '}');
 		(void)putchar('\n');
 	} else {
-		/* What is said of the node alone is no tier. */
+		/* What is said of the node, meters and prices are no tier. */
 		(void)printf(r == 0 ? "ok\n" : "ok: %d tier%s\n", r, r == 1 ? "" : "s");
 	}
 	return 0;

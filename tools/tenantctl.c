@@ -300,7 +300,7 @@ static const struct command {
 	  false, 0, cmd_stats },
 	{ "policy", "check", "[FILE|DIR]", "check policy files; needs no daemon",
 	  ROWS(offline_rows), 0, 1, true, 0, cmd_policy_check },
-	{ "policy", "schema", "[tier|drop-in|tenantd]",
+	{ "policy", "schema", "[tier|drop-in|tenantd|meters|prices]",
 	  "a JSON Schema of what policy files may hold", ROWS(help_rows), 0, 1, true, 0,
 	  cmd_policy_schema },
 	{ "policy", "edit", "TIER | tenantd.yaml",

@@ -36,8 +36,8 @@
 #define STORE_PATH_BYTES_MAX     256
 #define STORE_METADATA_BYTES_MAX 8192
 #define STORE_CURRENCY_BYTES     4 /* ISO 4217, with the NUL */
-/* All limits, as overrides.h has them. */
-#define STORE_OVERRIDES_BYTES_MAX 1024
+/* All limits and what one has of quotas, as overrides.h has them. */
+#define STORE_OVERRIDES_BYTES_MAX 2560
 /* Operators of its own, as operators.h has them. */
 #define STORE_OPERATORS_BYTES_MAX 1024
 

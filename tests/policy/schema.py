@@ -26,6 +26,11 @@ GOOD = (
     "tier: t\nbinds: {}\nlimits: {}",
     "tier: t\noperators: {users: [root, daemon], groups: [adm]}",
     "tier: t\noperators: {}\nlimits: {shrink_grace: 0}",
+    "tier: t\nquotas: {}",
+    "tier: t\nquotas: {tokens: {limit: 5000000, per: month, enforce: soft, warn: [80, 95]}}",
+    "tier: t\nquotas: {agents: {limit: max}, stored_bytes: {limit: 1G, enforce: hard}}",
+    "tier: t\nquotas: {cpu_time: {limit: 100h, per: week, on_exhaust: freeze, warn: []}}",
+    "tier: t\nquotas: {memory_time: {limit: 500GiBh, per: day}, io_ops: {limit: 0, per: hour}}",
 )
 # What is wrong with them is the form, which a schema can speak of.
 BAD = (
@@ -52,7 +57,21 @@ BAD = (
     "tier: t\nbinds: {allow: relative}",
     "tier: t\nbinds: {allow: [relative]}",
     "tier: t\nbinds: {deny: [/srv]}",
-    "tier: t\nquotas: {}",
+    "tier: t\nquotas: {tokens: 5}",
+    "tier: t\nquotas: {tokens: {limit: 5}}",
+    "tier: t\nquotas: {tokens: {per: month}}",
+    "tier: t\nquotas: {tokens: {limit: 5, per: year}}",
+    "tier: t\nquotas: {tokens: {limit: -1, per: month}}",
+    "tier: t\nquotas: {tokens: {limit: 1K, per: month}}",
+    "tier: t\nquotas: {tokens: {limit: 5, per: month, on_exhaust: kill}}",
+    "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: 80}}",
+    "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: [0]}}",
+    "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: [101]}}",
+    "tier: t\nquotas: {agents: {limit: 5, per: month}}",
+    "tier: t\nquotas: {throttled_time: {limit: 1h, per: month}}",
+    "tier: t\nquotas: {memory_time: {limit: 1GiB, per: month}}",
+    "tier: t\nquotas: {stored_bytes: {limit: 1GiB}}",
+    "tier: t\nquotas: {Tokens: {limit: 5, per: month}}",
     "tier: t\noperators: {users: alice}",
     "tier: t\noperators: {users: [1000]}",
     "tier: t\noperators: {groups: [-x]}",
@@ -85,6 +104,61 @@ BAD_OF_NODE = (
 )
 
 
+GOOD_METERS = (
+    "meters: {}",
+    "meters: {documents: {kind: gauge, unit: documents}, gpu_time: {kind: counter, unit: usec}}",
+    "meters: {x: {kind: counter}}",
+)
+BAD_METERS = (
+    "meters: []",
+    "metres: {}",
+    "meters: {x: {}}",
+    "meters: {x: counter}",
+    "meters: {x: {kind: rate}}",
+    "meters: {X: {kind: gauge}}",
+    "meters: {x: {kind: gauge, unit: Docs}}",
+    "meters: {x: {kind: gauge, unit: aaaaaaaaaaaaaaaa}}",
+    "meters: {x: {kind: gauge, max: 1}}",
+)
+BOOK = "book: t\ncurrency: EUR\nvalid_from: 2026-01-01\n"
+GOOD_PRICES = (
+    BOOK + "prices: {}",
+    BOOK + "valid_until: 2027-01-01\nprices: {cpu_time: {price: '0.036', per: 1h}}",
+    BOOK + "prices: {memory_time: {price: 0.005, per: 1GiBh}, executions: {price: '1'}}",
+    BOOK + "prices: {io_write_bytes: {price: '0.02', per: 1G}, tokens: {price: 1, per: 1000000}}",
+)
+BAD_PRICES = (
+    BOOK,
+    "book: t\nvalid_from: 2026-01-01\nprices: {}",
+    "currency: EUR\nvalid_from: 2026-01-01\nprices: {}",
+    "book: t\ncurrency: EUR\nprices: {}",
+    "book: t\ncurrency: eur\nvalid_from: 2026-01-01\nprices: {}",
+    "book: t\ncurrency: EUR\nvalid_from: 1.1.2026\nprices: {}",
+    BOOK + "prices: []",
+    BOOK + "prices: {tokens: 1}",
+    BOOK + "prices: {tokens: {}}",
+    BOOK + "prices: {tokens: {price: '-1'}}",
+    BOOK + "prices: {tokens: {price: '1.'}}",
+    BOOK + "prices: {tokens: {price: '0.0000000000001'}}",
+    BOOK + "prices: {tokens: {price: '1000000000000000'}}",
+    BOOK + "prices: {tokens: {price: '1', per: 0}}",
+    BOOK + "prices: {tokens: {price: '1', per: max}}",
+    BOOK + "prices: {cpu_time: {price: '1'}}",
+    BOOK + "prices: {agents: {price: '1'}}",
+    BOOK + "prices: {tokens: {price: '1', tax: 2}}",
+    BOOK + "tax: 1\nprices: {}",
+)
+
+
+class Loader(yaml.SafeLoader):
+    """As YAML 1.2 has it: a day is text."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
+
 def validator(tenantctl, kind):
     text = subprocess.run([tenantctl, "policy", "schema", kind], capture_output=True, check=True,
                           text=True).stdout
@@ -96,6 +170,7 @@ def validator(tenantctl, kind):
 def parser_takes(tenantctl, text, name):
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, name)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
         return subprocess.run([tenantctl, "policy", "check", str(path)], capture_output=True,
                               check=False).returncode == 0
@@ -108,23 +183,35 @@ def main(tenantctl, tiers):
     node = validator(tenantctl, "tenantd")
     wrong += [f"tenantd.yaml: {error.message}" for error in node.iter_errors(yaml.safe_load(
         Path(tiers).with_name("tenantd.yaml").read_text(encoding="utf-8")))]
-    for schema, name, good, texts in ((tier, "t.yaml", True, GOOD), (tier, "t.yaml", False, BAD),
-                                      (node, "tenantd.yaml", True, GOOD_OF_NODE),
-                                      (node, "tenantd.yaml", False, BAD_OF_NODE)):
+    meters, prices = validator(tenantctl, "meters"), validator(tenantctl, "prices")
+    table = ((tier, "t.yaml", True, GOOD), (tier, "t.yaml", False, BAD),
+             (node, "tenantd.yaml", True, GOOD_OF_NODE),
+             (node, "tenantd.yaml", False, BAD_OF_NODE),
+             (meters, "meters.yaml", True, GOOD_METERS),
+             (meters, "meters.yaml", False, BAD_METERS),
+             (prices, "prices/t.yaml", True, GOOD_PRICES),
+             (prices, "prices/t.yaml", False, BAD_PRICES))
+    for schema, name, good, texts in table:
         for text in texts:
             if parser_takes(tenantctl, text, name) != good:
                 wrong.append(f"the parser {'refuses' if good else 'takes'} {text!r}")
-            if schema.is_valid(yaml.safe_load(text)) != good:
+            if schema.is_valid(yaml.load(text, Loader)) != good:
                 wrong.append(f"the schema {'refuses' if good else 'takes'} {text!r}")
     if tier.is_valid({"limits": {}}) or not dropin.is_valid({"limits": {}}):
         wrong.append("only a file that changes another need not name its tier")
+    if not dropin.is_valid({"quotas": {"tokens": {"warn": [50]}}}):
+        wrong.append("a file that changes another need not say all of a quota")
+    custom = {"quotas": {"documents": {"limit": 5}}}
+    if not tier.is_valid({"tier": "t", **custom}):
+        wrong.append("a quota may be on a meter that meters.yaml declares")
     properties = tier.schema["properties"]
     of_node = node.schema["properties"]
     for key, about in [*properties.items(), *properties["limits"]["properties"].items(),
-                       *of_node.items(), *of_node["host_reserve"]["properties"].items()]:
+                       *meters.schema["properties"].items(),
+                       *prices.schema["properties"].items(), *of_node.items(), *of_node["host_reserve"]["properties"].items()]:
         if not about.get("description"):
             wrong.append(f"{key} is not described")
-    files_n = len(GOOD + BAD + GOOD_OF_NODE + BAD_OF_NODE)
+    files_n = sum(len(texts) for _, _, _, texts in table)
     print("\n".join(wrong) or f"{files_n} files: parser and schema agree")
     return 1 if wrong else 0
 

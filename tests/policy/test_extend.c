@@ -18,9 +18,10 @@ static void extended(const char *file, const char *text)
 		"binds: {allow: [/srv/a]}\n";
 	struct tn_error err = { 0 };
 
-	cr_assert_eq(policy_tier_parse("tiers/free.yaml", base, strlen(base), &tier, &err), 0,
-	             "%s", err.msg);
-	cr_assert_eq(policy_tier_extend(&tier, file, text, strlen(text), &err), 0, "%s",
+	cr_assert_eq(
+		policy_tier_parse("tiers/free.yaml", base, strlen(base), NULL, &tier, &err), 0,
+		"%s", err.msg);
+	cr_assert_eq(policy_tier_extend(&tier, file, text, strlen(text), NULL, &err), 0, "%s",
 	             err.msg);
 }
 
@@ -90,7 +91,7 @@ Test(policy_extend, is_as_it_was_when_a_further_file_is_wrong)
 		extended("tiers/free.d/a.yaml", "tier: free\n");
 		before = tier;
 		cr_expect_lt(policy_tier_extend(&tier, "tiers/free.d/x.yaml", rows[i].text,
-		                                strlen(rows[i].text), &err),
+		                                strlen(rows[i].text), NULL, &err),
 		             0);
 		cr_expect(strncmp(err.msg, rows[i].message, strlen(rows[i].message)) == 0, "%s",
 		          err.msg);
@@ -105,13 +106,13 @@ Test(policy_extend, takes_limits_of_a_tenants_own_and_says_so)
 	struct tn_error err = { 0 };
 
 	extended("tiers/free.d/a.yaml", "limits: {tasks_max: 7}\n");
-	cr_assert_eq(policy_tier_override(&tier, good, 2, &err), 0, "%s", err.msg);
+	cr_assert_eq(policy_tier_override(&tier, good, 2, NULL, &err), 0, "%s", err.msg);
 	cr_expect_eq(tier.limits.memory_max_bytes, 1 << 30);
 	cr_expect_eq(tier.limits.cpu_quota_usec, 150000);
 	cr_expect_eq(tier.limits.tasks_max, 7);
 	expect_source("memory_max", "override");
 	expect_source("tasks_max", "tiers/free.d/a.yaml:1");
-	cr_expect_eq(policy_tier_override(&tier, NULL, 0, &err), 0);
+	cr_expect_eq(policy_tier_override(&tier, NULL, 0, NULL, &err), 0);
 }
 
 Test(policy_extend, takes_no_override_that_is_more_than_a_limit)
@@ -134,7 +135,7 @@ Test(policy_extend, takes_no_override_that_is_more_than_a_limit)
 
 		extended("tiers/free.d/a.yaml", "tier: free\n");
 		before = tier;
-		cr_expect_lt(policy_tier_override(&tier, &bad[i], 1, &err), 0, "%s: %s",
+		cr_expect_lt(policy_tier_override(&tier, &bad[i], 1, NULL, &err), 0, "%s: %s",
 		             bad[i].key, bad[i].value);
 		cr_expect(strncmp(err.msg, "override:", 9) == 0, "%s", err.msg);
 		cr_expect_arr_eq(&tier, &before, sizeof(tier));

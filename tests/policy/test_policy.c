@@ -542,3 +542,116 @@ Test(policy, refuses_what_is_said_of_the_node_where_it_is_wrong)
 	expect_failure(-EINVAL, TN_INVALID,
 	               "tenantd.yml:1:1: file name ends in .yml; expected .yaml");
 }
+
+Test(policy, has_the_hash_of_its_tiers_without_meters_and_prices)
+{
+	/* Of "tiers/free.yaml" and its content, each after its length, as sha256sum says. */
+	char hex[POLICY_HASH_HEX_SIZE];
+
+	put("free.yaml", "tier: free\n");
+	hash_of(hex);
+	cr_expect_str_eq(hex,
+	                 "8510a84604103e9c71a034033804308e83096b3960b501bbe2029526095d5b15");
+}
+
+static void put_book(const char *name, const char *text)
+{
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/prices", dir);
+	cr_assert(mkdir(path, 0755) == 0 || errno == EEXIST);
+	(void)snprintf(path, sizeof(path), "prices/%s", name);
+	put_top(path, text, 0644);
+}
+
+#define BOOK(name) "book: " name "\ncurrency: EUR\nvalid_from: 2026-01-01\nprices: {}\n"
+
+Test(policy, holds_meters_and_price_books_after_the_tiers)
+{
+	static const char *const order[] = { "tiers/free.yaml", "meters.yaml", "tenantd.yaml",
+		                             "prices/a.yaml", "prices/b.yaml" };
+	struct policy_file files[ARRAY_LEN(order)];
+	struct policy *policy, *again = NULL;
+	struct tn_error err = { 0 };
+	char hash[POLICY_HASH_HEX_SIZE], other[POLICY_HASH_HEX_SIZE];
+
+	put("free.yaml", "tier: free\nquotas: {documents: {limit: 5}}\n");
+	put_top("meters.yaml", "meters: {documents: {kind: gauge}, mails: {kind: counter}}\n",
+	        0644);
+	put_top("tenantd.yaml", "commit_window: 5ms\n", 0644);
+	put_book("b.yaml", "book: b\ncurrency: USD\nvalid_from: 2026-01-01\n"
+	                   "prices: {mails: {price: 0.5}}\n");
+	put_book("a.yaml", BOOK("a"));
+	put_book(".c.yaml", "not: [yaml");
+	hash_of(hash);
+	policy = load();
+	cr_expect_eq(policy_meters(policy)->custom_n, 2);
+	cr_expect_str_eq(policy_tier(policy, "free")->quotas[0].text, "5, hard");
+	cr_expect_str_eq(policy_book(policy, 1)->prices[0].meter, "mails");
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		cr_assert_not_null(policy_file_at(policy, i));
+		files[i] = *policy_file_at(policy, i);
+		cr_expect_str_eq(files[i].name, order[i]);
+		cr_expect(policy_file_name_valid(files[i].name));
+	}
+	cr_expect_null(policy_file_at(policy, ARRAY_LEN(order)));
+	cr_assert_eq(policy_build(files, ARRAY_LEN(order), &again, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(policy_hash_hex(again), hash);
+	(void)policy_free(again);
+	(void)policy_free(policy);
+
+	put_book("a.yaml", BOOK("a") "# changed\n");
+	hash_of(other);
+	cr_expect_str_neq(hash, other);
+	cr_expect_not(policy_file_name_valid("prices/A.yaml"));
+	cr_expect_not(policy_file_name_valid("prices/a/b.yaml"));
+	cr_expect_not(policy_file_name_valid("prices/../a.yaml"));
+	cr_expect_not(policy_file_name_valid("prices/a.yml"));
+	cr_expect_not(policy_file_name_valid("meters.yml"));
+}
+
+Test(policy, says_where_a_quota_is_not_whole_once_all_is_read)
+{
+	char path[512];
+
+	put("free.yaml", "tier: free\nquotas: {tokens: {limit: 5}}\n");
+	expect_failure(-EINVAL, TN_INVALID,
+	               "tiers/free.yaml:2:10: tokens: per is missing; expected hour, day, week "
+	               "or month, as it is a counter");
+	path_of("free.d", path, sizeof(path));
+	cr_assert_eq(mkdir(path, 0755), 0);
+	put("free.d/x.yaml", "quotas: {tokens: {per: day}}\n");
+	(void)policy_free(load());
+}
+
+Test(policy, refuses_meters_and_price_books_that_are_not_to_be_believed)
+{
+	char path[512];
+
+	put("free.yaml", "tier: free\n");
+	put_top("meters.yml", "meters: {}\n", 0644);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "meters.yml:1:1: file name ends in .yml; expected .yaml");
+	(void)snprintf(path, sizeof(path), "%s/meters.yml", dir);
+	(void)unlink(path);
+	put_top("meters.yaml", "meters: {}\n", 0646);
+	expect_failure(-EINVAL, TN_INVALID,
+	               "meters.yaml:1:1: writable by everyone; expected mode 0644 or less");
+	put_top("meters.yaml", "meters: {}\n", 0644);
+	put_book("a.yml", BOOK("a"));
+	expect_failure(-EINVAL, TN_INVALID,
+	               "prices/a.yml:1:1: file name ends in .yml; expected .yaml");
+	(void)snprintf(path, sizeof(path), "%s/prices/a.yml", dir);
+	(void)unlink(path);
+	put_book("A.yaml", BOOK("A"));
+	expect_failure(-EINVAL, TN_INVALID,
+	               "prices/A.yaml:1:1: file name is not a price book's; expected " NAME_RULE
+	               ", then .yaml");
+	(void)snprintf(path, sizeof(path), "%s/prices/A.yaml", dir);
+	(void)unlink(path);
+	put_book("a.yaml", BOOK("a"));
+	put_book("b.yaml", BOOK("b"));
+	expect_failure(-EINVAL, TN_INVALID,
+	               "prices/b.yaml:3:1: valid_from: another book for EUR still holds then "
+	               "(prices/a.yaml:3:1); expected one book at a time");
+}

@@ -25,8 +25,9 @@ static const struct policy_tier *parse(const char *text)
 {
 	struct tn_error err = { 0 };
 
-	cr_assert_eq(policy_tier_parse("tiers/free.yaml", text, strlen(text), &tier, &err), 0,
-	             "%s", err.msg);
+	cr_assert_eq(
+		policy_tier_parse("tiers/free.yaml", text, strlen(text), NULL, &tier, &err), 0,
+		"%s", err.msg);
 	cr_expect_eq(err.code, TN_OK, "success must leave the error alone");
 	return &tier;
 }
@@ -312,7 +313,7 @@ Test(policy_tier, takes_the_longest_names)
 	display[sizeof(display) - 1] = '\0';
 	(void)snprintf(file, sizeof(file), "tiers/%s.yaml", name);
 	(void)snprintf(text, sizeof(text), "tier: %s\ndisplay_name: %s\n", name, display);
-	cr_assert_eq(policy_tier_parse(file, text, strlen(text), &tier, &err), 0, "%s",
+	cr_assert_eq(policy_tier_parse(file, text, strlen(text), NULL, &tier, &err), 0, "%s",
 	             err.msg);
 	cr_expect_str_eq(tier.name, name);
 	cr_expect_str_eq(tier.display_name, display);
@@ -326,7 +327,7 @@ Test(policy_tier, takes_a_file_as_large_as_may_be)
 
 	memset(text, 'x', DOCUMENT_BYTES_MAX);
 	memcpy(text, head, strlen(head));
-	cr_expect_eq(
-		policy_tier_parse("tiers/free.yaml", text, DOCUMENT_BYTES_MAX, &tier, &err), 0,
-		"%s", err.msg);
+	cr_expect_eq(policy_tier_parse("tiers/free.yaml", text, DOCUMENT_BYTES_MAX, NULL, &tier,
+	                               &err),
+	             0, "%s", err.msg);
 }

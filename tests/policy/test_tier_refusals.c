@@ -31,7 +31,8 @@ TestSuite(policy_refusals, .timeout = 20);
 	"1 to 63 of letters, digits, '_', '-', '.' and '@', beginning with a letter or '_', "  \
 	"and a '$' at the end at most"
 #define KEYS                                                                                   \
-	"; this version enforces: tier, display_name, limits, rootfs, seccomp, network, "      \
+	"; this version enforces: tier, display_name, limits, quotas, rootfs, seccomp, "       \
+	"network, "                                                                            \
 	"binds, log, operators"
 #define LIMITS                                                                                 \
 	"; this version enforces: cpu_quota, cpu_weight, memory_max, memory_high, "            \
@@ -112,7 +113,6 @@ static const struct refusal refusals[] = {
 
 	/* Keys of this or another version's tiers, none of which is enforced here. */
 	{ TIER("storage: {max: 10G}"), "2:1: unknown key 'storage'" KEYS },
-	{ TIER("quotas: {}"), "2:1: unknown key 'quotas'" KEYS },
 	{ TIER("prices: {}"), "2:1: unknown key 'prices'" KEYS },
 	{ TIER("proc: pid"), "2:1: unknown key 'proc'" KEYS },
 	{ TIER("limit: {}"), "2:1: unknown key 'limit', did you mean 'limits'?" KEYS },
@@ -349,8 +349,8 @@ static void expect_refusal(const char *text, size_t n, const char *message)
 
 	(void)snprintf(expected, sizeof(expected), "tiers/free.yaml:%s", message);
 	memset(&tier, 0x55, sizeof(tier));
-	cr_assert_eq(policy_tier_parse("tiers/free.yaml", text, n, &tier, &err), -EINVAL, "%s",
-	             text);
+	cr_assert_eq(policy_tier_parse("tiers/free.yaml", text, n, NULL, &tier, &err), -EINVAL,
+	             "%s", text);
 	cr_expect_str_eq(err.msg, expected);
 	cr_expect_eq(err.code, TN_INVALID);
 	cr_expect_eq(err.line, strtoul(message, NULL, 10), "%s", message);
@@ -449,6 +449,6 @@ Test(policy_refusals, does_not_cut_a_file_name)
 
 	memset(file, 'a', sizeof(file) - 1);
 	file[sizeof(file) - 1] = '\0';
-	cr_expect_eq(policy_tier_parse(file, "tier: free", 10, &tier, &err), -EINVAL);
+	cr_expect_eq(policy_tier_parse(file, "tier: free", 10, NULL, &tier, &err), -EINVAL);
 	cr_expect_str_eq(err.msg, X64 "...: file name too long; expected at most 95");
 }

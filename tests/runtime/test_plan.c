@@ -28,8 +28,9 @@ static void tier_parse(const char *text)
 {
 	struct tn_error err = { 0 };
 
-	cr_assert_eq(policy_tier_parse("tiers/free.yaml", text, strlen(text), &tier, &err), 0,
-	             "%s", err.msg);
+	cr_assert_eq(
+		policy_tier_parse("tiers/free.yaml", text, strlen(text), NULL, &tier, &err), 0,
+		"%s", err.msg);
 }
 
 static const struct plan_limit *limit(const struct plan *plan, const char *key)

@@ -451,3 +451,51 @@ Test(policies, a_diff_tells_each_change_its_line_and_what_it_hurts, .init = set_
 	cr_expect_str_eq(changed(first, "acme", "memory_max"),
 	                 "32M tiers/free.yaml:3 > 128M tiers/free.yaml:4: (none)");
 }
+
+static void own_quota(const char *key, const char *value)
+{
+	(void)change("io.tenantd.UpdateTenant",
+	             json_pack("{s:s, s:{s:s}}", "tenant", "acme", "overrides", key, value));
+}
+
+Test(policies, a_diff_and_what_is_shown_name_quotas_also_those_of_a_tenants_own, .init = set_up,
+     .fini = tear_down)
+{
+	static const char tier[] = "tier: free\nquotas:\n  tokens: {limit: 100, per: month}\n"
+				   "  documents: {limit: 5}\n";
+
+	rig_tenant(&rig, "acme");
+	cr_expect_str_eq(shown("quotas.tokens"), "(none)");
+	rig_write(&rig, "meters.yaml", "meters: {documents: {kind: gauge}}\n");
+	rig_write(&rig, "tiers/free.yaml", tier);
+	cr_expect_str_eq(changed(NULL, "acme", "quotas.tokens"),
+	                 "none tiers/free.yaml > 100 per month, hard tiers/free.yaml:3: "
+	                 "(none)");
+	reload();
+	cr_expect_str_eq(shown("quotas.documents"), "5, hard tiers/free.yaml:4");
+
+	own_quota("quotas.tokens.limit", "200");
+	cr_expect_str_eq(shown("quotas.tokens"), "200 per month, hard override");
+	/* With what is its own the tier it is resolved to is gone when the change is told. */
+	rig_write(&rig, "tiers/free.yaml",
+	          "tier: free\nquotas:\n  tokens: {limit: 100, per: day}\n");
+	cr_expect_str_eq(changed(NULL, "acme", "quotas.tokens"),
+	                 "200 per month, hard override > 200 per day, hard override: (none)");
+	cr_expect_str_eq(changed(NULL, "acme", "quotas.documents"),
+	                 "5, hard tiers/free.yaml:4 > none tiers/free.yaml: (none)");
+	json_decref(rig_refused(&rig, admin, "io.tenantd.UpdateTenant",
+	                        json_pack("{s:s, s:{s:s}}", "tenant", "acme", "overrides",
+	                                  "quotas.tokens.warn", "80"),
+	                        NULL, "io.tenantd.Invalid"));
+
+	/* After a restart, too; and a meter that it has a quota on cannot go. */
+	rig_write(&rig, "tiers/free.yaml", tier);
+	own_quota("quotas.documents.limit", "max");
+	restart();
+	cr_expect_str_eq(shown("quotas.tokens"), "200 per month, hard override");
+	cr_expect_str_eq(shown("quotas.documents"), "max, hard override");
+	rig_write(&rig, "meters.yaml", "meters: {}\n");
+	rig_write(&rig, "tiers/free.yaml", small_yaml);
+	json_decref(rig_refused(&rig, admin, "io.tenantd.ReloadPolicy", json_object(), NULL,
+	                        "io.tenantd.Invalid"));
+}

@@ -105,7 +105,7 @@ def test_where_core_pattern_is_a_pipe_no_helper_runs_for_a_tenant(host, core_pat
     ("network", {"mode": "open"}, "none"),
     ("network", {"mode": "egress"}, "none"),
     ("storage", {"max": "1G"}, "storage"),
-    ("quotas", {"tokens": {"limit": 5}}, "quotas"),
+    ("quotas", {"throttled_time": {"limit": 5, "per": "day"}}, "throttled_time"),
     ("cpu_quota_", "50%", "cpu_quota_"),
 ])
 def test_what_this_version_does_not_enforce_is_refused_by_name(host, key, value, expected):

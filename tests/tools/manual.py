@@ -4,7 +4,7 @@
   manual.py [--self-test] SOURCE-TREE BUILD-TREE
 
 Each option in the help of tenant-run, of every command of tenantctl and of tenantd, each key
-of a tier, of tenantd.yaml and of bounds.conf, with its range and default, must stand in the page, where the
+of a tier, of tenantd.yaml, of meters.yaml, of a price book and of bounds.conf, each builtin meter, with its range and default, must stand in the page, where the
 page explains it; and no page may explain an option that is not there. Prints one line per
 offence and exits 1 if there is any. With --self-test, takes each of these out of the pages in
 turn and fails if one of them is not missed.
@@ -17,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 
-PAGES = ["tenant-run.1", "tenantctl.1", "tenantd-bounds.5", "tenantd-tier.5", "tenantd.8",
-         "tenantd.yaml.5"]
+PAGES = ["tenant-run.1", "tenantctl.1", "tenantd-bounds.5", "tenantd-meters.5", "tenantd-prices.5",
+         "tenantd-tier.5", "tenantd.8", "tenantd.yaml.5"]
 OPTION = re.compile(r"^ {2,6}(?:(-[a-zA-Z]), )?(--[a-z-]+)")
 # Beyond every limit, in some unit.
 BEYOND = ["0", "1us", "2h", "1025T", "99999999999999999"]
@@ -110,7 +110,14 @@ class Facts:
         self.commands = {name: options_in(run(self.ctl, *name.split(), "--help")) for name in
                          re.findall(r"^  ([a-z]+(?: [a-z]+)?) ", text, re.MULTILINE)}
         self.tier_keys = (self.keys("") + self.keys("network") + self.keys("binds")
-                          + self.keys("operators"))
+                          + self.keys("operators")
+                          + self.keys_said("quotas: {tokens: {zzzzzzzz: 1}}\n"))
+        with open(os.path.join(source, "include/base/meter.h"), encoding="utf-8") as file:
+            self.meters = re.findall(r'\t\t(?:KERNEL|COUNTER|GAUGE)\("(\w+)"', file.read())
+        self.meter_keys = (self.keys("", "meters.yaml") + self.keys_said(
+            "meters: {x: {zzzzzzzz: 1}}\n", "meters.yaml"))
+        self.book_keys = (self.keys("", "prices/x.yaml") + self.keys_said(
+            "prices: {tokens: {zzzzzzzz: 1}}\n", "prices/x.yaml"))
         self.limits = {key: self.range(key) for key in self.keys("limits")}
         defaults = limit_defaults(os.path.join(source, "policy/limits.c"))
         self.limits = {key: (low_high, defaults[key])
@@ -124,6 +131,7 @@ class Facts:
     def check(self, text, name="x.yaml"):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(("tier: x\n" if name == "x.yaml" else "") + text)
             return run(self.ctl, "policy", "check", path)
@@ -134,7 +142,11 @@ class Facts:
         return said if "tenantctl" not in said[0] else [noun]
 
     def keys(self, noun, name="x.yaml"):
-        said = self.check(f"{noun}: {{zzzzzzzz: 1}}\n" if noun else "zzzzzzzz: 1\n", name)
+        return self.keys_said(f"{noun}: {{zzzzzzzz: 1}}\n" if noun else "zzzzzzzz: 1\n", name)
+
+    def keys_said(self, text, name="x.yaml"):
+        """The keys that may stand where @text has one that is none."""
+        said = self.check(text, name)
         return said.strip().rpartition("this version enforces: ")[2].split(", ")
 
     def range(self, key, name="x.yaml", noun="limits"):
@@ -158,6 +170,9 @@ class Facts:
             len(self.limits) - 1,  # but for oom, which has words
             "the keys of tenantd.yaml": len(self.daemon_keys) >= 3 and len(self.daemon) >= 5 and
             all(low_high for low_high, _ in self.daemon.values()),
+            "the meters": len(self.meters) >= 17,
+            "the keys of meters.yaml": len(self.meter_keys) >= 3,
+            "the keys of a price book": len(self.book_keys) >= 7,
             "the keys of bounds.conf": len(self.bounds) >= 9,
         }
 
@@ -237,6 +252,9 @@ def check(pages, facts):
                           facts.limits)
     yield from check_keys("tenantd.yaml.5", pages["tenantd.yaml.5"], facts.daemon_keys,
                           facts.daemon)
+    yield from check_keys("tenantd-meters.5", pages["tenantd-meters.5"],
+                          facts.meters + facts.meter_keys, {})
+    yield from check_keys("tenantd-prices.5", pages["tenantd-prices.5"], facts.book_keys, {})
     yield from check_bounds(pages["tenantd-bounds.5"], facts.bounds)
 
 
@@ -248,6 +266,8 @@ def self_test(pages, facts):
                 for options in facts.commands.values() for option in options]
     changes += [("tenantctl.1", f"\n## {command}", "\n## x") for command in facts.commands]
     for page, keys, values in (("tenantd-tier.5", facts.tier_keys, facts.limits),
+                               ("tenantd-meters.5", facts.meters + facts.meter_keys, {}),
+                               ("tenantd-prices.5", facts.book_keys, {}),
                                ("tenantd.yaml.5", facts.daemon_keys, facts.daemon)):
         changes += [(page, f"*{key}* (", "*x* (") for key in keys + list(values)]
         changes += [(page, f"default: {default})", "default: x)")
