@@ -33,13 +33,7 @@ const char *const policy_enforce_names[] = {
 	NULL,
 };
 
-const char *const policy_exhaust_names[] = {
-	[POLICY_EXHAUST_REFUSE] = "refuse",
-	[POLICY_EXHAUST_THROTTLE] = "throttle",
-	[POLICY_EXHAUST_FREEZE] = "freeze",
-	[POLICY_EXHAUST_KILL] = "kill",
-	NULL,
-};
+const char *const policy_exhaust_names[] = { "refuse", NULL };
 
 /* One quota that a file says something of. */
 struct reading {
@@ -295,7 +289,7 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct policy_quota *
 	va_end(ap);
 }
 
-/* "360000s per month, hard, on_exhaust freeze, warn 80 95" */
+/* "360000s per month, hard, on_exhaust refuse, warn 80 95" */
 static void text_make(struct policy_quota *quota)
 {
 	policy_amount_format(quota->meter.unit, quota->limit, quota->text, sizeof(quota->text));

@@ -36,10 +36,7 @@ enum policy_enforce {
 };
 
 enum policy_exhaust {
-	POLICY_EXHAUST_REFUSE,
-	POLICY_EXHAUST_THROTTLE,
-	POLICY_EXHAUST_FREEZE,
-	POLICY_EXHAUST_KILL,
+	POLICY_EXHAUST_REFUSE, /* launches, until the next period; what runs goes on */
 };
 
 /* The words for them, each by its enum, NULL-ended. */

@@ -239,7 +239,15 @@ static void context_on_booked(void *userdata, const struct ledger_sample *sample
 {
 	struct context *context = userdata;
 
+	struct tn_error ignored = { 0 };
+	struct tenant *tenant;
+
 	sampler_booked(context->sampler, sample);
+	if (tenants_get_by_id(context->tenants, &sample->tenant, &tenant, &ignored) < 0)
+		return;
+	quota_look(context->quotas, context->tenants, context->store, tenant,
+	           clock_usec(CLOCK_REALTIME));
+	quotas_settle(context->quotas);
 }
 
 static int context_on_looks(void *userdata, const struct ledger_sample *samples, size_t n,

@@ -22,7 +22,7 @@
 #include "lifecycle.h"
 #include "logs/logbook.h"
 #include "policies.h"
-#include "quota.h"
+#include "quota_rules.h"
 #include "refusals.h"
 #include "reload.h"
 #include "reserve.h"

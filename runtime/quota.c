@@ -88,11 +88,16 @@ int quotas_commit(struct quotas *quotas, struct tn_error *err)
 	return r;
 }
 
-void quotas_given_back(struct quotas *quotas, const struct id *tenant)
+void quotas_settle(struct quotas *quotas)
 {
 	struct tn_error said_later = { 0 };
 
 	(void)flush(quotas, &said_later);
+}
+
+void quotas_given_back(struct quotas *quotas, const struct id *tenant)
+{
+	quotas_settle(quotas);
 	quota_accounts_forget_held(&quotas->accounts, tenant);
 }
 
@@ -520,4 +525,32 @@ int quotas_do(struct quotas *quotas, const struct quota_request *request,
 	if (request->op != METERING_CHECK)
 		look_at_thresholds(&work);
 	return 0;
+}
+
+void quotas_observe(struct quotas *quotas, const struct quota_request *request, int64_t used)
+{
+	struct quota_answer ignored_answer;
+	struct work work = { quotas, request, NULL, &ignored_answer };
+	struct tn_error ignored = { 0 };
+
+	/* What cannot be told of now is told of by the next look. */
+	if (quotas->broken ||
+	    (quota_account_is_old(&quotas->accounts, &request->tenant->id, &request->rule) &&
+	     flush(quotas, &ignored) < 0) ||
+	    quota_account_get(&quotas->accounts, quotas->config.store, &request->tenant->id,
+	                      &request->rule, &work.account, &ignored) < 0 ||
+	    quota_batch_reserve(&quotas->batch, 1, &ignored) < 0)
+		return;
+	work.account->used = used;
+	look_at_thresholds(&work);
+}
+
+int quotas_reservation(struct quotas *quotas, const struct id *id, struct reservation *ret,
+                       struct tn_error *err)
+{
+	int r = flush(quotas, err);
+
+	return r < 0 ? r
+	             : quotas->config.store->ops->reservation_get(quotas->config.store, id, ret,
+	                                                          err);
 }

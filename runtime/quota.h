@@ -80,8 +80,19 @@ struct quota_answer {
 int quotas_do(struct quotas *quotas, const struct quota_request *request,
               struct quota_answer *ret, struct tn_error *err);
 
+/* The reservation of @id, also one that is not written yet: 1 and *ret, or 0. */
+int quotas_reservation(struct quotas *quotas, const struct id *id, struct reservation *ret,
+                       struct tn_error *err);
+
+/* @used of @request's meter have been used in its period, as the kernel measures: thresholds
+ * that are reached are told of. */
+void quotas_observe(struct quotas *quotas, const struct quota_request *request, int64_t used);
+
 /* Write what has been done since the last time; all of it has happened, or on failure none. */
 int quotas_commit(struct quotas *quotas, struct tn_error *err);
+
+/* What has been observed is written; if that fails, it is quotas_commit() that says so. */
+void quotas_settle(struct quotas *quotas);
 
 /* An execution of @tenant has ended and holds nothing any more, as the store has it already:
  * what is held is read anew. What waits is written before; if that fails, it is quotas_commit()

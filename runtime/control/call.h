@@ -60,6 +60,7 @@ struct call {
 	bool oneway;
 	bool aside; /* it waits in a batch */
 	struct call_quota quota;
+	char meter[METER_NAME_BYTES_MAX]; /* room for the name in it */
 
 	void *state; /* the handler's; freed with free_state */
 	void (*free_state)(void *state);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <base/clock.h>
 #include <base/fd.h>
 #include <policy/units.h>
 
@@ -271,6 +272,9 @@ static void run_quota(const struct call *call, const struct tn_error *err,
 	const struct run *run = call->state;
 	const struct spec_tenant_limits *limits = &run->plan.tenant;
 
+	/* It has said which. */
+	if (run->call->meter[0] != '\0')
+		return;
 	if (err->sys_errno == EAGAIN)
 		*ret = (struct call_quota){
 			.meter = "tasks",
@@ -439,6 +443,22 @@ static struct run *run_of(struct admission_request *request)
 	return (struct run *)(void *)request;
 }
 
+/* Of what the kernel measures something is used up. */
+static int run_check_quotas(struct run *run, struct tn_error *err)
+{
+	const struct context *context = run->call->context;
+	struct quota_exhausted exhausted;
+	int r = quota_admits(context->tenants, context->journal, context->store, run->tenant,
+	                     clock_usec(CLOCK_REALTIME), &exhausted, err);
+
+	if (r < 0 && err->code == TN_QUOTA) {
+		memcpy(run->call->meter, exhausted.meter, sizeof(run->call->meter));
+		run->call->quota = (struct call_quota){ run->call->meter, exhausted.limit,
+			                                exhausted.used, 1, exhausted.reset_at };
+	}
+	return r;
+}
+
 /* Its turn has come. What was true when it asked may not be any more. */
 static int run_on_turn(struct admission_request *request, struct tn_error *err)
 {
@@ -447,8 +467,9 @@ static int run_on_turn(struct admission_request *request, struct tn_error *err)
 	                   run->binds_n; /* the last of them */
 	int r = 0;
 
-	if (request->since == 0)
-		return run_launch(run->call, run, err);
+	r = run_check_quotas(run, err);
+	if (r < 0 || request->since == 0)
+		return r < 0 ? r : run_launch(run->call, run, err);
 	r = rights_check(run->call->context, &run->call->connection->peer,
 	                 run->call->method->name,
 	                 json_object_get(run->call->message.json, "parameters"), err);

@@ -29,7 +29,7 @@ GOOD = (
     "tier: t\nquotas: {}",
     "tier: t\nquotas: {tokens: {limit: 5000000, per: month, enforce: soft, warn: [80, 95]}}",
     "tier: t\nquotas: {agents: {limit: max}, stored_bytes: {limit: 1G, enforce: hard}}",
-    "tier: t\nquotas: {cpu_time: {limit: 100h, per: week, on_exhaust: freeze, warn: []}}",
+    "tier: t\nquotas: {cpu_time: {limit: 100h, per: week, on_exhaust: refuse, warn: []}}",
     "tier: t\nquotas: {memory_time: {limit: 500GiBh, per: day}, io_ops: {limit: 0, per: hour}}",
 )
 # What is wrong with them is the form, which a schema can speak of.
@@ -63,7 +63,7 @@ BAD = (
     "tier: t\nquotas: {tokens: {limit: 5, per: year}}",
     "tier: t\nquotas: {tokens: {limit: -1, per: month}}",
     "tier: t\nquotas: {tokens: {limit: 1K, per: month}}",
-    "tier: t\nquotas: {tokens: {limit: 5, per: month, on_exhaust: kill}}",
+    "tier: t\nquotas: {tokens: {limit: 5, per: month, on_exhaust: refuse}}",
     "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: 80}}",
     "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: [0]}}",
     "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: [101]}}",
