@@ -39,6 +39,7 @@
 #define FILES_N     3
 #define OTHER_FDS   256
 #define FLOOR_MAX   6000
+#define FLOOR_FDS   ((size_t)FLOOR_MAX * FILES_N)
 
 static const char *const files[FILES_N] = { "cpu.stat", "io.stat", "memory.current" };
 
@@ -260,9 +261,9 @@ static void floor_round(void)
 
 	/* Of some of them as often as of all: this host may not let all be open. */
 	for (size_t i = 0; i < bench.count * FILES_N; i++)
-		if (bench.fds[i % (FLOOR_MAX * FILES_N)] >= 0)
-			require_system(pread(bench.fds[i % (FLOOR_MAX * FILES_N)], content,
-			                     sizeof(content), 0) >= 0,
+		if (bench.fds[i % FLOOR_FDS] >= 0)
+			require_system(pread(bench.fds[i % FLOOR_FDS], content, sizeof(content),
+			                     0) >= 0,
 			               "pread");
 }
 
@@ -285,7 +286,7 @@ static size_t kept_max(void)
 
 	for (size_t k = 0; k < FILES_N; k++)
 		present += bench.fds[k] >= 0;
-	return (fds - OTHER_FDS) / present;
+	return (fds - OTHER_FDS) / (present > 0 ? present : 1);
 }
 
 static void floor_end(void)
