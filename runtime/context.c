@@ -442,14 +442,12 @@ static int context_load(struct context *context, const struct context_config *co
 	return usage_source_init(&context->usage, err);
 }
 
-static int context_assemble(struct context *context, int channel_fd, struct tn_error *err)
+/* What counts: by the kernel and by applications. */
+static int context_assemble_ledger(struct context *context, struct tn_error *err)
 {
-	int r = supervisor_link_new(&context->link, context->loop, channel_fd,
-	                            &supervisor_handlers, context, err);
+	int r = journal_new(&context->journal, context->loop, context->store, &journal_handlers,
+	                    context, err);
 
-	if (r == 0)
-		r = journal_new(&context->journal, context->loop, context->store,
-		                &journal_handlers, context, err);
 	if (r == 0)
 		r = quotas_new(&context->quotas,
 		               &(struct quotas_config){ context->store, context->usage.boot_id,
@@ -463,6 +461,16 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		                                          .book = context_on_looks,
 		                                          .userdata = context },
 		                err);
+	return r;
+}
+
+static int context_assemble(struct context *context, int channel_fd, struct tn_error *err)
+{
+	int r = supervisor_link_new(&context->link, context->loop, channel_fd,
+	                            &supervisor_handlers, context, err);
+
+	if (r == 0)
+		r = context_assemble_ledger(context, err);
 	if (r == 0)
 		r = refusals_new(&context->refusals, context->loop, context->journal, err);
 	if (r == 0)

@@ -129,8 +129,7 @@ Test(quota_calls, know_no_meter_and_no_tenant_that_there_is_not, .init = set_up,
      .fini = tear_down)
 {
 	json_t *error = rig_refused(&rig, admin, "io.tenantd.ConsumeQuota",
-	                            amount_of("acme", "tokns", 1), NULL,
-	                            "io.tenantd.Invalid");
+	                            amount_of("acme", "tokns", 1), NULL, "io.tenantd.Invalid");
 
 	cr_expect_str_eq(json_string_value(json_object_get(error, "message")),
 	                 "there is no meter 'tokns', did you mean 'tokens'?");
@@ -138,11 +137,9 @@ Test(quota_calls, know_no_meter_and_no_tenant_that_there_is_not, .init = set_up,
 	json_decref(rig_refused(&rig, admin, "io.tenantd.ConsumeQuota",
 	                        amount_of("nobody", "tokens", 1), NULL, "io.tenantd.NotFound"));
 	json_decref(rig_refused(&rig, admin, "io.tenantd.ConsumeQuota",
-	                        amount_of("acme", "cpu_time", 1), NULL,
-	                        "io.tenantd.Invalid"));
+	                        amount_of("acme", "cpu_time", 1), NULL, "io.tenantd.Invalid"));
 	json_decref(rig_refused(&rig, admin, "io.tenantd.ConsumeQuota",
-	                        amount_of("acme", "tokens", 0), NULL,
-	                        "io.tenantd.Invalid"));
+	                        amount_of("acme", "tokens", 0), NULL, "io.tenantd.Invalid"));
 }
 
 Test(quota_calls, keep_a_reservation_to_its_tenant, .init = set_up, .fini = tear_down)
