@@ -44,6 +44,9 @@ struct ctl {
 	int64_t signal;        /* 0: not said */
 	int64_t grace_usec;    /* TN_ABSENT: not said */
 	int64_t interval_usec; /* 0: not said */
+	const char *key, *of_execution;
+	int64_t expires_usec; /* 0: not said */
+	bool durable;
 	int64_t since, until;
 	const char *config; /* directory of the policy */
 	/* Directories of the daemon, and whom its unprivileged half runs as; NULL: the usual.
@@ -73,6 +76,8 @@ cmd_fn cmd_ps, cmd_wait, cmd_logs, cmd_exec, cmd_attach, cmd_kill, cmd_usage, cm
 cmd_fn cmd_policy_check, cmd_policy_show, cmd_policy_diff, cmd_policy_reload;
 cmd_fn cmd_policy_history, cmd_policy_rollback, cmd_policy_export, cmd_policy_edit;
 cmd_fn cmd_policy_schema;
+cmd_fn cmd_quota_show, cmd_quota_check, cmd_quota_consume, cmd_quota_reserve, cmd_quota_commit;
+cmd_fn cmd_quota_release, cmd_quota_acquire, cmd_quota_set;
 cmd_fn cmd_backup, cmd_restore, cmd_cp;
 cmd_fn cmd_status, cmd_drain, cmd_undrain, cmd_doctor;
 

@@ -236,6 +236,25 @@ static const struct option_row stats_rows[] = {
 	  AT(interval_usec), interval_parse, NULL },
 	COMMON,
 };
+/* clang-format off */
+#define METERING_ROWS                                                                          \
+	{ 0, "key", "KEY", "done once, however often it is asked for", OPTION_TEXT, AT(key),   \
+	  NULL, NULL },                                                                        \
+	{ 0, "durable", NULL, "wait until a loss of power cannot undo it", OPTION_FLAG,        \
+	  AT(durable), NULL, NULL }
+#define HELD_ROWS                                                                              \
+	{ 0, "execution", "ID", "by a UUID: it comes back when that ends", OPTION_TEXT,        \
+	  AT(of_execution), NULL, NULL }
+/* clang-format on */
+
+static const struct option_row consume_rows[] = { METERING_ROWS, COMMON };
+static const struct option_row held_rows[] = { METERING_ROWS, HELD_ROWS, COMMON };
+static const struct option_row reserve_rows[] = {
+	{ 0, "expires", "DURATION", "given back after it; 1min unless told, 7d at most",
+	  OPTION_NUMBER, AT(expires_usec), units_duration_parse, NULL },
+	METERING_ROWS,
+	COMMON,
+};
 static const struct option_row drain_rows[] = {
 	{ 'w', "wait", NULL, "until nothing runs any more", OPTION_FLAG, AT(wait), NULL, NULL },
 	COMMON,
@@ -298,6 +317,23 @@ static const struct command {
 	  0, 1, false, 0, cmd_events },
 	{ "stats", NULL, "[TENANT]", "what runs uses, again and again", ROWS(stats_rows), 0, 1,
 	  false, 0, cmd_stats },
+	{ "quota", "show", "TENANT", "what is left of its quotas", ROWS(common_rows), 1, 1,
+	  false, 0, cmd_quota_show },
+	{ "quota", "check", "TENANT METER AMOUNT", "whether so much would fit",
+	  ROWS(common_rows), 3, 3, false, 0, cmd_quota_check },
+	{ "quota", "consume", "TENANT METER AMOUNT", "use so much, if it fits",
+	  ROWS(consume_rows), 3, 3, false, 0, cmd_quota_consume },
+	{ "quota", "reserve", "TENANT METER AMOUNT", "keep so much free, if it fits",
+	  ROWS(reserve_rows), 3, 3, false, 0, cmd_quota_reserve },
+	{ "quota", "commit", "TENANT RESERVATION [AMOUNT]", "use what is reserved, or less",
+	  ROWS(consume_rows), 2, 3, false, 0, cmd_quota_commit },
+	{ "quota", "release", "TENANT RESERVATION | TENANT METER AMOUNT",
+	  "give back what is reserved, or so much of a gauge", ROWS(held_rows), 2, 3, false, 0,
+	  cmd_quota_release },
+	{ "quota", "acquire", "TENANT METER AMOUNT", "have so much of a gauge, if it fits",
+	  ROWS(held_rows), 3, 3, false, 0, cmd_quota_acquire },
+	{ "quota", "set", "TENANT METER LIMIT", "a limit of the tenant's own; or max",
+	  ROWS(common_rows), 3, 3, false, 0, cmd_quota_set },
 	{ "policy", "check", "[FILE|DIR]", "check policy files; needs no daemon",
 	  ROWS(offline_rows), 0, 1, true, 0, cmd_policy_check },
 	{ "policy", "schema", "[tier|drop-in|tenantd|meters|prices]",

@@ -13,6 +13,7 @@
 #include <tenant/client.h>
 #include <tenant/event.h>
 #include <tenant/policy.h>
+#include <tenant/quota.h>
 #include <tenant/stats.h>
 
 #include "connection.h"
@@ -41,6 +42,7 @@ struct call {
 	tn_event_fn *each_event;
 	void (*events_missed)(int64_t kept_from, void *userdata);
 	tn_stats_fn *each_stats;
+	tn_quota_fn *each_quota;
 	void *userdata;
 	const char *fd_name; /* of the parameter that is a descriptor; NULL: none is */
 	int *ret_fd;

@@ -4,6 +4,7 @@
  * the order and by the names of io.tenantd.varlink.
  */
 #include <tenant/event.h>
+#include <tenant/quota.h>
 #include <tenant/stats.h>
 #include <tenant/types.h>
 
@@ -237,6 +238,21 @@ static const struct tn_field stats_fields[] = {
 	INT_OR(tn_stats, stall_io_usec),  { 0 },
 };
 
+static const struct tn_field quota_fields[] = {
+	TEXT(tn_quota, meter),      TEXT(tn_quota, unit),       TEXT(tn_quota, kind),
+	INT_OR(tn_quota, limit),    INT_OR(tn_quota, used),     INT(tn_quota, reserved),
+	INT_OR(tn_quota, percent),  TEXT_OR(tn_quota, per),     INT_OR(tn_quota, period_start),
+	INT_OR(tn_quota, reset_at), TEXT_OR(tn_quota, enforce), { 0 },
+};
+
+static const struct tn_field quota_summary_fields[] = {
+	TEXT(tn_quota_summary, tenant),
+	TEXT(tn_quota_summary, tier),
+	TEXT(tn_quota_summary, policy_hash),
+	INT(tn_quota_summary, snapshot_at),
+	{ 0 },
+};
+
 /* On no socket: they are made here. */
 static const struct tn_field stats_rates_fields[] = {
 	INT_OR(tn_stats_rates, interval_usec),
@@ -282,6 +298,8 @@ RECORD(backup_about)
 RECORD(status)
 RECORD(event)
 RECORD(stats)
+RECORD(quota)
+RECORD(quota_summary)
 
 const char *tn_tenant_status_name(enum tn_tenant_status status)
 {

@@ -185,29 +185,15 @@ static void list_policies(const struct call *call)
 	reply(call, policy_json(false), false);
 }
 
-/* One whose files lead out of the directory has the hash "eeee". */
 static void get_policy(const struct call *call)
 {
-	const bool evil = strcmp(text_of(call, "hash"), "eeee") == 0;
-
-	reply(call,
-	      json_pack("{s:s, s:{s:s, s:s}}", "policy_hash", "abcdef0123456789", "files",
-	                "tiers/free.yaml", "tier: free\n",
-	                evil ? "tiers/free.d/../../../evil.yaml" : "tiers/free.d/a.yaml",
-	                "limits: {tasks_max: 9}\n"),
-	      false);
+	reply(call, policy_files_json(text_of(call, "hash")), false);
 }
 
 static void show_policy(const struct call *call)
 {
-	if (misbehave(call, text_of(call, "tenant")))
-		return;
-	reply(call,
-	      json_pack("{s:s, s:s, s:s, s:s, s:[{s:s, s:s, s:s}]}", "tenant", "acme", "tier",
-	                "free", "file", "tiers/free.yaml", "policy_hash", "abcdef0123456789",
-	                "limits", "key", "memory_max", "value", "64M", "source",
-	                "tiers/free.yaml:7"),
-	      false);
+	if (!misbehave(call, text_of(call, "tenant")))
+		reply(call, tenant_policy_json(), false);
 }
 
 /* The files change something, a policy before nothing. */
@@ -253,13 +239,7 @@ static void get_usage(const struct call *call)
 
 	if (misbehave(call, text_of(call, "tenant")))
 		return;
-	reply(call,
-	      json_pack("{s:s, s:I, s:I, s:{s:I, s:i}, s:i, s:I}", "tenant", "acme", "since",
-	                (json_int_t)1700000000000000, "until", (json_int_t)1700000100000000,
-	                "meters", "cpu_time", (json_int_t)987654321, "executions", 2,
-	                "unattributed_usec", 17, "itemized_since",
-	                (json_int_t)1700000000000000),
-	      !totals);
+	reply(call, totals_json(), !totals);
 	if (totals)
 		return;
 	if (strcmp(text_of(call, "by"), "") != 0) {
@@ -278,6 +258,32 @@ static bool is_ours(const char *id)
 {
 	return strcmp(id, FAKE_EXECUTION_ID) == 0 || strcmp(id, "acme/job") == 0 ||
 	       strcmp(id, "0192f0c4") == 0 || strcmp(id, FAKE_DETACHED_ID) == 0;
+}
+
+/* Of everything 10 can be used, and nothing of it has been. */
+static void serve_amount(const struct call *call)
+{
+	const json_int_t amount = json_integer_value(
+		json_object_get(call->parameters, "amount"));
+
+	if (misbehave(call, text_of(call, "tenant")))
+		return;
+	if (amount > 10)
+		refuse(call, "io.tenantd.QuotaExceeded", quota_error_json(amount));
+	else
+		reply(call, quota_answer_json(amount, text_of(call, "key")), false);
+}
+
+static void serve_reservation(const struct call *call)
+{
+	if (!misbehave(call, text_of(call, "tenant")))
+		reply(call, quota_reserved_json(), false);
+}
+
+static void get_quotas(const struct call *call)
+{
+	if (!misbehave(call, text_of(call, "tenant")))
+		reply(call, quotas_json(text_of(call, "tenant")), false);
 }
 
 /* Of globex nothing runs. At the second look of a connection another execution has begun. */
@@ -622,15 +628,7 @@ static void run(const struct call *call)
 	if (misbehave(call, tenant))
 		return;
 	if (json_is_true(json_object_get(call->parameters, "dry_run"))) {
-		reply(call,
-		      json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}], s:[{s:s, s:s, s:s}], s:[s], "
-		                "s:s, s:[s]}",
-		                "event", "plan", "tier", "free", "limits", "key", "memory_max",
-		                "value", "64M", "source", "tiers/free.yaml:7", "options", "key",
-		                "user", "value", "1000:1000", "source", "default",
-		                "environment", "HOME=/data", "policy_hash", "abcdef0123456789",
-		                "unenforced", "storage quota"),
-		      false);
+		reply(call, plan_json(), false);
 		return;
 	}
 	if (workload == NULL || !read_args(call, workload)) {
@@ -704,6 +702,14 @@ static const struct {
 	{ "io.tenantd.ListTenants", list_tenants },
 	{ "io.tenantd.ListExecutions", list_executions },
 	{ "io.tenantd.GetStats", get_stats },
+	{ "io.tenantd.GetQuotas", get_quotas },
+	{ "io.tenantd.CheckQuota", serve_amount },
+	{ "io.tenantd.ConsumeQuota", serve_amount },
+	{ "io.tenantd.AcquireQuota", serve_amount },
+	{ "io.tenantd.GiveBackQuota", serve_amount },
+	{ "io.tenantd.ReserveQuota", serve_reservation },
+	{ "io.tenantd.CommitQuota", serve_reservation },
+	{ "io.tenantd.ReleaseQuota", serve_reservation },
 	{ "io.tenantd.GetUsage", get_usage },
 	{ "io.tenantd.ReloadPolicy", reload_policy },
 	{ "io.tenantd.RollbackPolicy", reload_policy },

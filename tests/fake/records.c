@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "records.h"
 
+#include <string.h>
+
 #include <base/fd.h>
 
 #include "fake.h"
@@ -149,4 +151,75 @@ json_t *period_json(int i)
 	return json_pack("{s:I, s:I, s:{s:I}}", "start", first + i * day, "end",
 	                 first + (i + 1) * day, "meters", "cpu_time",
 	                 (json_int_t)(i + 1) * 1000000);
+}
+
+json_t *policy_files_json(const char *hash)
+{
+	const bool evil = strcmp(hash, "eeee") == 0;
+
+	return json_pack("{s:s, s:{s:s, s:s}}", "policy_hash", "abcdef0123456789", "files",
+	                 "tiers/free.yaml", "tier: free\n",
+	                 evil ? "tiers/free.d/../../../evil.yaml" : "tiers/free.d/a.yaml",
+	                 "limits: {tasks_max: 9}\n");
+}
+
+json_t *tenant_policy_json(void)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:[{s:s, s:s, s:s}]}", "tenant", "acme", "tier",
+	                 "free", "file", "tiers/free.yaml", "policy_hash", "abcdef0123456789",
+	                 "limits", "key", "memory_max", "value", "64M", "source",
+	                 "tiers/free.yaml:7");
+}
+
+json_t *quota_answer_json(json_int_t amount, const char *key)
+{
+	return json_pack("{s:i, s:I, s:i, s:b, s:n, s:i}", "limit", 10, "used", amount,
+	                 "reserved", 0, "repeated", strcmp(key, "again") == 0, "reservation",
+	                 "reset_at", 1000);
+}
+
+json_t *quota_error_json(json_int_t amount)
+{
+	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:i}", "message", "too much", "meter",
+	                 "tokens", "limit", 10, "used", 0, "requested", amount, "reset_at",
+	                 1000);
+}
+
+json_t *quota_reserved_json(void)
+{
+	return json_pack("{s:n, s:i, s:i, s:b, s:s, s:n}", "limit", "used", 0, "reserved", 3,
+	                 "repeated", 0, "reservation", FAKE_OTHER_ID, "reset_at");
+}
+
+json_t *quotas_json(const char *tenant)
+{
+	return json_pack(
+		"{s:s, s:s, s:s, s:i, s:[{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, "
+		"s:i, s:s}, {s:s, s:s, s:s, s:n, s:i, s:i, s:n, s:n, s:n, s:n, s:n}]}",
+		"tenant", tenant, "tier", "free", "policy_hash", "0123", "snapshot_at", 5000,
+		"quotas", "meter", "tokens", "unit", "tokens", "kind", "counter", "limit", 10,
+		"used", 4, "reserved", 3, "percent", 40, "per", "month", "period_start", 1000,
+		"reset_at", 9000, "enforce", "hard", "meter", "state_bytes", "unit", "bytes",
+		"kind", "gauge", "limit", "used", 2048, "reserved", 0, "percent", "per",
+		"period_start", "reset_at", "enforce");
+}
+
+json_t *plan_json(void)
+{
+	return json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}], s:[{s:s, s:s, s:s}], s:[s], s:s, "
+	                 "s:[s]}",
+	                 "event", "plan", "tier", "free", "limits", "key", "memory_max",
+	                 "value", "64M", "source", "tiers/free.yaml:7", "options", "key",
+	                 "user", "value", "1000:1000", "source", "default", "environment",
+	                 "HOME=/data", "policy_hash", "abcdef0123456789", "unenforced",
+	                 "storage quota");
+}
+
+json_t *totals_json(void)
+{
+	return json_pack("{s:s, s:I, s:I, s:{s:I, s:i}, s:i, s:I}", "tenant", "acme", "since",
+	                 (json_int_t)1700000000000000, "until", (json_int_t)1700000100000000,
+	                 "meters", "cpu_time", (json_int_t)987654321, "executions", 2,
+	                 "unattributed_usec", 17, "itemized_since",
+	                 (json_int_t)1700000000000000);
 }

@@ -17,12 +17,24 @@ json_t *stats_of_none(const char *tenant);
 
 /* An entry of a list: the last policy, or the one before. */
 json_t *policy_json(bool in_force);
+/* One whose files lead out of the directory has the hash "eeee". */
+json_t *policy_files_json(const char *hash);
+json_t *tenant_policy_json(void);
+/* Of 10, of which nothing was used; "again" is a key that was used before. */
+json_t *quota_answer_json(json_int_t amount, const char *key);
+json_t *quota_error_json(json_int_t amount);
+/* A reservation is FAKE_OTHER_ID, of 3. */
+json_t *quota_reserved_json(void);
+json_t *quotas_json(const char *tenant);
 /* Of a setting of the node, and of a limit of that tenant's. */
 json_t *change_of_node_json(void);
 json_t *change_json(const char *tenant, const char *hurts);
 json_t *status_json(void);
 json_t *event_json(int64_t seq, const char *kind, const char *tenant, const char *execution,
                    const char *reason);
+
+json_t *plan_json(void);
+json_t *totals_json(void);
 
 /* The @i-th of the days in which something was used. */
 json_t *period_json(int i);

@@ -28,9 +28,8 @@ static void fixture_sql(const struct fixture *fixture, const char *sql)
 
 Test(store, gives_a_tenant_back_as_it_was_also_after_a_restart)
 {
+	static struct tenant_row row, made; /* large: off the stack */
 	struct fixture fixture;
-	struct tenant_row row = { 0 };
-	struct tenant_row made;
 	struct tn_error err = { 0 };
 
 	fixture_init(&fixture);

@@ -44,8 +44,10 @@ def check_options(setup, facts):
                       long_options(facts.global_options))
     first = {command.split()[0] for command in facts.commands}
     yield from expect("tenantctl", offered(setup, ["tenantctl", ""]), first)
-    policy = [command.split()[1] for command in facts.commands if " " in command]
-    yield from expect("tenantctl policy", offered(setup, ["tenantctl", "policy", ""]), policy)
+    for group in sorted({command.split()[0] for command in facts.commands if " " in command}):
+        second = [command.split()[1] for command in facts.commands
+                  if command.startswith(f"{group} ")]
+        yield from expect(f"tenantctl {group}", offered(setup, ["tenantctl", group, ""]), second)
     for command, options in facts.commands.items():
         words = ["tenantctl", *command.split(), "--"]
         yield from expect(" ".join(words), offered(setup, words), long_options(options))

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is asked of quotas, and what comes back. */
+#include <tenant/quota.h>
+
+#include "daemon.h"
+
+TestSuite(quota, .init = set_up, .fini = tear_down, .timeout = 60);
+
+Test(quota, answers_say_what_there_is)
+{
+	const struct tn_quota_options again = { .key = "again" };
+	struct tn_quota_answer answer;
+
+	cr_assert_eq(tn_quota_consume(client, "acme", "tokens", 7, NULL, &answer, &err), 0,
+	             "%s", err.msg);
+	cr_expect_eq(answer.limit, 10);
+	cr_expect_eq(answer.used, 7);
+	cr_expect_eq(answer.reset_at, 1000);
+	cr_expect_not(answer.repeated);
+	cr_expect_str_eq(answer.reservation, "");
+	cr_assert_eq(tn_quota_acquire(client, "acme", "agents", 1, &again, &answer, &err), 0);
+	cr_expect(answer.repeated);
+	cr_assert_eq(tn_quota_give_back(client, "acme", "agents", 1, NULL, &answer, &err), 0);
+	cr_assert_eq(tn_quota_check(client, "acme", "tokens", 10, &answer, &err), 0);
+}
+
+Test(quota, refusals_say_why)
+{
+	const struct tn_quota_error *quota;
+	struct tn_quota_answer answer;
+
+	cr_expect_eq(tn_quota_consume(client, "acme", "tokens", 11, NULL, &answer, &err),
+	             -EDQUOT);
+	cr_expect_eq(err.code, TN_QUOTA);
+	quota = tn_client_quota_error(client);
+	cr_assert_not_null(quota);
+	cr_expect_str_eq(quota->meter, "tokens");
+	cr_expect_eq(quota->limit, 10);
+	cr_expect_eq(quota->requested, 11);
+	cr_expect_eq(quota->reset_at, 1000);
+	cr_expect_eq(tn_quota_consume(client, "nobody", "tokens", 1, NULL, &answer, &err),
+	             -ENOENT);
+	cr_expect_null(tn_client_quota_error(client));
+}
+
+Test(quota, of_what_is_no_amount_nobody_is_asked)
+{
+	struct tn_quota_answer answer;
+
+	daemon_stop();
+	cr_expect_eq(tn_quota_consume(client, "acme", "tokens", 0, NULL, &answer, &err),
+	             -EINVAL);
+	cr_expect_eq(tn_quota_check(client, "acme", "tokens", INT64_MIN, &answer, &err),
+	             -EINVAL);
+	cr_expect_eq(tn_quota_consume(client, "acme", NULL, 1, NULL, &answer, &err), -EINVAL);
+	cr_expect_eq(tn_quota_commit(client, "acme", "mine", 1, NULL, &answer, &err), -EINVAL);
+	cr_expect_eq(tn_quota_release(client, "acme", NULL, NULL, &answer, &err), -EINVAL);
+	cr_expect_lt(tn_quota_consume(client, "acme", "tokens", 1, NULL, &answer, &err), 0);
+	cr_expect_eq(err.code, TN_UNREACHABLE);
+	daemon_start();
+}
+
+Test(quota, reservations_have_a_name)
+{
+	struct tn_quota_answer answer;
+
+	cr_assert_eq(tn_quota_reserve(client, "acme", "tokens", 3, NULL, &answer, &err), 0,
+	             "%s", err.msg);
+	cr_expect_str_eq(answer.reservation, FAKE_OTHER_ID);
+	cr_expect_eq(answer.limit, TN_ABSENT);
+	cr_expect_eq(answer.reserved, 3);
+	cr_expect_eq(
+		tn_quota_commit(client, "acme", answer.reservation, 0, NULL, &answer, &err), 0);
+	cr_expect_eq(tn_quota_release(client, "acme", answer.reservation, NULL, &answer, &err),
+	             0);
+}
+
+static int on_quota(const struct tn_quota *quota, void *userdata)
+{
+	size_t *n = userdata;
+
+	cr_expect_str_eq(quota->meter, *n == 0 ? "tokens" : "state_bytes");
+	cr_expect_eq(quota->percent, *n == 0 ? 40 : TN_ABSENT);
+	cr_expect_eq(quota->enforce == NULL, *n == 1);
+	++*n;
+	return 0;
+}
+
+Test(quota, are_listed_as_of_one_instant)
+{
+	struct tn_quota_summary summary = { 0 };
+	size_t n = 0;
+
+	cr_assert_eq(tn_quota_list(client, "acme", &summary, on_quota, &n, &err), 0, "%s",
+	             err.msg);
+	cr_expect_eq(n, 2u);
+	cr_expect_str_eq(summary.tier, "free");
+	cr_expect_eq(summary.snapshot_at, 5000);
+	tn_quota_summary_done(&summary);
+}
