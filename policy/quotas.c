@@ -227,55 +227,56 @@ static int soft_check(const struct reading *reading, struct tn_error *err)
 	return 0;
 }
 
-/* The meter that @key names, if there can be a quota on it. */
-static int meter_find(const struct policy_meters *meters, const struct document_node *key,
-                      const struct meter **ret, struct tn_error *err)
+/* The meter that @key names, if there can be a quota on it; NULL, and why not. */
+static const struct meter *meter_find(const struct policy_meters *meters,
+                                      const struct document_node *key, struct tn_error *err)
 {
 	struct nearest nearest = nearest_begin(key->text);
 	const struct meter *meter = policy_meter(meters, key->text), *other;
 	char hint[NEAREST_HINT_BYTES_MAX];
 
-	if (meter != NULL && meter->limitable) {
-		*ret = meter;
-		return 0;
+	if (meter != NULL && meter->limitable)
+		return meter;
+	if (meter != NULL) {
+		(void)document_refuse(key, err,
+		                      NOUN
+		                      ": %s is not the tenant's to use, what it is comes from "
+		                      "limits and from the host; expected another meter",
+		                      key->text);
+		return NULL;
 	}
-	if (meter != NULL)
-		return document_refuse(key, err,
-		                       NOUN
-		                       ": %s is not the tenant's to use, what it is comes "
-		                       "from limits and from the host; expected another meter",
-		                       key->text);
 	for (size_t i = 0; (other = policy_meter_at(meters, i)) != NULL; i++)
 		if (other->limitable)
 			nearest_consider(&nearest, other->name);
-	return document_refuse(key, err,
-	                       NOUN ": unknown meter '%.64s'%s; expected one of "
-	                            "tenantd-meters(5) or of " POLICY_METERS_FILE,
-	                       key->text, nearest_hint(&nearest, "", hint));
+	(void)document_refuse(key, err,
+	                      NOUN ": unknown meter '%.64s'%s; expected one of "
+	                           "tenantd-meters(5) or of " POLICY_METERS_FILE,
+	                      key->text, nearest_hint(&nearest, "", hint));
+	return NULL;
 }
 
-/* The quota on @meter, which is made if there is none. */
-static int quota_find(struct policy_tier *tier, const struct meter *meter,
-                      const struct document_node *key, struct policy_quota **ret,
-                      struct tn_error *err)
+/* The quota on @meter, which is made if there is none; NULL, and why it cannot be. */
+static struct policy_quota *quota_find(struct policy_tier *tier, const struct meter *meter,
+                                       const struct document_node *key, struct tn_error *err)
 {
 	struct policy_quota *quotas = tier->quotas;
 	size_t i = 0;
 
 	while (i < tier->quotas_n && strcmp(quotas[i].meter.name, meter->name) < 0)
 		i++;
-	*ret = &quotas[i];
 	if (i < tier->quotas_n && strcmp(quotas[i].meter.name, meter->name) == 0)
-		return 0;
-	if (tier->quotas_n == POLICY_QUOTAS_MAX)
-		return document_refuse(key, err, NOUN ": too many quotas; expected at most %d",
-		                       POLICY_QUOTAS_MAX);
+		return &quotas[i];
+	if (tier->quotas_n == POLICY_QUOTAS_MAX) {
+		(void)document_refuse(key, err, NOUN ": too many quotas; expected at most %d",
+		                      POLICY_QUOTAS_MAX);
+		return NULL;
+	}
 	memmove(&quotas[i + 1], &quotas[i], (tier->quotas_n - i) * sizeof(*quotas));
 	memset(&quotas[i], 0, sizeof(quotas[i]));
 	quotas[i].meter = *meter;
 	(void)snprintf(quotas[i].key, sizeof(quotas[i].key), NOUN ".%s", meter->name);
 	tier->quotas_n++;
-	return 0;
+	return &quotas[i];
 }
 
 __attribute__((format(printf, 2, 3))) static void text_add(struct policy_quota *quota,
@@ -315,13 +316,14 @@ static int quota_read(struct policy_tier *tier, const struct policy_meters *mete
 		.set = quota_set,
 	};
 	struct reading reading = { .tier = tier };
-	const struct meter *meter = NULL;
-	int r = meter_find(meters, key, &meter, err);
+	const struct meter *meter = meter_find(meters, key, err);
+	int r;
 
-	if (r == 0)
-		r = quota_find(tier, meter, key, &reading.quota, err);
-	if (r == 0)
-		r = schema_walk(&schema, key->value, &reading, err);
+	if (meter != NULL)
+		reading.quota = quota_find(tier, meter, key, err);
+	if (reading.quota == NULL)
+		return -EINVAL;
+	r = schema_walk(&schema, key->value, &reading, err);
 	if (r == 0)
 		r = soft_check(&reading, err);
 	if (r < 0)

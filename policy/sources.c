@@ -339,7 +339,8 @@ static int file_place(const struct loader *loader, const struct policy_file *fil
 	};
 	size_t i = 0;
 
-	while (strncmp(file->name, dirs[i].prefix, strlen(dirs[i].prefix)) != 0)
+	while (i + 1 < ARRAY_LEN(dirs) &&
+	       strncmp(file->name, dirs[i].prefix, strlen(dirs[i].prefix)) != 0)
 		i++;
 	*ret = file->name + strlen(dirs[i].prefix);
 	return dirs[i].fd;

@@ -295,7 +295,9 @@ void sampler_turn(struct sampler *sampler, bool book)
 	}
 	sampler->samples_n = 0;
 	id_table_each(&sampler->table, visit_book, sampler);
-	qsort(sampler->samples, sampler->samples_n, sizeof(*sampler->samples), by_tenant);
+	if (sampler->samples_n > 1)
+		qsort(sampler->samples, sampler->samples_n, sizeof(*sampler->samples),
+		      by_tenant);
 	if (sampler->samples_n > 0)
 		r = sampler->config.book(sampler->config.userdata, sampler->samples,
 		                         sampler->samples_n, &err);
