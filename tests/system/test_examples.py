@@ -14,7 +14,7 @@ UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 @pytest.fixture(scope="module", name="built")
 def _built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
-    for name in ("judge", "onboard"):
+    for name in ("judge", "meter", "onboard"):
         subprocess.run(["sh", "-ec", f"cc -Wall -Wextra -Werror -o {folder}/{name} "
                         f"{SOURCES}/{name}.c $(pkg-config --cflags --libs tenant)"], check=True)
     return folder
@@ -27,7 +27,7 @@ def run(program, *argv, stdin=""):
 
 
 def test_they_are_linked_with_the_installed_library(built):
-    for name in ("judge", "onboard"):
+    for name in ("judge", "meter", "onboard"):
         needed = subprocess.run(["readelf", "-d", str(built / name)], capture_output=True,
                                 text=True, check=True).stdout
         assert "[libtenant.so.0]" in needed
@@ -76,6 +76,17 @@ def test_judge_uses_what_the_program_wrote(built, host):
         1, "rejected: killed by execution_memory_max 64M (--memory)\n")
     assert run(judge, "ex-nobody", "", "--", "true") == (
         125, "", "judge: there is no tenant 'ex-nobody'\n")
+
+
+def test_meter_holds_a_tenant_to_its_quota(built, host):
+    tenant = host.tenant(host.tier(quotas={"tokens": {"limit": 10, "per": "month"}}))
+    status, out, err = run(built / "meter", tenant.name, "4", "3", "2")
+    assert (status, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[:2] == ["answered with 4; 4 are used", "answered with 3; 7 are used"]
+    assert re.fullmatch(r"refused: 7 of 10 tokens are used, and so it stays until \d+", lines[2])
+    assert run(built / "meter", "ex-nobody", "1") == (
+        125, "", "meter: there is no tenant 'ex-nobody'\n")
 
 
 def test_judges_wait_for_each_other(built, host):
