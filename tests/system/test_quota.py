@@ -88,11 +88,12 @@ def test_nothing_is_launched_when_what_the_kernel_measures_is_used_up(host):
     tenant = host.tenant(tier)
     assert tenant.run(["true"]).status == 0
     running = tenant.start(["sleep", "600"])
+    identity = running.id
     refused = tenant.run(["true"])
     assert refused.status == 125
     assert f"executions of '{tenant.name}' is used up until the next month: 2 of 2".encode() in (
         refused.err)
-    host.ctl("kill", running.id)
+    host.ctl("kill", identity)
     running.wait()
     assert tenant.run(["true"]).status == 125
     host.ctl("quota", "set", tenant.name, "executions", "3")
@@ -107,7 +108,8 @@ def test_a_threshold_is_told_of_once(host):
         host.ctl("quota", "consume", tenant.name, "tokens", 1)
 
     def told():
-        return [event["after"]["percent"] for event in host.ctl_json("events", tenant.name)
+        lines = host.ctl("events", tenant.name, "--json").stdout.splitlines()
+        return [event["after"]["percent"] for event in map(json.loads, lines)
                 if event["kind"] == "quota_reached"]
 
     wait_for(lambda: told() == ["50", "80"], told)
