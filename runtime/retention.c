@@ -46,18 +46,21 @@ static int prune(struct retention *retention, struct tn_error *err)
 	struct store *store = retention->config.store;
 	const int64_t executions = past(retention->executions_usec);
 	const int64_t events = past(retention->events_usec);
-	int r = 0, also = 0;
+	int r = 0, also = 0, keys = 0;
 
 	if (executions > 0)
 		r = store->ops->prune(store, executions, RETENTION_BATCH, on_pruned, retention,
 		                      err);
 	if (r >= 0 && events > 0)
 		also = store->ops->events_prune(store, events, RETENTION_BATCH, err);
-	if (executions > 0 || events > 0)
-		store->ops->tidy(store, r == 0 && also == 0);
-	if (r < 0 || also < 0)
-		return r < 0 ? r : also;
-	return r == 1 || also == RETENTION_BATCH;
+	/* How long these are kept is a promise of the interface and no setting. */
+	if (r >= 0 && also >= 0)
+		keys = store->ops->metering_keys_prune(store, past(METERING_KEY_USEC),
+		                                       RETENTION_BATCH, err);
+	store->ops->tidy(store, r == 0 && also == 0 && keys == 0);
+	if (r < 0 || also < 0 || keys < 0)
+		return r < 0 ? r : also < 0 ? also : keys;
+	return r == 1 || also == RETENTION_BATCH || keys == 1;
 }
 
 static void on_turn(void *userdata, uint32_t events)

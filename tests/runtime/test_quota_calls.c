@@ -246,3 +246,34 @@ Test(quota_calls, give_back_with_an_executions_end_and_count_its_launch, .init =
 	cr_expect_eq(number(row, "used"), 1);
 	json_decref(row);
 }
+
+/* Kept for a day, by itself forgotten then. */
+Test(quota_calls, forget_an_answer_after_its_time, .init = set_up, .fini = tear_down)
+{
+	struct store *store = rig.context->store;
+	static struct metering_write writes[2];
+	struct metering_key found;
+	struct tn_error err = { 0 };
+	struct tenant *tenant;
+
+	cr_assert_eq(tenants_get(rig.context->tenants, "acme", &tenant, &err), 0);
+	for (size_t i = 0; i < ARRAY_LEN(writes); i++) {
+		writes[i].kind = METERING_KEPT;
+		writes[i].tenant = writes[i].key.tenant = tenant->row.id;
+		writes[i].key.at = clock_usec(CLOCK_REALTIME) - METERING_KEY_USEC;
+		writes[i].key.op = METERING_CONSUME;
+	}
+	(void)snprintf(writes[0].key.key, sizeof(writes[0].key.key), "old");
+	(void)snprintf(writes[1].key.key, sizeof(writes[1].key.key), "young");
+	writes[1].key.at += METERING_KEY_USEC / 2;
+	cr_assert_eq(store->ops->meter(store, writes, ARRAY_LEN(writes), NULL, 0, &err), 0);
+	rig_send(&rig, SPEC_REPLAYED, 0, &(struct spec_head){ 0 }, sizeof(struct spec_head));
+	for (int i = 0; i < 100 && store->ops->metering_key_get(store, &tenant->row.id, "old",
+	                                                        &found, &err) == 1;
+	     i++)
+		rig_window(&rig);
+	cr_expect_eq(store->ops->metering_key_get(store, &tenant->row.id, "old", &found, &err),
+	             0);
+	cr_expect_eq(
+		store->ops->metering_key_get(store, &tenant->row.id, "young", &found, &err), 1);
+}
