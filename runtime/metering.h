@@ -78,7 +78,7 @@ struct metering_key {
 	int64_t limit; /* LEDGER_ABSENT: there was none */
 	int64_t used;
 	int64_t reserved;
-	struct id reservation; /* that was asked for, or made; none: neither */
+	struct id reservation; /* that it was about, or that was made; none: neither */
 };
 
 /* One change, of many that are made together. */

@@ -101,6 +101,11 @@ void quotas_given_back(struct quotas *quotas, const struct id *tenant)
 	quota_accounts_forget_held(&quotas->accounts, tenant);
 }
 
+static bool is_of_reservation(enum metering_op op)
+{
+	return op == METERING_COMMIT || op == METERING_RELEASE;
+}
+
 /* The row that an amount of now goes into: see metering.h. */
 static int64_t row_of(const struct quota_request *request)
 {
@@ -428,7 +433,9 @@ static int answer_again(const struct work *work, struct tn_error *err)
 	if (r != 1 || request->now - found->at >= METERING_KEY_USEC)
 		return r < 0 ? r : 0;
 	if (found->op != request->op || found->amount != request->amount ||
-	    strcmp(found->meter, request->rule.meter.name) != 0)
+	    strcmp(found->meter, request->rule.meter.name) != 0 ||
+	    (is_of_reservation(request->op) &&
+	     !id_equal(&found->reservation, &request->reservation)))
 		return err_refuse(err, TN_CONFLICT,
 		                  "key '%.64s' was used to %s %lld of %s, and not for this",
 		                  request->key, metering_op_name(found->op),
@@ -460,16 +467,16 @@ static void keep_answer(const struct work *work)
 }
 
 /* What is asked for, before anything is done. */
-static int request_check(const struct quota_request *request, struct tn_error *err)
+int quota_request_check(const struct quota_request *request, struct tn_error *err)
 {
 	const struct meter *meter = &request->rule.meter;
-	const bool whole = request->op == METERING_COMMIT || request->op == METERING_RELEASE;
 
 	if (meter->source == METER_OF_KERNEL && request->op != METERING_CHECK)
 		return err_refuse(err, TN_INVALID,
 		                  "%s is measured by the kernel: nobody adds to it",
 		                  meter->name);
-	if (request->amount < (whole ? 0 : 1))
+	/* Of a reservation 0 is all of it. */
+	if (request->amount < (is_of_reservation(request->op) ? 0 : 1))
 		return err_refuse(err, TN_INVALID, "%lld is no amount; expected 1 to 2^63 - 1",
 		                  (long long)request->amount);
 	if (request->key != NULL &&
@@ -483,22 +490,67 @@ static int request_check(const struct quota_request *request, struct tn_error *e
 	return 0;
 }
 
+/* The account as it is now, and room for what is to be written of it. */
+static int work_begin(struct work *work, struct tn_error *err)
+{
+	struct quotas *quotas = work->quotas;
+	const struct quota_request *request = work->request;
+	int r = 0;
+
+	/* A batch that has grown large is written before its time: a turn may bring many. */
+	if (quotas->batch.writes_n >= QUOTA_WRITES_FEW ||
+	    quotas->batch.events_n == QUOTA_EVENTS_MAX)
+		r = flush(quotas, err);
+	if (r == 0)
+		r = quota_account_get(&quotas->accounts, quotas->config.store,
+		                      &request->tenant->id, &request->rule, &work->account,
+		                      err);
+	if (r == 0)
+		r = quota_batch_reserve(&quotas->batch,
+		                        2 * work->account->reservations_n + WRITES_OF_ONE, err);
+	if (r == 0)
+		expire(work);
+	return r;
+}
+
+/* Who asked before in this turn hears that it failed: nothing is built on that. And what is
+ * read anew has to be what has been written. */
+static int work_check(const struct work *work, struct tn_error *err)
+{
+	struct quotas *quotas = work->quotas;
+	const struct quota_request *request = work->request;
+
+	if (quotas->broken ||
+	    quota_account_is_old(&quotas->accounts, &request->tenant->id, &request->rule))
+		return flush(quotas, err);
+	return 0;
+}
+
+int quotas_look(struct quotas *quotas, const struct quota_request *request,
+                struct quota_answer *ret, struct tn_error *err)
+{
+	struct quota_answer answer = { 0 };
+	struct work work = { quotas, request, NULL, &answer };
+	int r = work_check(&work, err);
+
+	if (r == 0)
+		r = work_begin(&work, err);
+	if (r < 0)
+		return r;
+	answer_now(&work);
+	*ret = answer;
+	return 0;
+}
+
 int quotas_do(struct quotas *quotas, const struct quota_request *request,
               struct quota_answer *ret, struct tn_error *err)
 {
 	struct quota_answer answer = { .limit = LEDGER_ABSENT };
 	struct work work = { quotas, request, NULL, &answer };
-	int r = request_check(request, err);
+	int r = quota_request_check(request, err);
 
-	/* Who asked before in this turn hears that it failed: nothing is built on that. */
-	if (r == 0 && quotas->broken) {
-		*err = quotas->why;
-		return -err->sys_errno;
-	}
-	/* What is read anew has to be what has been written. */
-	if (r == 0 &&
-	    quota_account_is_old(&quotas->accounts, &request->tenant->id, &request->rule))
-		r = flush(quotas, err);
+	if (r == 0)
+		r = work_check(&work, err);
 	if (r == 0 && request->key != NULL)
 		r = answer_again(&work, err);
 	if (r != 0) {
@@ -506,14 +558,9 @@ int quotas_do(struct quotas *quotas, const struct quota_request *request,
 			*ret = answer;
 		return r < 0 ? r : 0;
 	}
-	r = quota_account_get(&quotas->accounts, quotas->config.store, &request->tenant->id,
-	                      &request->rule, &work.account, err);
-	if (r == 0)
-		r = quota_batch_reserve(&quotas->batch,
-		                        2 * work.account->reservations_n + WRITES_OF_ONE, err);
+	r = work_begin(&work, err);
 	if (r < 0)
 		return r;
-	expire(&work);
 	r = ops[request->op](&work, err);
 	if (r == -EDQUOT)
 		*ret = answer;
@@ -534,23 +581,31 @@ void quotas_observe(struct quotas *quotas, const struct quota_request *request, 
 	struct tn_error ignored = { 0 };
 
 	/* What cannot be told of now is told of by the next look. */
-	if (quotas->broken ||
-	    (quota_account_is_old(&quotas->accounts, &request->tenant->id, &request->rule) &&
-	     flush(quotas, &ignored) < 0) ||
-	    quota_account_get(&quotas->accounts, quotas->config.store, &request->tenant->id,
-	                      &request->rule, &work.account, &ignored) < 0 ||
-	    quota_batch_reserve(&quotas->batch, 1, &ignored) < 0)
+	if (work_check(&work, &ignored) < 0 || work_begin(&work, &ignored) < 0)
 		return;
 	work.account->used = used;
 	look_at_thresholds(&work);
 }
 
-int quotas_reservation(struct quotas *quotas, const struct id *id, struct reservation *ret,
-                       struct tn_error *err)
+int quotas_reserved_of(struct quotas *quotas, const struct id *tenant, const struct id *id,
+                       const char *key, char ret[METER_NAME_BYTES_MAX], struct tn_error *err)
 {
+	struct store *store = quotas->config.store;
+	struct reservation reservation;
+	struct metering_key kept;
 	int r = flush(quotas, err);
 
-	return r < 0 ? r
-	             : quotas->config.store->ops->reservation_get(quotas->config.store, id, ret,
-	                                                          err);
+	if (r == 0)
+		r = store->ops->reservation_get(store, id, &reservation, err);
+	if (r == 1 && id_equal(&reservation.tenant, tenant)) {
+		memcpy(ret, reservation.meter, METER_NAME_BYTES_MAX);
+		return 1;
+	}
+	if (r < 0 || key == NULL)
+		return r < 0 ? r : 0;
+	r = store->ops->metering_key_get(store, tenant, key, &kept, err);
+	if (r != 1 || !id_equal(&kept.reservation, id))
+		return r < 0 ? r : 0;
+	memcpy(ret, kept.meter, METER_NAME_BYTES_MAX);
+	return 1;
 }

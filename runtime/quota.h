@@ -80,13 +80,23 @@ struct quota_answer {
 int quotas_do(struct quotas *quotas, const struct quota_request *request,
               struct quota_answer *ret, struct tn_error *err);
 
-/* The reservation of @id, also one that is not written yet: 1 and *ret, or 0. */
-int quotas_reservation(struct quotas *quotas, const struct id *id, struct reservation *ret,
-                       struct tn_error *err);
+/*
+ * Of which meter of @tenant the reservation @id is: 1 and its name, or 0. Of one that is no
+ * more it is still known if what became of it was answered under @key, which may be NULL.
+ */
+int quotas_reserved_of(struct quotas *quotas, const struct id *tenant, const struct id *id,
+                       const char *key, char ret[METER_NAME_BYTES_MAX], struct tn_error *err);
 
 /* @used of @request's meter have been used in its period, as the kernel measures: thresholds
  * that are reached are told of. */
 void quotas_observe(struct quotas *quotas, const struct quota_request *request, int64_t used);
+
+/* What there is of @request's meter: only its tenant, rule and clocks count. */
+int quotas_look(struct quotas *quotas, const struct quota_request *request,
+                struct quota_answer *ret, struct tn_error *err);
+
+/* TN_INVALID for what is no amount, no key, or not to be asked of such a meter. */
+int quota_request_check(const struct quota_request *request, struct tn_error *err);
 
 /* Write what has been done since the last time; all of it has happened, or on failure none. */
 int quotas_commit(struct quotas *quotas, struct tn_error *err);

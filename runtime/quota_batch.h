@@ -9,6 +9,8 @@
 #include "quota_account.h"
 
 #define QUOTA_WRITES_MAX 65536
+#define QUOTA_WRITES_FEW                                                                       \
+	1024 /* beyond it, it is time to write them: keys are looked for one by one */
 #define QUOTA_EVENTS_MAX 256
 
 struct quota_batch {

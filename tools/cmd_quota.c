@@ -144,23 +144,18 @@ int cmd_quota_commit(struct ctl *ctl, struct tn_error *err)
 /* A limit of the tenant's own, as a tier file writes it. */
 int cmd_quota_set(struct ctl *ctl, struct tn_error *err)
 {
-	char key[OUTPUT_CELL_BYTES_MAX];
-	const struct tn_pair own = { key, ctl->operands[OPERAND_AMOUNT] };
-	const struct tn_tenant_change change = { .overrides = &own, .overrides_n = 1 };
+	const char *meter = ctl->operands[OPERAND_METER],
+		   *limit = ctl->operands[OPERAND_AMOUNT];
 	struct tn_tenant tenant = { 0 };
-	int n = snprintf(key, sizeof(key), "quotas.%s.limit", ctl->operands[OPERAND_METER]);
-	int r;
+	int r = tn_quota_set(ctl->client, ctl->operands[OPERAND_TENANT], meter, limit, &tenant,
+	                     err);
 
-	if (n < 0 || (size_t)n >= sizeof(key))
-		return err_refuse(err, TN_INVALID, "there is no meter '%.32s...'",
-		                  ctl->operands[OPERAND_METER]);
-	r = tn_tenant_update(ctl->client, ctl->operands[OPERAND_TENANT], &change, &tenant, err);
 	if (r < 0)
 		return r;
 	if (ctl->json)
 		output_json(stdout, tn_tenant_fields(), &tenant);
 	else
-		(void)printf("%s: %s is %s\n", tenant.name, own.key, own.value);
+		(void)printf("%s: the limit of %s is %s\n", tenant.name, meter, limit);
 	tn_tenant_done(&tenant);
 	return 0;
 }
@@ -253,8 +248,8 @@ int cmd_quota_show(struct ctl *ctl, struct tn_error *err)
 	int r;
 
 	table_init(&show.table, columns, COLUMNS_N);
-	r = tn_quota_list(ctl->client, ctl->operands[OPERAND_TENANT], &summary, on_quota, &show,
-	                  err);
+	r = tn_quota_summary(ctl->client, ctl->operands[OPERAND_TENANT], &summary, on_quota,
+	                     &show, err);
 	if (r == 0 && ctl->json) {
 		json_begin(&show);
 		jout_end(&show.out, ']');

@@ -141,12 +141,22 @@ TN_API void tn_quota_summary_done(struct tn_quota_summary *quota_summary);
 /** Called with each; return 0 to go on, anything else to end. It must not use the client. */
 typedef int tn_quota_fn(const struct tn_quota *quota, void *userdata);
 
-TN_API int tn_quota_list(struct tn_client *client, const char *tenant,
-                         struct tn_quota_summary *ret, tn_quota_fn *each, void *userdata,
-                         struct tn_error *err);
-TN_API int tn_quota_list_start(struct tn_client *client, const char *tenant,
-                               struct tn_quota_summary *ret, tn_quota_fn *each, void *userdata,
-                               struct tn_error *err);
+/** All of them, as of one instant. Release *@ret with tn_quota_summary_done(). */
+TN_API int tn_quota_summary(struct tn_client *client, const char *tenant,
+                            struct tn_quota_summary *ret, tn_quota_fn *each, void *userdata,
+                            struct tn_error *err);
+TN_API int tn_quota_summary_start(struct tn_client *client, const char *tenant,
+                                  struct tn_quota_summary *ret, tn_quota_fn *each,
+                                  void *userdata, struct tn_error *err);
+
+/**
+ * Give the tenant a limit of its own, written as in a tier file: "5000000", "100h", "max".
+ * NULL: its tier's again. For administrators; release *@ret with tn_tenant_done().
+ */
+TN_API int tn_quota_set(struct tn_client *client, const char *tenant, const char *meter,
+                        const char *limit, struct tn_tenant *ret, struct tn_error *err);
+TN_API int tn_quota_set_start(struct tn_client *client, const char *tenant, const char *meter,
+                              const char *limit, struct tn_tenant *ret, struct tn_error *err);
 
 #ifdef __cplusplus
 }

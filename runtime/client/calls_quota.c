@@ -3,6 +3,7 @@
 #include <tenant/quota.h>
 
 #include <base/id.h>
+#include <base/name.h>
 
 #include "client.h"
 #include "record.h"
@@ -35,7 +36,7 @@ static int on_answer(struct call *call, json_t *parameters, struct tn_error *err
 
 static const struct tn_quota_options nothing = { 0 };
 
-/* Of a meter; parameters that a method does not have are added by @further, consumed. */
+/* Consumes @parameters; with @options, the call may have a key and be durable. */
 static int start_meter(struct tn_client *client, const char *method, json_t *parameters,
                        const struct tn_quota_options *options, struct tn_quota_answer *ret,
                        struct tn_error *err)
@@ -278,9 +279,9 @@ static int on_quotas(struct call *call, json_t *parameters, struct tn_error *err
 	return r < 0 ? r : 0;
 }
 
-int tn_quota_list_start(struct tn_client *client, const char *tenant,
-                        struct tn_quota_summary *ret, tn_quota_fn *each, void *userdata,
-                        struct tn_error *err)
+int tn_quota_summary_start(struct tn_client *client, const char *tenant,
+                           struct tn_quota_summary *ret, tn_quota_fn *each, void *userdata,
+                           struct tn_error *err)
 {
 	struct call call = CALL_FOR(on_quotas, tn_quota_summary, ret);
 	int r = check_tenant(tenant, err);
@@ -293,9 +294,29 @@ int tn_quota_list_start(struct tn_client *client, const char *tenant,
 	                    CONNECTION_ONE, &call, err);
 }
 
-int tn_quota_list(struct tn_client *client, const char *tenant, struct tn_quota_summary *ret,
-                  tn_quota_fn *each, void *userdata, struct tn_error *err)
+int tn_quota_summary(struct tn_client *client, const char *tenant, struct tn_quota_summary *ret,
+                     tn_quota_fn *each, void *userdata, struct tn_error *err)
 {
 	return client_finish(
-		client, tn_quota_list_start(client, tenant, ret, each, userdata, err), err);
+		client, tn_quota_summary_start(client, tenant, ret, each, userdata, err), err);
+}
+
+int tn_quota_set_start(struct tn_client *client, const char *tenant, const char *meter,
+                       const char *limit, struct tn_tenant *ret, struct tn_error *err)
+{
+	char key[NAME_BYTES_MAX];
+	const struct tn_pair own = { key, limit };
+	const struct tn_tenant_change change = { .overrides = &own, .overrides_n = 1 };
+	const int n = snprintf(key, sizeof(key), "quotas.%s.limit", meter != NULL ? meter : "");
+
+	if (meter == NULL || n < 0 || (size_t)n >= sizeof(key))
+		return err_refuse(err, TN_INVALID, "which meter?");
+	return tn_tenant_update_start(client, tenant, &change, ret, err);
+}
+
+int tn_quota_set(struct tn_client *client, const char *tenant, const char *meter,
+                 const char *limit, struct tn_tenant *ret, struct tn_error *err)
+{
+	return client_finish(client, tn_quota_set_start(client, tenant, meter, limit, ret, err),
+	                     err);
 }

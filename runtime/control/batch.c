@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "batch.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "connection.h"
@@ -16,28 +17,31 @@ struct batch {
 struct waiting {
 	struct waiting *next;
 	struct call *call;
-	json_t *reply; /* NULL: it has failed by @why */
-	struct tn_error why;
+	json_t *reply;   /* counts when it is written */
+	json_t *refusal; /* the whole message, whatever becomes of the rest */
 };
 
 static void waiting_free(struct waiting *waiting)
 {
 	json_decref(waiting->reply);
+	json_decref(waiting->refusal);
 	free(waiting);
 }
 
 static void waiting_answer(struct waiting *waiting, const struct tn_error *unwritten)
 {
 	struct call *call = waiting->call;
-	json_t *reply = waiting->reply;
+	json_t *reply = waiting->reply, *refusal = waiting->refusal;
 
-	waiting->reply = NULL;
-	if (reply != NULL && unwritten == NULL) {
+	waiting->reply = waiting->refusal = NULL;
+	if (refusal != NULL) {
+		call_refuse(call, refusal);
+	} else if (unwritten != NULL) {
+		json_decref(reply);
+		call_fail(call, unwritten);
+	} else {
 		call_reply(call, reply);
-		return;
 	}
-	call_fail(call, reply != NULL ? unwritten : &waiting->why);
-	json_decref(reply);
 }
 
 static int batch_write(struct batch *batch, struct tn_error *err)
@@ -136,14 +140,14 @@ void batch_reply(struct batch *batch, struct call *call, json_t *reply, bool dur
 	call_fail(call, &err);
 }
 
-void batch_fail(struct batch *batch, struct call *call, const struct tn_error *err)
+int batch_refuse(struct batch *batch, struct call *call, json_t *refusal)
 {
 	struct waiting *waiting = batch_add(batch, call);
 
-	if (waiting != NULL)
-		waiting->why = *err;
-	else
-		call_fail(call, err);
+	if (waiting == NULL)
+		return -ENOMEM;
+	waiting->refusal = refusal;
+	return 0;
 }
 
 void batch_orphan(struct batch *batch, const struct connection *connection)

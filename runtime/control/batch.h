@@ -22,8 +22,10 @@ struct batch *batch_free(struct batch *batch);
 /* @call, which is no longer the current one of its connection, is answered with @reply, which
  * is taken over, at the end of the turn; @durable, when it is on the disk. */
 void batch_reply(struct batch *batch, struct call *call, json_t *reply, bool durable);
-/* The same of a refusal: in its turn, so that answers keep their order. */
-void batch_fail(struct batch *batch, struct call *call, const struct tn_error *err);
+/* @call has been refused by the whole message @refusal: it is sent in its turn, if others of
+ * its connection wait, so that answers keep their order. Takes over @refusal, unless that
+ * fails. */
+int batch_refuse(struct batch *batch, struct call *call, json_t *refusal);
 
 /* The connection of these calls goes. */
 void batch_orphan(struct batch *batch, const struct connection *connection);

@@ -95,6 +95,9 @@ void call_resume(struct call *call);
 /* It is not the current one of its connection any more, which may handle the next, and is
  * answered by and by. */
 void call_set_aside(struct call *call);
+/* End the call with @refusal, a whole message, which is taken over: in its turn, if answers
+ * wait before it. */
+void call_refuse(struct call *call, json_t *refusal);
 /* Ends the call without an answer. */
 void call_drop(struct call *call);
 

@@ -144,13 +144,23 @@ void call_reply_more_with_fd(struct call *call, json_t *parameters, int fd)
 		call, json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1), fd);
 }
 
+void call_refuse(struct call *call, json_t *refusal)
+{
+	const struct connection *connection = call->connection;
+
+	if (connection != NULL && connection->aside_n > 0 && !call->aside &&
+	    batch_refuse(connection->owner->batch, call, refusal) == 0)
+		return;
+	call_send(call, refusal);
+	call_end(call);
+}
+
 void call_fail_service(struct call *call, const char *error, json_t *parameters)
 {
 	char name[96];
 
 	(void)snprintf(name, sizeof(name), "org.varlink.service.%s", error);
-	call_send(call, json_pack("{s:s, s:o}", "error", name, "parameters", parameters));
-	call_end(call);
+	call_refuse(call, json_pack("{s:s, s:o}", "error", name, "parameters", parameters));
 }
 
 /* Who may not call a method at all is not looked up anything for. */
@@ -187,9 +197,8 @@ void call_fail(struct call *call, const struct tn_error *err)
 		                  quota->reset_at > 0 ? json_integer(quota->reset_at)
 		                                      : json_null()));
 	call_note_refusal(call, err);
-	call_send(call, json_pack("{s:s, s:o}", "error", err_row(err->code)->name, "parameters",
-	                          parameters));
-	call_end(call);
+	call_refuse(call, json_pack("{s:s, s:o}", "error", err_row(err->code)->name,
+	                            "parameters", parameters));
 }
 
 struct actor call_actor(const struct call *call)

@@ -86,19 +86,23 @@ static int request_execution(const struct context *context, const struct tenant 
 
 /* Of which meter a reservation is: it says so itself. */
 static int request_reservation(const struct context *context, const struct tenant *tenant,
-                               const char *text, struct reservation *ret, struct tn_error *err)
+                               const struct quota_arguments *arguments,
+                               struct quota_request *request, char meter[METER_NAME_BYTES_MAX],
+                               struct tn_error *err)
 {
-	struct id id;
 	int r = 0;
 
-	if (id_parse(text, &id) == 0)
-		r = quotas_reservation(context->quotas, &id, ret, err);
-	if (r < 0 || (r == 1 && id_equal(&ret->tenant, &tenant->row.id)))
+	if (request->amount == PARAMS_ABSENT)
+		request->amount = 0;
+	if (id_parse(arguments->reservation, &request->reservation) == 0)
+		r = quotas_reserved_of(context->quotas, &tenant->row.id, &request->reservation,
+		                       request->key, meter, err);
+	if (r != 0)
 		return r < 0 ? r : 0;
 	return err_refuse(err, TN_NOT_FOUND,
 	                  "there is no reservation '%.64s' of '%s': it has expired, or was "
 	                  "committed or released",
-	                  text, tenant->row.name);
+	                  arguments->reservation, tenant->row.name);
 }
 
 static int request_tenant(const struct context *context, const char *name, struct tenant **ret,
@@ -120,8 +124,8 @@ static int request_make(const struct call *call, enum metering_op op,
 {
 	const struct quota_arguments *arguments = call->arguments;
 	const struct context *context = call->context;
+	char reserved[METER_NAME_BYTES_MAX];
 	const char *meter = arguments->meter;
-	struct reservation reservation;
 	struct tenant *tenant;
 	int r = request_tenant(context, arguments->tenant, &tenant, err);
 
@@ -137,14 +141,10 @@ static int request_make(const struct call *call, enum metering_op op,
 	ret->expires_usec = arguments->expires_usec == PARAMS_ABSENT ? EXPIRES_USEC
 	                                                             : arguments->expires_usec;
 	if (arguments->reservation != NULL) {
-		r = request_reservation(context, tenant, arguments->reservation, &reservation,
-		                        err);
+		meter = reserved;
+		r = request_reservation(context, tenant, arguments, ret, reserved, err);
 		if (r < 0)
 			return r;
-		meter = reservation.meter;
-		ret->reservation = reservation.id;
-		if (ret->amount == PARAMS_ABSENT)
-			ret->amount = 0;
 	}
 	*ret_tenant = tenant;
 	r = request_execution(context, tenant, arguments->execution, &ret->execution, err);
@@ -160,8 +160,10 @@ static int check_kernel(const struct context *context, const struct tenant *tena
 {
 	const struct quota_rule *rule = &request->rule;
 	int64_t sum;
-	int r = quota_kernel_used(context->store, tenant, rule, &ret->used, err);
+	int r = quota_request_check(request, err);
 
+	if (r == 0)
+		r = quota_kernel_used(context->store, tenant, rule, &ret->used, err);
 	if (r < 0)
 		return r;
 	ret->limit = rule->limited ? rule->limit : LEDGER_ABSENT;
@@ -177,7 +179,6 @@ static int check_kernel(const struct context *context, const struct tenant *tena
 static int request_do(struct call *call, enum metering_op op, struct tn_error *err)
 {
 	const struct quota_arguments *arguments = call->arguments;
-	struct batch *batch = call->connection->owner->batch;
 	struct quota_answer answer = { .limit = LEDGER_ABSENT };
 	struct quota_request request;
 	struct tenant *tenant;
@@ -188,8 +189,8 @@ static int request_do(struct call *call, enum metering_op op, struct tn_error *e
 	else if (r == 0)
 		r = quotas_do(call->context->quotas, &request, &answer, err);
 	if (r == 0) {
-		batch_reply(batch, call, answer_pack(&answer, &request.rule),
-		            arguments->durable);
+		batch_reply(call->connection->owner->batch, call,
+		            answer_pack(&answer, &request.rule), arguments->durable);
 		return 0;
 	}
 	if (err->code == TN_QUOTA) {
@@ -202,8 +203,7 @@ static int request_do(struct call *call, enum metering_op op, struct tn_error *e
 			request.rule.span.end == INT64_MAX ? 0 : request.rule.span.end,
 		};
 	}
-	batch_fail(batch, call, err);
-	return 0;
+	return r;
 }
 
 static int handle_check(struct call *call, struct tn_error *err)
@@ -241,16 +241,18 @@ static int handle_give_back(struct call *call, struct tn_error *err)
 	return request_do(call, METERING_GIVE_BACK, err);
 }
 
+/* Of products: ISO C has no name for it. */
+__extension__ typedef __int128 wide;
+
 /* Of what is used of a limit; null where that is none, or nothing. */
 static json_t *percent_pack(int64_t used, int64_t limit)
 {
-	int64_t hundredfold;
+	wide percent;
 
-	if (limit <= 0 || limit == INT64_MAX)
+	if (limit <= 0 || limit == INT64_MAX || used == LEDGER_ABSENT)
 		return json_null();
-	if (__builtin_mul_overflow(used, 100, &hundredfold))
-		return json_integer(used / (limit / 100 > 0 ? limit / 100 : 1));
-	return json_integer(hundredfold / limit);
+	percent = (wide)used * 100 / limit;
+	return json_integer(percent > INT64_MAX ? INT64_MAX : (json_int_t)percent);
 }
 
 struct shown {
@@ -281,7 +283,6 @@ static int show_meter(const struct context *context, struct tenant *tenant, cons
 {
 	struct quota_request request = { .op = METERING_CHECK,
 		                         .tenant = &tenant->row,
-		                         .amount = 1,
 		                         .now = now,
 		                         .boottime = clock_usec(CLOCK_BOOTTIME) };
 	const struct quota_rule *rule = &request.rule;
@@ -295,9 +296,8 @@ static int show_meter(const struct context *context, struct tenant *tenant, cons
 	if (rule->meter.source == METER_OF_KERNEL)
 		r = quota_kernel_used(context->store, tenant, rule, &answer.used, err);
 	else
-		r = quotas_do(context->quotas, &request, &answer, err);
-	/* That there is no room for one more is an answer, too. */
-	if (r < 0 && err->code != TN_QUOTA && err->code != TN_INVALID)
+		r = quotas_look(context->quotas, &request, &answer, err);
+	if (r < 0)
 		return r;
 	shown = (struct shown){ rule->meter.name,
 		                rule->meter.label,
@@ -344,6 +344,18 @@ static int show_meters(const struct context *context, struct tenant *tenant, int
 static int show_limits(const struct context *context, struct tenant *tenant, json_t *list,
                        struct tn_error *err)
 {
+#define KERNEL_LIMIT(meter_, unit_)                                                            \
+	{                                                                                      \
+		.meter = (meter_), .unit = (unit_), .kind = "gauge", .enforce = "kernel",      \
+		.span = {                                                                      \
+			0,                                                                     \
+			INT64_MAX                                                              \
+		}                                                                              \
+	}
+	struct shown limits[] = { KERNEL_LIMIT("executions_max", "executions"),
+		                  KERNEL_LIMIT("memory_max", "bytes"),
+		                  KERNEL_LIMIT("tasks_max", "tasks") };
+#undef KERNEL_LIMIT
 	const struct policy_tier *tier;
 	struct tn_error ignored = { 0 };
 	struct cgstat_look look;
@@ -352,22 +364,15 @@ static int show_limits(const struct context *context, struct tenant *tenant, jso
 	if (r < 0)
 		return r;
 	(void)cgstat_look(context->root_fd, tenant->row.name, NULL, &look, &ignored);
-	{
-		const struct calendar_span always = { 0, INT64_MAX };
-		const struct shown limits[] = {
-			{ "executions_max", "executions", "gauge", NULL, "kernel",
-			  tier->limits.executions_max, (int64_t)tenant->executions_n, 0,
-			  always },
-			{ "memory_max", "bytes", "gauge", NULL, "kernel",
-			  tier->limits.memory_max_bytes, look.memory_bytes, 0, always },
-			{ "tasks_max", "tasks", "gauge", NULL, "kernel", tier->limits.tasks_max,
-			  look.tasks, 0, always },
-		};
-
-		for (size_t i = 0; i < ARRAY_LEN(limits); i++)
-			if (json_array_append_new(list, shown_pack(&limits[i])) < 0)
-				return err_set(err, TN_SYSTEM, ENOMEM, "show quotas");
-	}
+	limits[0].limit = tier->limits.executions_max;
+	limits[0].used = (int64_t)tenant->executions_n;
+	limits[1].limit = tier->limits.memory_max_bytes;
+	limits[1].used = look.memory_bytes;
+	limits[2].limit = tier->limits.tasks_max;
+	limits[2].used = look.tasks;
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		if (json_array_append_new(list, shown_pack(&limits[i])) < 0)
+			return err_set(err, TN_SYSTEM, ENOMEM, "show quotas");
 	return 0;
 }
 

@@ -91,10 +91,26 @@ Test(quota, are_listed_as_of_one_instant)
 	struct tn_quota_summary summary = { 0 };
 	size_t n = 0;
 
-	cr_assert_eq(tn_quota_list(client, "acme", &summary, on_quota, &n, &err), 0, "%s",
+	cr_assert_eq(tn_quota_summary(client, "acme", &summary, on_quota, &n, &err), 0, "%s",
 	             err.msg);
 	cr_expect_eq(n, 2u);
 	cr_expect_str_eq(summary.tier, "free");
 	cr_expect_eq(summary.snapshot_at, 5000);
 	tn_quota_summary_done(&summary);
+}
+
+Test(quota, limits_are_what_a_tenant_has_of_its_own)
+{
+	struct tn_tenant tenant = { 0 };
+
+	cr_assert_eq(tn_quota_set(client, "acme", "tokens", "100", &tenant, &err), 0, "%s",
+	             err.msg);
+	cr_expect_str_eq(tenant.name, "acme");
+	tn_tenant_done(&tenant);
+	/* The stand-in says what it was sent. */
+	cr_expect_lt(tn_quota_set(client, "echo", "tokens", "100", &tenant, &err), 0);
+	cr_expect_not_null(strstr(err.msg, "\"quotas.tokens.limit\":\"100\""), "%s", err.msg);
+	cr_expect_lt(tn_quota_set(client, "echo", "tokens", NULL, &tenant, &err), 0);
+	cr_expect_not_null(strstr(err.msg, "\"quotas.tokens.limit\":null"), "%s", err.msg);
+	cr_expect_eq(tn_quota_set(client, "acme", NULL, "100", &tenant, &err), -EINVAL);
 }

@@ -8,7 +8,7 @@
 #include <base/fd.h>
 
 #include "identity.h"
-#include "quota.h"
+#include "quota_batch.h"
 #include "store_fixture.h"
 
 TestSuite(quota, .timeout = 60);
@@ -490,5 +490,68 @@ Test(quota, keys_are_forgotten_a_few_at_a_time)
 	cr_expect_eq(store->ops->metering_keys_prune(store, NOON + 1, 4, &err), 1);
 	cr_expect_eq(store->ops->metering_keys_prune(store, NOON + 1, 4, &err), 1);
 	cr_expect_eq(store->ops->metering_keys_prune(store, NOON + 1, 4, &err), 0);
+	scene_done(&scene);
+}
+
+Test(quota, answers_again_what_became_of_a_reservation)
+{
+	struct scene scene;
+	struct tn_error err = { 0 };
+	char meter[METER_NAME_BYTES_MAX];
+	struct id first, second;
+
+	scene_init(&scene, 100);
+	cr_assert_eq(reserve(&scene, 10, HOUR), 0);
+	first = scene.answer.reservation;
+	cr_assert_eq(reserve(&scene, 10, HOUR), 0);
+	second = scene.answer.reservation;
+	scene.request.reservation = first;
+	cr_assert_eq(ask(&scene, METERING_COMMIT, 0, "k"), 0);
+	commit(&scene);
+	die(&scene, BOOT_A);
+	cr_assert_eq(ask(&scene, METERING_COMMIT, 0, "k"), 0);
+	cr_expect(scene.answer.repeated);
+	cr_expect(id_equal(&scene.answer.reservation, &first));
+	/* It is known of which meter it was, to whom has the key. */
+	cr_expect_eq(quotas_reserved_of(scene.quotas, &scene.fixture.tenant, &first, "k", meter,
+	                                &err),
+	             1);
+	cr_expect_str_eq(meter, "tokens");
+	cr_expect_eq(quotas_reserved_of(scene.quotas, &scene.fixture.tenant, &first, NULL,
+	                                meter, &err),
+	             0);
+	/* The key was for that one. */
+	scene.request.reservation = second;
+	cr_expect_eq(ask(&scene, METERING_COMMIT, 0, "k"), -ESTALE);
+	scene_done(&scene);
+}
+
+Test(quota, says_what_there_is_also_where_nothing_more_fits)
+{
+	struct scene scene;
+	struct quota_answer answer;
+	struct tn_error err = { 0 };
+
+	scene_init(&scene, INT64_MAX);
+	cr_assert_eq(ask(&scene, METERING_CONSUME, INT64_MAX, NULL), 0);
+	cr_assert_eq(quotas_look(scene.quotas, &scene.request, &answer, &err), 0);
+	cr_expect_eq(answer.used, INT64_MAX);
+	cr_expect_eq(answer.limit, INT64_MAX);
+	scene_done(&scene);
+}
+
+Test(quota, writes_a_large_batch_before_its_time)
+{
+	struct scene scene;
+	char key[16];
+
+	scene_init(&scene, INT64_MAX);
+	for (int i = 0; i < 2 * QUOTA_WRITES_FEW; i++) {
+		(void)snprintf(key, sizeof(key), "k%d", i);
+		cr_assert_eq(ask(&scene, METERING_CONSUME, 1, key), 0);
+	}
+	cr_expect_geq(scene.written_n, 1);
+	commit(&scene);
+	cr_expect_eq(used(&scene), 2 * QUOTA_WRITES_FEW);
 	scene_done(&scene);
 }

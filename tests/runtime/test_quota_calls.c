@@ -85,21 +85,28 @@ Test(quota_calls, that_are_sent_together_are_answered_in_order, .init = set_up,
      .fini = tear_down)
 {
 	static const json_int_t amounts[] = { 4, 7, 6, 1 }, used[] = { 4, -1, 10, -1 };
-	json_t *status;
+	json_t *status, *answer;
 
 	for (size_t i = 0; i < ARRAY_LEN(amounts); i++)
 		rig_call(&rig, admin, "io.tenantd.ConsumeQuota",
 		         amount_of("acme", "tokens", amounts[i]), NULL);
+	/* What is refused before it is looked at does not overtake, either. */
+	rig_call(&rig, admin, "io.tenantd.ConsumeQuota", json_pack("{s:i}", "tenant", 7), NULL);
 	rig_call(&rig, admin, "io.tenantd.GetStatus", json_object(), NULL);
 	for (size_t i = 0; i < ARRAY_LEN(amounts); i++) {
-		json_t *answer = rig_answer(&rig, admin);
-		json_t *parameters = json_object_get(answer, "parameters");
+		json_t *parameters;
 
+		answer = rig_answer(&rig, admin);
+		parameters = json_object_get(answer, "parameters");
 		cr_expect_eq(json_object_get(answer, "error") != NULL, used[i] < 0, "%zu", i);
 		if (used[i] >= 0)
 			cr_expect_eq(number(parameters, "used"), used[i]);
 		json_decref(answer);
 	}
+	answer = rig_answer(&rig, admin);
+	cr_expect_str_eq(json_string_value(json_object_get(answer, "error")),
+	                 "org.varlink.service.InvalidParameter");
+	json_decref(answer);
 	status = rig_answer(&rig, admin);
 	cr_expect_not_null(
 		json_object_get(json_object_get(status, "parameters"), "policy_hash"));
@@ -138,6 +145,8 @@ Test(quota_calls, know_no_meter_and_no_tenant_that_there_is_not, .init = set_up,
 	                        amount_of("nobody", "tokens", 1), NULL, "io.tenantd.NotFound"));
 	json_decref(rig_refused(&rig, admin, "io.tenantd.ConsumeQuota",
 	                        amount_of("acme", "cpu_time", 1), NULL, "io.tenantd.Invalid"));
+	json_decref(rig_refused(&rig, admin, "io.tenantd.CheckQuota",
+	                        amount_of("acme", "cpu_time", 0), NULL, "io.tenantd.Invalid"));
 	json_decref(rig_refused(&rig, admin, "io.tenantd.ConsumeQuota",
 	                        amount_of("acme", "tokens", 0), NULL, "io.tenantd.Invalid"));
 }
@@ -154,10 +163,16 @@ Test(quota_calls, keep_a_reservation_to_its_tenant, .init = set_up, .fini = tear
 		&rig, admin, "io.tenantd.CommitQuota",
 		json_pack("{s:s, s:O}", "tenant", "globex", "reservation", reservation), NULL,
 		"io.tenantd.NotFound"));
-	json_decref(rig_ask(&rig, admin, "io.tenantd.CommitQuota",
-	                    json_pack("{s:s, s:O, s:i}", "tenant", "acme", "reservation",
-	                              reservation, "amount", 3),
-	                    NULL));
+	for (int i = 0; i < 2; i++) {
+		json_t *again = rig_ask(&rig, admin, "io.tenantd.CommitQuota",
+		                        json_pack("{s:s, s:O, s:i, s:s}", "tenant", "acme",
+		                                  "reservation", reservation, "amount", 3,
+		                                  "key", "k"),
+		                        NULL);
+
+		cr_expect_eq(json_is_true(json_object_get(again, "repeated")), i == 1);
+		json_decref(again);
+	}
 	json_decref(answer);
 	cr_expect_eq(consume("tokens", 7), 10);
 }
