@@ -187,12 +187,17 @@ Test(run, goes_on_with_what_is_captured_when_the_daemon_is_back)
 /* The new daemon knows nothing of it: it was never launched. */
 Test(run, is_asked_for_again_when_the_daemon_goes_before_it_has_started)
 {
-	int before = fds_open(), out[2];
+	int before = fds_open(), out[2], status;
 	struct tn_run *run;
 	char line[8];
 
 	cr_assert_eq(pipe(out), 0);
 	(void)kill(daemon_pid, SIGSTOP);
+	cr_assert_eq(waitpid(daemon_pid, &status, WUNTRACED), daemon_pid);
+	cr_assert(WIFSTOPPED(status));
+	/* Who serves a connection that it has taken goes on: this one it has not. */
+	client = tn_client_free(client);
+	cr_assert_eq(tn_client_open(socket_path, &client, &err), 0, "%s", err.msg);
 	run = start("acme", COMMAND("sh", "-c", "echo once; exit 4"), out);
 	(void)close(out[1]);
 	cr_expect_eq(tn_run_process(run, &err), TN_RUN_NOTHING);
