@@ -535,7 +535,7 @@ int quotas_look(struct quotas *quotas, const struct quota_request *request,
 
 	if (r == 0)
 		r = work_begin(&work, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	answer_now(&work);
 	*ret = answer;
@@ -559,7 +559,7 @@ int quotas_do(struct quotas *quotas, const struct quota_request *request,
 		return r < 0 ? r : 0;
 	}
 	r = work_begin(&work, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = ops[request->op](&work, err);
 	if (r == -EDQUOT)
@@ -581,7 +581,7 @@ void quotas_observe(struct quotas *quotas, const struct quota_request *request, 
 	struct tn_error ignored = { 0 };
 
 	/* What cannot be told of now is told of by the next look. */
-	if (work_check(&work, &ignored) < 0 || work_begin(&work, &ignored) < 0)
+	if (work_check(&work, &ignored) != 0 || work_begin(&work, &ignored) != 0)
 		return;
 	work.account->used = used;
 	look_at_thresholds(&work);
