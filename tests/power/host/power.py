@@ -145,11 +145,23 @@ class Trial:
     """One disk and all that is done to it."""
 
     def __init__(self, guest, run_disk, disk, directory, chance):
-        self._boot = lambda action: boot(guest, run_disk, disk, directory, action)
+        self._boot_once = lambda action: boot(guest, run_disk, disk, directory, action)
         self._disk = disk
         self._chance = chance
         self.promises = Promises()
         self.lost = 0
+        self.hung = 0  # boots that were begun again
+
+    def _boot(self, action):
+        """Once more if the machine does not come up at all: what is wrong with its disk is so the
+        second time too, and what is wrong with an emulated machine is not."""
+        try:
+            self._boot_once(action)
+        except report.NotUp as failed:
+            self.hung += 1
+            say(f"{failed}; it is started once more")
+            sys.stderr.buffer.write(failed.detail)
+            self._boot_once(action)
 
     def cut(self, number):
         """Boots, judges what the last cut has left, works, and is cut off."""
@@ -200,7 +212,8 @@ def run(chosen):
     print(f"{chosen.cuts} power cuts, {disk.flushes} flushes, {trial.lost} unflushed blocks lost: "
           f"of {counts['durable']} durable changes and {counts['events']} events none is missing, "
           f"of {counts['accepted']} accepted ends {counts['missing']}, the oldest of them "
-          f"{trial.promises.oldest_missing_usec / 1000:.1f} ms old; seed {chosen.seed}")
+          f"{trial.promises.oldest_missing_usec / 1000:.1f} ms old; {trial.hung} boots hung; seed "
+          f"{chosen.seed}")
 
 
 def action():

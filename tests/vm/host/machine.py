@@ -22,7 +22,7 @@ PROBE_SECONDS = 10
 PROBE_ANSWER = b"tests/vm: this machine works"
 
 KERNEL_ARGUMENTS = (
-    "console=ttyS0 quiet panic=-1 mitigations=off root=/dev/vda rw "
+    "console=ttyS0 loglevel=6 panic=-1 mitigations=off root=/dev/vda rw "
     "cgroup_no_v1=all systemd.unified_cgroup_hierarchy=1 "
     "systemd.unit=tenantd-vm.target systemd.show_status=error"
 )

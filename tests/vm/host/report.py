@@ -21,6 +21,10 @@ class Broken(Exception):
         self.detail = detail
 
 
+class NotUp(Broken):
+    """The machine has begun and not come up."""
+
+
 class TimedOut(Exception):
     """The job took longer than it may: exit status 124."""
 

@@ -19,7 +19,7 @@ import machine
 import project
 import runfiles
 import wire
-from report import Broken, Signalled, TimedOut
+from report import Broken, NotUp, Signalled, TimedOut
 
 BOOT_SECONDS = 300  # ten to twenty are usual; a loaded machine without KVM is no failure
 CONSOLE_TAIL = 16 * 1024
@@ -106,7 +106,7 @@ class Session:
         del self._console[:-CONSOLE_TAIL]
         return True
 
-    def broken(self, message):
+    def broken(self, message, kind=Broken):
         """The failure of a machine, with the end of its console. Ends the machine, so that the
         console has an end."""
         self._machine.process.kill()
@@ -114,7 +114,7 @@ class Session:
             while self._read_console():
                 pass
         tail = bytes(self._console).replace(b"\r", b"").strip(b"\n")
-        return Broken(message, b"--- console ---\n%s\n--- end of console ---\n" % tail)
+        return kind(message, b"--- console ---\n%s\n--- end of console ---\n" % tail)
 
     def cut(self):
         """Takes the machine's power away. Gives the frames that were on their way."""
@@ -132,7 +132,7 @@ class Session:
             try:
                 frames = self.receive(deadline)
             except TimedOut:
-                raise self.broken(f"the guest is not up after {BOOT_SECONDS} s") from None
+                raise self.broken(f"the guest is not up after {BOOT_SECONDS} s", NotUp) from None
             for kind, payload in frames:
                 if kind == wire.READY:
                     return
