@@ -169,6 +169,15 @@ static bool quota_has(const struct meter *meter, size_t i)
 	return i != POLICY_QUOTA_PER || meter == NULL || meter->kind == METER_COUNTER;
 }
 
+/* What is known of with an end only holds nothing that runs. */
+static void words_narrow(const struct meter *meter, size_t i, struct row_about *row)
+{
+	static const char *const refuse[] = { "refuse", NULL };
+
+	if (i == POLICY_QUOTA_ON_EXHAUST && !meter->live)
+		row->choices = refuse;
+}
+
 /* A file that changes a tier need say nothing of it. */
 static void quota(FILE *file, const struct meter *meter, bool dropin)
 {
@@ -183,6 +192,7 @@ static void quota(FILE *file, const struct meter *meter, bool dropin)
 			amounts(file, meter, 0);
 			(void)fputs(", {\"const\": \"max\"}]", file);
 		} else {
+			words_narrow(meter, i, &row);
 			row_of_words(file, &row);
 		}
 		(void)fputs("}", file);

@@ -33,7 +33,13 @@ const char *const policy_enforce_names[] = {
 	NULL,
 };
 
-const char *const policy_exhaust_names[] = { "refuse", NULL };
+const char *const policy_exhaust_names[] = {
+	[POLICY_EXHAUST_REFUSE] = "refuse",
+	[POLICY_EXHAUST_THROTTLE] = "throttle",
+	[POLICY_EXHAUST_FREEZE] = "freeze",
+	[POLICY_EXHAUST_KILL] = "kill",
+	NULL,
+};
 
 /* One quota that a file says something of. */
 struct reading {
@@ -90,6 +96,11 @@ static int set_on_exhaust(struct reading *reading, const struct document_node *k
 	choice = schema_want_choice(key, policy_exhaust_names, err);
 	if (choice < 0)
 		return choice;
+	if (choice != POLICY_EXHAUST_REFUSE && !reading->quota->meter.live)
+		return document_refuse(key->value, err,
+		                       "on_exhaust: %s counts what has ended, and what runs is "
+		                       "not to be held for it; expected refuse",
+		                       reading->quota->meter.name);
 	reading->quota->on_exhaust = (enum policy_exhaust)choice;
 	reading->on_exhaust = key;
 	return 0;

@@ -36,7 +36,10 @@ enum policy_enforce {
 };
 
 enum policy_exhaust {
-	POLICY_EXHAUST_REFUSE, /* launches, until the next period; what runs goes on */
+	POLICY_EXHAUST_REFUSE,   /* nothing is launched until the next period */
+	POLICY_EXHAUST_THROTTLE, /* all goes on, on next to no CPU */
+	POLICY_EXHAUST_FREEZE,   /* nothing is launched, and what runs stands still */
+	POLICY_EXHAUST_KILL,     /* nothing is launched, and what runs is killed */
 };
 
 /* The words for them, each by its enum, NULL-ended. */

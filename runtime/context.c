@@ -178,6 +178,16 @@ static void context_on_reserved(void *userdata, const struct tn_error *why)
 	reserve_told(&context->reserve, why);
 }
 
+/* Something of @tenant runs. */
+static void context_watch(struct context *context, struct tenant *tenant,
+                          const struct id *execution)
+{
+	sampler_on_started(context->sampler, tenant, execution);
+	if (!context->settled)
+		budgets_adopt(context->budgets, tenant);
+	budgets_look(context->budgets, tenant);
+}
+
 static void context_on_started(void *userdata, const struct spec_started *started, int terminal)
 {
 	struct context *context = userdata;
@@ -194,7 +204,7 @@ static void context_on_started(void *userdata, const struct spec_started *starte
 	if (executions_has_started(context->executions, &started->execution) &&
 	    id_is_none(&started->joined.joins) &&
 	    tenants_get_by_id(context->tenants, &started->tenant, &tenant, &err) == 0)
-		sampler_on_started(context->sampler, tenant, &started->execution);
+		context_watch(context, tenant, &started->execution);
 }
 
 static void context_on_exited(void *userdata, const struct spec_exited *exited)
@@ -205,9 +215,13 @@ static void context_on_exited(void *userdata, const struct spec_exited *exited)
 
 	executions_on_exited(context->executions, exited);
 	if (id_is_none(&exited->joined.joins) &&
-	    tenants_get_by_id(context->tenants, &exited->tenant, &tenant, &ignored) == 0)
+	    tenants_get_by_id(context->tenants, &exited->tenant, &tenant, &ignored) == 0) {
 		sampler_on_ended(context->sampler, tenant, &exited->execution,
 		                 exited->wall_usec, exited->counters.memory_peak_bytes);
+		if (!context->settled)
+			budgets_adopt(context->budgets, tenant);
+		budgets_look(context->budgets, tenant);
+	}
 }
 
 static void context_on_gone(void *userdata, const struct tn_error *why)
@@ -248,6 +262,7 @@ static void context_on_booked(void *userdata, const struct ledger_sample *sample
 	quota_look(context->quotas, context->tenants, context->store, tenant,
 	           clock_usec(CLOCK_REALTIME));
 	quotas_settle(context->quotas);
+	budgets_look(context->budgets, tenant);
 }
 
 static int context_on_looks(void *userdata, const struct ledger_sample *samples, size_t n,
@@ -304,14 +319,20 @@ static void context_on_left(void *userdata, struct tenant *tenant, bool room)
 	drain_on_left(context->drain);
 }
 
-static int context_on_settle(void *userdata, const struct tenant *tenant, struct tn_error *err)
+static int context_on_book(void *userdata, const struct tenant *tenant, struct tn_error *err)
 {
 	struct context *context = userdata;
 	struct ledger_sample sample;
-	int r;
 
 	usage_sample(&context->usage, &tenant->row.id, &sample, NULL, NULL);
-	r = journal_commit(context->journal, &sample, err);
+	return journal_commit(context->journal, &sample, err);
+}
+
+static int context_on_settle(void *userdata, const struct tenant *tenant, struct tn_error *err)
+{
+	struct context *context = userdata;
+	int r = context_on_book(context, tenant, err);
+
 	return r < 0 ? r : context->store->ops->sync(context->store, err);
 }
 
@@ -331,6 +352,8 @@ static void context_on_changed(void *userdata, struct tenant *tenant)
 
 	if (context->admission != NULL)
 		admission_reconsider(context->admission, tenant);
+	if (context->budgets != NULL)
+		budgets_look(context->budgets, tenant);
 }
 
 static const struct journal_handlers journal_handlers = {
@@ -464,6 +487,24 @@ static int context_assemble_ledger(struct context *context, struct tn_error *err
 	return r;
 }
 
+static int context_assemble_budgets(struct context *context, struct tn_error *err)
+{
+	const struct budgets_config config = {
+		.loop = context->loop,
+		.store = context->store,
+		.journal = context->journal,
+		.tenants = context->tenants,
+		.executions = context->executions,
+		.lifecycle = context->lifecycle,
+		.sampler = context->sampler,
+		.root_fd = &context->root_fd,
+		.book = context_on_book,
+		.userdata = context,
+	};
+
+	return budgets_new(&context->budgets, &config, err);
+}
+
 static int context_assemble(struct context *context, int channel_fd, struct tn_error *err)
 {
 	int r = supervisor_link_new(&context->link, context->loop, channel_fd,
@@ -492,6 +533,8 @@ static int context_assemble(struct context *context, int channel_fd, struct tn_e
 		                                              context_on_changed, context,
 		                                              context_on_deleted },
 		                  err);
+	if (r == 0)
+		r = context_assemble_budgets(context, err);
 	if (r == 0)
 		r = admission_new(&context->admission, context->loop, context->tenants, err);
 	if (r == 0)
@@ -570,6 +613,7 @@ struct context *context_free(struct context *context)
 		refusals_flush(context->refusals);
 	if (context->journal != NULL && journal_commit(context->journal, NULL, &err) == 0)
 		(void)context->store->ops->sync(context->store, &err);
+	context->budgets = budgets_free(context->budgets);
 	context->server = server_free(context->server);
 	context->backup = backup_free(context->backup);
 	/* Those who waited went with their connections. */
@@ -605,6 +649,7 @@ static void context_on_reapplied(void *userdata, size_t failed_n)
 
 	if (context->admission != NULL)
 		admission_reconsider(context->admission, NULL);
+	budgets_look_all(context->budgets);
 	if (context->reloaded != NULL)
 		context->reloaded(context->reloaded_userdata, failed_n);
 }

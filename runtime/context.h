@@ -16,6 +16,7 @@
 #include "accounts.h"
 #include "admission.h"
 #include "backup.h"
+#include "budget.h"
 #include "drain.h"
 #include "event_feed.h"
 #include "executions.h"
@@ -67,6 +68,7 @@ struct context {
 	struct event_feed *feed;
 	struct refusals *refusals;
 	struct sampler *sampler;
+	struct budgets *budgets;
 	struct usage_source usage;
 	struct logbook logbook;
 	struct server *server; /* NULL until tenantd has greeted */

@@ -59,7 +59,11 @@
 	X(UNDRAINED, "undrained", "7c905469113244bb9d8c1ede4be1e531", LOG_NOTICE,              \
 	  "the node launches again")                                                           \
 	X(QUOTA_REACHED, "quota_reached", "bcd566ce9a5c440c9e640efca682eb6b", LOG_NOTICE,      \
-	  "a threshold of a quota is reached")
+	  "a threshold of a quota is reached")                                                 \
+	X(QUOTA_EXHAUSTED, "quota_exhausted", "dd673c7007a64324b9953d0256b8ef3d", LOG_WARNING, \
+	  "a quota is used up, and what runs is held to it")                                   \
+	X(QUOTA_RESTORED, "quota_restored", "4fae21258f274af7a8ed68fc635cf8e1", LOG_NOTICE,    \
+	  "what was held to a quota goes on")
 
 #define EVENT_ENUM(code, name, message_id, level, message) EVENT_##code,
 enum event_kind {

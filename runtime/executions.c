@@ -229,6 +229,9 @@ int executions_join(struct executions *executions, const struct execution_join *
 
 	if (r == 0 && executions_runs(executions, &request->id))
 		r = err_refuse(err, TN_EXISTS, "the execution's id is taken");
+	if (r == 0 && tenant_held(&target->tenant->exhausted))
+		r = err_refuse(err, TN_STATE, "'%s' stands still: %s is used up",
+		               target->tenant->row.name, target->tenant->exhausted.text);
 	if (r < 0)
 		return r;
 	assert(target != NULL);
@@ -354,7 +357,7 @@ int executions_kill_all(struct executions *executions, const struct tenant *tena
 {
 	struct spec_kill kill = { .tenant = tenant->row.id,
 		                  .whole_tenant = 1,
-		                  .why = SPEC_KILL_ADMIN,
+		                  .why = how->quota ? SPEC_KILL_QUOTA : SPEC_KILL_ADMIN,
 		                  .grace_usec = how->grace_usec,
 		                  .signal = how->signal };
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_KILL, &kill);
@@ -714,6 +717,8 @@ void executions_on_exited(struct executions *executions, const struct spec_exite
 	outcome_explain(exited, &record, execution->planned ? &execution->plan : NULL, why);
 	client = execution->client;
 	tenant = execution->tenant;
+	if (record.reason == REASON_QUOTA && tenant->exhausted.is)
+		(void)snprintf(why, sizeof(why), "killed by %s", tenant->exhausted.text);
 	userdata = execution->userdata;
 	execution_drop(executions, execution);
 	execution_keep(executions, &record);

@@ -132,6 +132,7 @@ struct execution_end {
 	int64_t grace_usec;
 	int signal;
 	const struct actor *actor; /* who wants it, for the event of the end; or NULL */
+	bool quota;                /* nobody does: the tenant's ->exhausted is why */
 };
 
 /* TN_NOT_FOUND if it does not run. */

@@ -185,15 +185,25 @@ int change_status(struct change *change, enum tenant_status status, enum event_k
 	return change_save(change, &row, kind, reason, err);
 }
 
-/* Where tenantd has not heard of the tenant yet, it does before. */
+/* Where tenantd has not heard of the tenant yet, it does before. What is held to a quota goes
+ * on when there is room in that. */
 static int freeze_send(struct lifecycle *lifecycle, struct tenant *tenant, bool frozen,
                        supervisor_reply_fn *fn, void *userdata, struct tn_error *err)
 {
-	struct spec_tenant_freeze freeze = { .tenant = tenant->row.id, .frozen = frozen };
+	struct spec_tenant_freeze freeze = {
+		.tenant = tenant->row.id, .frozen = frozen || tenant_held(&tenant->exhausted)
+	};
 	struct supervisor_request request = SUPERVISOR_REQUEST(SPEC_TENANT_FREEZE, &freeze);
 	int r = tenants_apply(lifecycle->config.tenants, tenant, err);
 
 	return r < 0 ? r : supervisor_ask(lifecycle->config.link, &request, fn, userdata, err);
+}
+
+int lifecycle_stand(struct lifecycle *lifecycle, struct tenant *tenant, supervisor_reply_fn *fn,
+                    void *userdata, struct tn_error *err)
+{
+	return freeze_send(lifecycle, tenant, tenant->row.status == TENANT_SUSPENDED, fn,
+	                   userdata, err);
 }
 
 /* A word that nobody waits for. */

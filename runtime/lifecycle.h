@@ -67,6 +67,10 @@ int lifecycle_resume(struct lifecycle *lifecycle, struct tenant *tenant,
                      const struct actor *actor, tenants_done_fn *done, void *userdata,
                      struct tn_error *err);
 
+/* Have @tenant stand still or go on, by whether it is suspended or held to a quota. */
+int lifecycle_stand(struct lifecycle *lifecycle, struct tenant *tenant, supervisor_reply_fn *fn,
+                    void *userdata, struct tn_error *err);
+
 /* What is to be different. */
 struct lifecycle_update {
 	/* Make of @row, a copy of the tenant's with a metadata of its own, what it is to be;

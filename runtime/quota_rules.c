@@ -44,20 +44,26 @@ static enum calendar_period period_of(enum policy_period per)
 	return periods[per];
 }
 
-static void rule_make(const struct tenant *tenant, const struct meter *meter,
-                      const struct policy_quota *quota, int64_t now, struct quota_rule *ret)
+struct calendar_span quota_span(const struct tenant *tenant, enum policy_period per,
+                                int64_t now)
 {
 	const struct calendar calendar = { tenant->row.time_zone,
 		                           (int)tenant->row.billing_anchor_day };
 
+	return per == POLICY_PER_NONE ? all_of_time
+	                              : calendar_span_of(&calendar, period_of(per), now);
+}
+
+static void rule_make(const struct tenant *tenant, const struct meter *meter,
+                      const struct policy_quota *quota, int64_t now, struct quota_rule *ret)
+{
 	*ret = (struct quota_rule){ .meter = *meter, .span = all_of_time };
 	if (quota == NULL)
 		return;
 	ret->limited = quota->limit != POLICY_UNLIMITED;
 	ret->hard = quota->enforce == POLICY_ENFORCE_HARD;
 	ret->limit = quota->limit;
-	if (quota->per != POLICY_PER_NONE)
-		ret->span = calendar_span_of(&calendar, period_of(quota->per), now);
+	ret->span = quota_span(tenant, quota->per, now);
 	memcpy(ret->warn, quota->warn, sizeof(ret->warn));
 	ret->warn_n = quota->warn_n;
 }
@@ -129,6 +135,19 @@ static int has_room(struct store *store, const struct tenant *tenant,
 	return 0;
 }
 
+static int refuse_held(const struct tenant *tenant, struct quota_exhausted *ret,
+                       struct tn_error *err)
+{
+	const struct tenant_exhausted *held = &tenant->exhausted;
+
+	*ret = (struct quota_exhausted){ .limit = held->limit,
+		                         .used = held->used,
+		                         .reset_at = held->reset_at };
+	memcpy(ret->meter, held->meter, sizeof(ret->meter));
+	return err_set(err, TN_QUOTA, EDQUOT, "%s of '%s' is used up: %s", held->meter,
+	               tenant->row.name, held->text);
+}
+
 int quota_admits(const struct tenants *tenants, struct journal *journal, struct store *store,
                  struct tenant *tenant, int64_t now, struct quota_exhausted *ret,
                  struct tn_error *err)
@@ -137,11 +156,15 @@ int quota_admits(const struct tenants *tenants, struct journal *journal, struct 
 	bool committed = false;
 	int r = tenants_tier(tenants, tenant, &tier, err);
 
+	/* What it is held to is not all booked yet. */
+	if (r == 0 && tenant->exhausted.is && !tenant_slowed(&tenant->exhausted))
+		return refuse_held(tenant, ret, err);
 	for (size_t i = 0; r == 0 && i < tier->quotas_n; i++) {
 		const struct policy_quota *quota = &tier->quotas[i];
 
 		if (quota->meter.source != METER_OF_KERNEL ||
-		    quota->enforce != POLICY_ENFORCE_HARD || quota->limit == POLICY_UNLIMITED)
+		    quota->enforce != POLICY_ENFORCE_HARD || quota->limit == POLICY_UNLIMITED ||
+		    quota->on_exhaust == POLICY_EXHAUST_THROTTLE)
 			continue;
 		/* What has ended and is not booked yet is used all the same. */
 		if (!committed)

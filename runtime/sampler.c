@@ -212,6 +212,28 @@ void sampler_booked(struct sampler *sampler, const struct ledger_sample *sample)
 		sampled_drop(sampler, sampled);
 }
 
+int sampler_ahead(struct sampler *sampler, const struct id *tenant,
+                  int64_t ret[static LEDGER_METERS_N])
+{
+	struct sampled *sampled = sampled_find(sampler, tenant);
+	struct ledger_sample sample;
+	struct cgstat_node node;
+	int r = sampled == NULL ? -ENOENT : sampled_read(sampler, sampled, &node);
+
+	if (r < 0)
+		return r;
+	if (!sampled->is_booked)
+		return -EAGAIN;
+	sampler_fill(sampler, tenant, &node, &sample);
+	memset(ret, 0, LEDGER_METERS_N * sizeof(*ret));
+	for (int meter = 0; meter < (int)LEDGER_NODE_N; meter++)
+		if (sample.raw[meter] > sampled->booked[meter] &&
+		    sampled->booked[meter] != LEDGER_ABSENT)
+			ret[meter] = sample.raw[meter] - sampled->booked[meter];
+	ret[METER_MEMORY_TIME] = (int64_t)(sample.memory.area / LEDGER_MIB_MSEC);
+	return 0;
+}
+
 static bool has_moved(const struct sampled *sampled, const struct ledger_sample *sample)
 {
 	return !sampled->is_booked || sample->memory.area > 0 ||

@@ -80,6 +80,13 @@ void sampler_fill(struct sampler *sampler, const struct id *tenant,
 /* @sample has been booked. A tenant of which nothing runs is looked at no more. */
 void sampler_booked(struct sampler *sampler, const struct ledger_sample *sample);
 
+/*
+ * What @tenant's node has counted since it was booked last, of the meters that are read there;
+ * of the others 0. -EAGAIN: nothing of it was booked by us yet; -ENOENT: it is not active.
+ */
+int sampler_ahead(struct sampler *sampler, const struct id *tenant,
+                  int64_t ret[static LEDGER_METERS_N]);
+
 /* Now: a look at the memory of all that are active, and with @book at everything, to be booked.
  * What the timer does. */
 void sampler_turn(struct sampler *sampler, bool book);

@@ -213,6 +213,8 @@ int tenants_send_limits(const struct tenants *tenants, const struct tenant *tena
 
 	(void)snprintf(apply.name, sizeof(apply.name), "%s", tenant->row.name);
 	plan_tenant_limits(tier, &apply.limits);
+	if (tenant_slowed(&tenant->exhausted))
+		apply.limits.cpu_quota_usec = TENANT_SLOWED_CPU_USEC;
 	request.fds = &tenants->config.filter_fd;
 	request.fds_n = 1;
 	return supervisor_ask(tenants->config.link, &request, fn, userdata, err);

@@ -19,7 +19,23 @@
 #include "store/store.h"
 #include "supervisor_link.h"
 
+/* What a tenant that is throttled has of cpu.max, in SPEC_CPU_PERIOD_USEC: the least there is.
+ */
+#define TENANT_SLOWED_CPU_USEC     1000
+#define TENANT_EXHAUSTED_BYTES_MAX 384
+
 struct tenants;
+
+/* What budget.h has found used up, and does about it; zero: nothing. */
+struct tenant_exhausted {
+	bool is;
+	enum policy_exhaust how;
+	char meter[METER_NAME_BYTES_MAX];
+	int64_t limit;
+	int64_t used;
+	int64_t reset_at;
+	char text[TENANT_EXHAUSTED_BYTES_MAX]; /* the quota, and where it is set */
+};
 
 struct tenant {
 	struct tenant_row row;
@@ -30,7 +46,19 @@ struct tenant {
 	struct policy_tier *own;
 	uint64_t own_generation; /* counts policies */
 	size_t executions_n;     /* launched and not ended, as far as executions.c knows */
+	struct tenant_exhausted exhausted;
 };
+
+/* Whether what runs stands still for it, or has hardly any CPU. */
+static inline bool tenant_held(const struct tenant_exhausted *exhausted)
+{
+	return exhausted->is && exhausted->how == POLICY_EXHAUST_FREEZE;
+}
+
+static inline bool tenant_slowed(const struct tenant_exhausted *exhausted)
+{
+	return exhausted->is && exhausted->how == POLICY_EXHAUST_THROTTLE;
+}
 
 /* @tenant is NULL on failure, and @err says why. */
 typedef void tenants_done_fn(void *userdata, struct tenant *tenant, const struct tn_error *err);

@@ -204,6 +204,19 @@ static const char *amount_text(const struct tn_quota *quota, int64_t amount, cha
 	return output_int(amount, cell);
 }
 
+/* "hard", and what becomes of what runs beside launches that are refused. */
+static const char *enforced_text(const struct tn_quota *quota, char *cell)
+{
+	const char *then = quota->on_exhaust;
+
+	if (quota->enforce == NULL)
+		return "-";
+	if (then == NULL || strcmp(then, "refuse") == 0)
+		return quota->enforce;
+	(void)snprintf(cell, OUTPUT_CELL_BYTES_MAX, "%s, %s", quota->enforce, then);
+	return cell;
+}
+
 static void row_add(struct show *show, const struct tn_quota *quota)
 {
 	char cell[OUTPUT_CELL_BYTES_MAX];
@@ -214,7 +227,7 @@ static void row_add(struct show *show, const struct tn_quota *quota)
 	table_add(&show->table, amount_text(quota, quota->limit, cell));
 	table_add(&show->table, output_int(quota->percent, cell));
 	table_add(&show->table, quota->per != NULL ? quota->per : "-");
-	table_add(&show->table, quota->enforce != NULL ? quota->enforce : "-");
+	table_add(&show->table, enforced_text(quota, cell));
 	table_add(&show->table, output_instant(quota->reset_at, cell));
 }
 

@@ -48,33 +48,34 @@ struct meter {
 	enum meter_unit unit;
 	char label[METER_LABEL_BYTES_MAX]; /* the base unit's name: "usec", "tokens" */
 	bool limitable;                    /* a quota on it makes sense */
+	bool live; /* the kernel counts it as it is used; else it is there with an end */
 };
 
 /* Meter @i of those that are always there, from 0 on; NULL: there is none. */
 static inline const struct meter *meter_builtin(size_t i)
 {
-#define KERNEL(name, unit, label, limitable)                                                   \
+#define KERNEL(name, unit, label, limitable, live)                                             \
 	{                                                                                      \
-		name, METER_COUNTER, METER_OF_KERNEL, unit, label, limitable                   \
+		name, METER_COUNTER, METER_OF_KERNEL, unit, label, limitable, live             \
 	}
 #define COUNTER(name, unit, label)                                                             \
 	{                                                                                      \
-		name, METER_COUNTER, METER_OF_APPLICATIONS, unit, label, true                  \
+		name, METER_COUNTER, METER_OF_APPLICATIONS, unit, label, true, false           \
 	}
 #define GAUGE(name, unit, label)                                                               \
 	{                                                                                      \
-		name, METER_GAUGE, METER_OF_APPLICATIONS, unit, label, true                    \
+		name, METER_GAUGE, METER_OF_APPLICATIONS, unit, label, true, false             \
 	}
 	static const struct meter meters[] = {
-		KERNEL("cpu_time", METER_UNIT_USEC, "usec", true),
-		KERNEL("memory_time", METER_UNIT_MIB_MSEC, "mib_msec", true),
-		KERNEL("io_read_bytes", METER_UNIT_BYTES, "bytes", true),
-		KERNEL("io_write_bytes", METER_UNIT_BYTES, "bytes", true),
-		KERNEL("io_ops", METER_UNIT_COUNT, "operations", true),
-		KERNEL("executions", METER_UNIT_COUNT, "executions", true),
-		KERNEL("execution_time", METER_UNIT_USEC, "usec", true),
-		KERNEL("throttled_time", METER_UNIT_USEC, "usec", false),
-		KERNEL("overhead_time", METER_UNIT_USEC, "usec", false),
+		KERNEL("cpu_time", METER_UNIT_USEC, "usec", true, true),
+		KERNEL("memory_time", METER_UNIT_MIB_MSEC, "mib_msec", true, true),
+		KERNEL("io_read_bytes", METER_UNIT_BYTES, "bytes", true, true),
+		KERNEL("io_write_bytes", METER_UNIT_BYTES, "bytes", true, true),
+		KERNEL("io_ops", METER_UNIT_COUNT, "operations", true, true),
+		KERNEL("executions", METER_UNIT_COUNT, "executions", true, false),
+		KERNEL("execution_time", METER_UNIT_USEC, "usec", true, false),
+		KERNEL("throttled_time", METER_UNIT_USEC, "usec", false, true),
+		KERNEL("overhead_time", METER_UNIT_USEC, "usec", false, false),
 		COUNTER("api_calls", METER_UNIT_COUNT, "calls"),
 		COUNTER("tokens", METER_UNIT_COUNT, "tokens"),
 		GAUGE("agents", METER_UNIT_COUNT, "agents"),

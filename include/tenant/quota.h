@@ -122,6 +122,9 @@ struct tn_quota {
 	int64_t period_start; /**< or TN_ABSENT */
 	int64_t reset_at;     /**< or TN_ABSENT */
 	const char *enforce;  /**< "hard", "soft" or "kernel"; NULL: there is no quota */
+	/** What becomes of what runs when a hard one on what the kernel measures is used up:
+	 * "refuse" (it goes on), "throttle", "freeze" or "kill"; else NULL. */
+	const char *on_exhaust;
 };
 
 /** Of all of them, which are as of one instant. */

@@ -239,10 +239,19 @@ static const struct tn_field stats_fields[] = {
 };
 
 static const struct tn_field quota_fields[] = {
-	TEXT(tn_quota, meter),      TEXT(tn_quota, unit),       TEXT(tn_quota, kind),
-	INT_OR(tn_quota, limit),    INT_OR(tn_quota, used),     INT(tn_quota, reserved),
-	INT_OR(tn_quota, percent),  TEXT_OR(tn_quota, per),     INT_OR(tn_quota, period_start),
-	INT_OR(tn_quota, reset_at), TEXT_OR(tn_quota, enforce), { 0 },
+	TEXT(tn_quota, meter),
+	TEXT(tn_quota, unit),
+	TEXT(tn_quota, kind),
+	INT_OR(tn_quota, limit),
+	INT_OR(tn_quota, used),
+	INT(tn_quota, reserved),
+	INT_OR(tn_quota, percent),
+	TEXT_OR(tn_quota, per),
+	INT_OR(tn_quota, period_start),
+	INT_OR(tn_quota, reset_at),
+	TEXT_OR(tn_quota, enforce),
+	TEXT_OR(tn_quota, on_exhaust),
+	{ 0 },
 };
 
 static const struct tn_field quota_summary_fields[] = {

@@ -256,7 +256,7 @@ static json_t *percent_pack(int64_t used, int64_t limit)
 }
 
 struct shown {
-	const char *meter, *unit, *kind, *per, *enforce;
+	const char *meter, *unit, *kind, *per, *enforce, *on_exhaust;
 	int64_t limit, used, reserved; /* LEDGER_ABSENT: none, or not known */
 	struct calendar_span span;
 };
@@ -265,17 +265,17 @@ static json_t *shown_pack(const struct shown *shown)
 {
 	const bool periodic = shown->span.end != INT64_MAX;
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:s?, s:o, s:o, s:s?}", "meter",
-	                 shown->meter, "unit", shown->unit, "kind", shown->kind, "limit",
-	                 encode_int(shown->limit == INT64_MAX ? LEDGER_ABSENT : shown->limit),
-	                 "used", encode_int(shown->used), "reserved",
-	                 (json_int_t)shown->reserved, "percent",
-	                 shown->used == LEDGER_ABSENT ? json_null()
-	                                              : percent_pack(shown->used, shown->limit),
-	                 "per", shown->per, "period_start",
-	                 encode_int(periodic ? shown->span.start : LEDGER_ABSENT), "reset_at",
-	                 encode_int(periodic ? shown->span.end : LEDGER_ABSENT), "enforce",
-	                 shown->enforce);
+	return json_pack(
+		"{s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:s?, s:o, s:o, s:s?, s:s?}", "meter",
+		shown->meter, "unit", shown->unit, "kind", shown->kind, "limit",
+		encode_int(shown->limit == INT64_MAX ? LEDGER_ABSENT : shown->limit), "used",
+		encode_int(shown->used), "reserved", (json_int_t)shown->reserved, "percent",
+		shown->used == LEDGER_ABSENT ? json_null()
+					     : percent_pack(shown->used, shown->limit),
+		"per", shown->per, "period_start",
+		encode_int(periodic ? shown->span.start : LEDGER_ABSENT), "reset_at",
+		encode_int(periodic ? shown->span.end : LEDGER_ABSENT), "enforce",
+		shown->enforce, "on_exhaust", shown->on_exhaust);
 }
 
 static int show_meter(const struct context *context, struct tenant *tenant, const char *name,
@@ -306,10 +306,13 @@ static int show_meter(const struct context *context, struct tenant *tenant, cons
 		                        ? policy_period_names[quota->per]
 		                        : NULL,
 		                quota != NULL ? policy_enforce_names[quota->enforce] : NULL,
+		                NULL,
 		                quota != NULL ? rule->limit : LEDGER_ABSENT,
 		                answer.used,
 		                answer.reserved,
 		                rule->span };
+	if (quota != NULL && rule->meter.source == METER_OF_KERNEL && rule->hard)
+		shown.on_exhaust = policy_exhaust_names[quota->on_exhaust];
 	return json_array_append_new(list, shown_pack(&shown)) < 0
 	               ? err_set(err, TN_SYSTEM, ENOMEM, "show quotas")
 	               : 0;

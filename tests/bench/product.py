@@ -77,13 +77,13 @@ class Product:
 
     def start(self, missing):
         self.start_again(missing)
-        self._ctl("create", TENANT, "--tier", "bench")
+        self.ctl("create", TENANT, "--tier", "bench")
 
     def start_again(self, missing):
         self.spawn(missing)
         deadline = time.monotonic() + 20
         # 1 is a daemon that serves and misses a controller, as asked for above.
-        while self._ctl("status", check=False).returncode not in (0, 1):
+        while self.ctl("status", check=False).returncode not in (0, 1):
             self.check_alive()
             if time.monotonic() > deadline:
                 raise RuntimeError(f"tenantd does not serve:\n{self.log.read_text()}")
@@ -99,7 +99,7 @@ class Product:
             self._daemon.kill()
             self._daemon.wait()
 
-    def _ctl(self, *args, check=True):
+    def ctl(self, *args, check=True):
         return subprocess.run([self.program("tenantctl"), *args, "--socket", self.socket],
                               env=self.environment, check=check, capture_output=True, text=True)
 
@@ -111,4 +111,4 @@ class Product:
 
     def listed(self):
         """How many executions `tenantctl usage` lists."""
-        return len(json.loads(self._ctl("usage", TENANT, "--json").stdout)["executions"])
+        return len(json.loads(self.ctl("usage", TENANT, "--json").stdout)["executions"])

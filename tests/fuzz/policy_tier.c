@@ -50,7 +50,7 @@ static void check_quotas(void)
 		require(quota->meter.limitable && quota->limit >= 0);
 		require((quota->per == POLICY_PER_NONE) == (quota->meter.kind == METER_GAUGE));
 		require(quota->on_exhaust == POLICY_EXHAUST_REFUSE ||
-		        (quota->meter.source == METER_OF_KERNEL &&
+		        (quota->meter.live && quota->meter.source == METER_OF_KERNEL &&
 		         quota->enforce == POLICY_ENFORCE_HARD));
 		for (size_t j = 0; j < quota->warn_n; j++)
 			require(quota->warn[j] > (j > 0 ? quota->warn[j - 1] : 0) &&

@@ -31,6 +31,8 @@ GOOD = (
     "tier: t\nquotas: {agents: {limit: max}, stored_bytes: {limit: 1G, enforce: hard}}",
     "tier: t\nquotas: {cpu_time: {limit: 100h, per: week, on_exhaust: refuse, warn: []}}",
     "tier: t\nquotas: {memory_time: {limit: 500GiBh, per: day}, io_ops: {limit: 0, per: hour}}",
+    "tier: t\nquotas: {io_ops: {limit: 9, per: hour, on_exhaust: throttle}}",
+    "tier: t\nquotas: {memory_time: {limit: 1GiBh, per: day, on_exhaust: kill}}",
 )
 # What is wrong with them is the form, which a schema can speak of.
 BAD = (
@@ -64,6 +66,7 @@ BAD = (
     "tier: t\nquotas: {tokens: {limit: -1, per: month}}",
     "tier: t\nquotas: {tokens: {limit: 1K, per: month}}",
     "tier: t\nquotas: {tokens: {limit: 5, per: month, on_exhaust: refuse}}",
+    "tier: t\nquotas: {executions: {limit: 5, per: month, on_exhaust: kill}}",
     "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: 80}}",
     "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: [0]}}",
     "tier: t\nquotas: {tokens: {limit: 5, per: month, warn: [101]}}",

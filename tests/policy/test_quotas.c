@@ -117,7 +117,11 @@ static const struct refusal {
 	  "2:39: on_exhaust: applications ask for tokens and are refused; expected no such key "
 	  "but for what the kernel measures" },
 	{ QUOTAS("cpu_time: {limit: 5h, per: day, on_exhaust: stop}"),
-	  "2:54: on_exhaust: 'stop' is not enforced by this version; expected refuse" },
+	  "2:54: on_exhaust: 'stop' is not enforced by this version; expected refuse or "
+	  "throttle or freeze or kill" },
+	{ QUOTAS("executions: {limit: 5, per: day, on_exhaust: kill}"),
+	  "2:55: on_exhaust: executions counts what has ended, and what runs is not to be held "
+	  "for it; expected refuse" },
 	{ QUOTAS("cpu_time: {limit: 5h, per: day, on_exhaust: refuse, enforce: soft}"),
 	  "2:42: on_exhaust: the quota is soft and stops nothing; expected enforce: hard, or "
 	  "no "
@@ -260,7 +264,7 @@ static int extend(const char *text, struct tn_error *err)
 	int r;
 
 	parsed("tier: free\nquotas:\n  tokens: {limit: 100, per: month, warn: [80, 95]}\n"
-	       "  cpu_time: {limit: 1h, per: day, on_exhaust: refuse}\n");
+	       "  cpu_time: {limit: 1h, per: day, on_exhaust: freeze}\n");
 	r = policy_tier_extend(&tier, "tiers/free.d/x.yaml", text, strlen(text), &meters, err);
 	return r < 0 ? r : policy_tier_check(&tier, err);
 }
@@ -275,7 +279,7 @@ Test(policy_quotas, are_changed_key_by_key_by_a_further_file)
 	             "%s", err.msg);
 	cr_assert_eq(tier.quotas_n, 3);
 	cr_expect_str_eq(tier.quotas[0].text, "1, hard");
-	cr_expect_str_eq(tier.quotas[1].text, "1h per day, hard, on_exhaust refuse");
+	cr_expect_str_eq(tier.quotas[1].text, "1h per day, hard, on_exhaust freeze");
 	cr_expect_str_eq(tokens->text, "200 per month, hard, warn 80 95");
 	policy_source(&tier, &tokens->where, source, sizeof(source));
 	cr_expect_str_eq(source, "tiers/free.d/x.yaml:1");
@@ -311,7 +315,7 @@ Test(policy_quotas, are_changed_by_what_a_tenant_has_of_its_own)
 {
 	static const struct policy_override own[] = {
 		{ "quotas.agents.limit", "7" },      { "memory_max", "1G" },
-		{ "quotas.tokens.limit", "max" },    { "quotas.cpu_time.on_exhaust", "refuse" },
+		{ "quotas.tokens.limit", "max" },    { "quotas.cpu_time.on_exhaust", "kill" },
 		{ "quotas.tokens.enforce", "soft" },
 	};
 	char source[POLICY_FILE_BYTES_MAX + 16];
@@ -323,7 +327,7 @@ Test(policy_quotas, are_changed_by_what_a_tenant_has_of_its_own)
 	cr_expect_eq(tier.limits.memory_max_bytes, 1 << 30);
 	cr_assert_eq(tier.quotas_n, 3);
 	cr_expect_str_eq(tier.quotas[0].text, "7, hard");
-	cr_expect_str_eq(tier.quotas[1].text, "1h per day, hard, on_exhaust refuse");
+	cr_expect_str_eq(tier.quotas[1].text, "1h per day, hard, on_exhaust kill");
 	cr_expect_str_eq(tier.quotas[2].text, "max per month, soft, warn 80 95");
 	policy_source(&tier, &tier.quotas[2].where, source, sizeof(source));
 	cr_expect_str_eq(source, "override");
@@ -468,5 +472,8 @@ Test(policy_quotas, have_a_word_for_each_choice)
 	cr_expect_str_eq(policy_enforce_names[POLICY_ENFORCE_SOFT], "soft");
 	cr_expect_null(policy_enforce_names[POLICY_ENFORCE_SOFT + 1]);
 	cr_expect_str_eq(policy_exhaust_names[POLICY_EXHAUST_REFUSE], "refuse");
-	cr_expect_null(policy_exhaust_names[POLICY_EXHAUST_REFUSE + 1]);
+	cr_expect_str_eq(policy_exhaust_names[POLICY_EXHAUST_THROTTLE], "throttle");
+	cr_expect_str_eq(policy_exhaust_names[POLICY_EXHAUST_FREEZE], "freeze");
+	cr_expect_str_eq(policy_exhaust_names[POLICY_EXHAUST_KILL], "kill");
+	cr_expect_null(policy_exhaust_names[POLICY_EXHAUST_KILL + 1]);
 }
