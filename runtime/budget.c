@@ -438,12 +438,12 @@ static struct budget *budget_add(struct budgets *budgets, struct tenant *tenant)
 {
 	struct budget *budget = calloc(1, sizeof(*budget));
 	struct tn_error err = { 0 };
-	int r = budget == NULL ? err_errno(&err, "watch the budgets of a tenant") : 0;
 
-	if (r == 0)
-		r = loop_timer(budgets->config.loop, (struct loop_handler){ on_timer, budget },
-		               &budget->timer, &err);
-	if (r < 0) {
+	if (budget == NULL)
+		(void)err_errno(&err, "watch the budgets of a tenant");
+	if (budget == NULL ||
+	    loop_timer(budgets->config.loop, (struct loop_handler){ on_timer, budget },
+	               &budget->timer, &err) < 0) {
 		log_event(LOG_ERR, "the budgets of a tenant are not watched",
 		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
 		free(budget);

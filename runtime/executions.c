@@ -229,12 +229,12 @@ int executions_join(struct executions *executions, const struct execution_join *
 
 	if (r == 0 && executions_runs(executions, &request->id))
 		r = err_refuse(err, TN_EXISTS, "the execution's id is taken");
-	if (r == 0 && tenant_held(&target->tenant->exhausted))
-		r = err_refuse(err, TN_STATE, "'%s' stands still: %s is used up",
-		               target->tenant->row.name, target->tenant->exhausted.text);
 	if (r < 0)
 		return r;
 	assert(target != NULL);
+	if (tenant_held(&target->tenant->exhausted))
+		return err_refuse(err, TN_STATE, "'%s' stands still: %s is used up",
+		                  target->tenant->row.name, target->tenant->exhausted.text);
 	r = execution_add(executions, &request->id, &request->joins, target->tenant, &execution,
 	                  err);
 	if (r != 0)

@@ -15,9 +15,9 @@ static struct policy_book book;
 
 static const struct policy_meters meters = {
 	.custom = { { "gpu_time", METER_COUNTER, METER_OF_APPLICATIONS, METER_UNIT_USEC, "usec",
-	              true },
+	              true, false },
 	            { "documents", METER_GAUGE, METER_OF_APPLICATIONS, METER_UNIT_COUNT,
-	              "documents", true } },
+	              "documents", true, false } },
 	.custom_n = 2,
 };
 

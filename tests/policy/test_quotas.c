@@ -28,9 +28,9 @@ static struct policy_tier tier, before;
 
 static const struct policy_meters meters = {
 	.custom = { { "documents", METER_GAUGE, METER_OF_APPLICATIONS, METER_UNIT_COUNT,
-	              "documents", true },
+	              "documents", true, false },
 	            { "gpu_time", METER_COUNTER, METER_OF_APPLICATIONS, METER_UNIT_USEC, "usec",
-	              true } },
+	              true, false } },
 	.custom_n = 2,
 };
 
