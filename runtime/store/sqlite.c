@@ -341,10 +341,37 @@ static const char schema_15[] =
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX metering_keys_by_age ON metering_keys (at);";
 
-static const char *const migrations[] = {
-	schema_1, schema_2,  schema_3,  schema_4,  schema_5,  schema_6,  schema_7, schema_8,
-	schema_9, schema_10, schema_11, schema_12, schema_13, schema_14, schema_15
-};
+/* What the hour that is open has of each meter is in the account, until it is over. */
+static const char schema_16[] =
+	"ALTER TABLE accounts ADD COLUMN open_at INTEGER;"
+	"ALTER TABLE accounts ADD COLUMN open_bookings INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE accounts ADD COLUMN open_cpu_time INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_cpu_time >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_throttled_time INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_throttled_time >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_io_read_bytes INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_io_read_bytes >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_io_write_bytes INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_io_write_bytes >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_io_ops INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_io_ops >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_memory_time INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_memory_time >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_memory_time_error INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_memory_time_error >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_executions INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_executions >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_execution_time INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_execution_time >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_overhead_time INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_overhead_time >= 0);"
+	"ALTER TABLE accounts ADD COLUMN open_cpu_time_attributed INTEGER NOT NULL DEFAULT 0"
+	"  CHECK (open_cpu_time_attributed >= 0);";
+
+static const char *const migrations[] = { schema_1,  schema_2,  schema_3,  schema_4,
+	                                  schema_5,  schema_6,  schema_7,  schema_8,
+	                                  schema_9,  schema_10, schema_11, schema_12,
+	                                  schema_13, schema_14, schema_15, schema_16 };
 
 static_assert(ARRAY_LEN(migrations) == BACKUP_SCHEMA, "a backup says which schema it has");
 
