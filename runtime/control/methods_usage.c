@@ -120,7 +120,7 @@ static int period_next(struct call *call, struct list *list, json_t **ret, struc
 	struct store_totals totals;
 	int64_t hour;
 	int r = store->ops->hour_next(store, &list->tenant, later(list->next, since), until,
-	                              &hour, err);
+	                              &hour, NULL, err);
 
 	if (r != 1)
 		return r;

@@ -75,8 +75,8 @@ static const char *const sql[LEDGER_STATEMENTS_N] = {
 		"SET bookings = bookings + 1" METERS_ADD,
 	[LEDGER_HOURS_SUM] = "SELECT sum(bookings)" METER_SUMS
 		" FROM hours WHERE tenant = ?1 AND at >= ?2 AND at < ?3",
-	[LEDGER_HOUR_NEXT] =
-		"SELECT min(at) FROM hours WHERE tenant = ?1 AND at >= ?2 AND at < ?3",
+	[LEDGER_HOUR_NEXT] = "SELECT at" METERS " FROM hours WHERE tenant = ?1 AND at >= ?2 "
+		"AND at < ?3 ORDER BY at LIMIT 1",
 	/* clang-format on */
 };
 
@@ -441,22 +441,19 @@ int sqlite_totals(struct store *store, const struct id *tenant, int64_t since, i
 }
 
 int sqlite_hour_next(struct store *store, const struct id *tenant, int64_t since, int64_t until,
-                     int64_t *ret, struct tn_error *err)
+                     int64_t *ret, struct store_hour *ret_amounts, struct tn_error *err)
 {
-	struct sqlite *sqlite = sqlite_of(store);
-	struct db_statement *s = sqlite->ledger[LEDGER_HOUR_NEXT];
+	struct db_statement *s = sqlite_of(store)->ledger[LEDGER_HOUR_NEXT];
 	char text[ID_TEXT_BYTES];
-	int64_t at;
 	int r;
 
 	id_format(tenant, text);
 	r = db_row(s, DB_VALUES(DB_TEXT(text), DB_INT(since), DB_INT(until)), err);
 	if (r != 1)
 		return r;
-	at = db_int(s, 0);
+	*ret = db_int(s, 0);
+	for (int i = 0; ret_amounts != NULL && i < (int)LEDGER_HOUR_N; i++)
+		ret_amounts->amounts[i] = db_int(s, 1 + i);
 	db_done(s);
-	if (at == DB_NULL_INT)
-		return 0;
-	*ret = at;
 	return 1;
 }
