@@ -14,7 +14,7 @@
 #include "csv.h"
 #include "execution_list.h"
 
-#define METERS_MAX 64
+#define METERS_MAX (TABLE_COLUMNS_MAX - 1)
 
 /* What is being shown. */
 struct show {
@@ -66,6 +66,7 @@ static void print_totals(const struct tn_usage *usage)
 {
 	static const struct table_column meters[] = { { "METER", false }, { "AMOUNT", true } };
 	char since[OUTPUT_CELL_BYTES_MAX], cell[OUTPUT_CELL_BYTES_MAX];
+	char name[OUTPUT_CELL_BYTES_MAX];
 	struct table table;
 
 	(void)printf("%s from %s to %s\n\n", usage->tenant, output_instant(usage->since, since),
@@ -74,6 +75,11 @@ static void print_totals(const struct tn_usage *usage)
 	for (size_t i = 0; i < usage->meters.n; i++) {
 		table_add(&table, usage->meters.items[i].name);
 		table_add(&table, meter_text(&usage->meters.items[i], cell));
+	}
+	for (size_t i = 0; i < usage->held.n; i++) {
+		(void)snprintf(name, sizeof(name), "%s held now", usage->held.items[i].name);
+		table_add(&table, name);
+		table_add(&table, meter_text(&usage->held.items[i], cell));
 	}
 	table_add(&table, "cpu_time of no execution");
 	table_add(&table, output_duration(usage->unattributed_usec, cell));

@@ -15,7 +15,7 @@
 #include "jout.h"
 
 #define OUTPUT_CELL_BYTES_MAX 64
-#define TABLE_COLUMNS_MAX     16
+#define TABLE_COLUMNS_MAX     64
 
 /* The members of @record, described by @fields, in an object that has begun. */
 void output_members(struct jout *out, const struct tn_field *fields, const void *record);
@@ -65,8 +65,8 @@ struct table_column {
 struct table {
 	const struct table_column *columns; /* borrowed */
 	size_t columns_n;
-	unsigned int spare; /* a bit for each column that is left out if all of it is "" */
-	char **cells;       /* row by row */
+	uint64_t spare; /* a bit for each column that is left out if all of it is "" */
+	char **cells;   /* row by row */
 	size_t cells_n, cells_size;
 	bool failed; /* out of memory */
 };

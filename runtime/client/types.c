@@ -124,6 +124,7 @@ static const struct tn_field usage_fields[] = {
 	INT_OR(tn_usage, since),
 	INT_OR(tn_usage, until),
 	LIST(tn_usage, TN_FIELD_COUNTS, meters),
+	ROW(tn_usage, TN_FIELD_COUNTS, true, held),
 	INT_OR(tn_usage, unattributed_usec),
 	INT_OR(tn_usage, itemized_since),
 	{ 0 },

@@ -263,9 +263,9 @@ json_t *plan_json(void)
 
 json_t *totals_json(void)
 {
-	return json_pack("{s:s, s:I, s:I, s:{s:I, s:i}, s:i, s:I}", "tenant", "acme", "since",
-	                 (json_int_t)1700000000000000, "until", (json_int_t)1700000100000000,
-	                 "meters", "cpu_time", (json_int_t)987654321, "executions", 2,
-	                 "unattributed_usec", 17, "itemized_since",
-	                 (json_int_t)1700000000000000);
+	return json_pack(
+		"{s:s, s:I, s:I, s:{s:I, s:i}, s:{s:i}, s:i, s:I}", "tenant", "acme", "since",
+		(json_int_t)1700000000000000, "until", (json_int_t)1700000100000000, "meters",
+		"cpu_time", (json_int_t)987654321, "executions", 2, "held", "agents", 3,
+		"unattributed_usec", 17, "itemized_since", (json_int_t)1700000000000000);
 }
