@@ -9,6 +9,9 @@
  */
 #include "calendar.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -144,10 +147,10 @@ static int64_t number_near(enum calendar_period period, int64_t sec)
 	                               : days_of(date);
 }
 
-/* Among their first instants, since where clocks are put back over midnight a date comes twice.
- */
-static struct calendar_span span_in_zone(const struct calendar *calendar,
-                                         enum calendar_period period, int64_t sec)
+/* Of the one that holds @sec, and its span in seconds. Among their first instants, since where
+ * clocks are put back over midnight a date comes twice. */
+static int64_t number_of(const struct calendar *calendar, enum calendar_period period,
+                         int64_t sec, struct calendar_span *ret)
 {
 	int64_t number = number_near(period, sec);
 	int64_t start, end;
@@ -158,16 +161,32 @@ static struct calendar_span span_in_zone(const struct calendar *calendar,
 		start = end;
 		number++;
 	}
-	return (struct calendar_span){ start * CLOCK_USEC_PER_SEC, end * CLOCK_USEC_PER_SEC };
+	*ret = (struct calendar_span){ start * CLOCK_USEC_PER_SEC, end * CLOCK_USEC_PER_SEC };
+	return number;
+}
+
+/* The process's zone is to be @calendar's until zone_leave(). */
+static char *zone_enter(const struct calendar *calendar)
+{
+	const char *before = getenv("TZ");
+	char *kept = before != NULL ? strdup(before) : NULL;
+
+	zone_set(calendar->zone);
+	return kept;
+}
+
+static void zone_leave(char *kept)
+{
+	zone_set(kept);
+	free(kept);
 }
 
 struct calendar_span calendar_span_of(const struct calendar *calendar,
                                       enum calendar_period period, int64_t instant)
 {
-	const char *before = getenv("TZ");
-	cleanup_free char *kept = before != NULL ? strdup(before) : NULL;
 	const int64_t sec = floor_div(instant, CLOCK_USEC_PER_SEC);
 	struct calendar_span span;
+	char *kept;
 
 	if (period == CALENDAR_HOUR) {
 		const int64_t start = floor_div(sec, HOUR_SEC) * HOUR_SEC;
@@ -175,8 +194,63 @@ struct calendar_span calendar_span_of(const struct calendar *calendar,
 		return (struct calendar_span){ start * CLOCK_USEC_PER_SEC,
 			                       (start + HOUR_SEC) * CLOCK_USEC_PER_SEC };
 	}
-	zone_set(calendar->zone);
-	span = span_in_zone(calendar, period, sec);
-	zone_set(kept);
+	kept = zone_enter(calendar);
+	(void)number_of(calendar, period, sec, &span);
+	zone_leave(kept);
 	return span;
+}
+
+int64_t calendar_month_at(const struct calendar *calendar, int64_t instant)
+{
+	char *kept = zone_enter(calendar);
+	struct calendar_span ignored;
+	int64_t month = number_of(calendar, CALENDAR_MONTH,
+	                          floor_div(instant, CLOCK_USEC_PER_SEC), &ignored);
+
+	zone_leave(kept);
+	return month;
+}
+
+struct calendar_span calendar_month_span(const struct calendar *calendar, int64_t month)
+{
+	char *kept = zone_enter(calendar);
+	const struct calendar_span span = {
+		day_start(month_day(calendar, month)) * CLOCK_USEC_PER_SEC,
+		day_start(month_day(calendar, month + 1)) * CLOCK_USEC_PER_SEC,
+	};
+
+	zone_leave(kept);
+	return span;
+}
+
+#define MONTH_FORM     "0000-00"
+#define MONTH_YEAR_MIN 1970
+#define YEAR_MONTHS    12
+
+int calendar_month_parse(const char *text, int64_t *ret)
+{
+	int64_t numbers[2] = { 0, 0 }, *number = numbers;
+
+	if (strlen(text) != strlen(MONTH_FORM))
+		return -EINVAL;
+	for (size_t i = 0; MONTH_FORM[i] != '\0'; i++) {
+		if (MONTH_FORM[i] == '-' ? text[i] != '-' : text[i] < '0' || text[i] > '9')
+			return -EINVAL;
+		if (text[i] == '-')
+			number++;
+		else
+			*number = *number * 10 + (text[i] - '0');
+	}
+	if (numbers[0] < MONTH_YEAR_MIN || numbers[1] < 1 || numbers[1] > YEAR_MONTHS)
+		return -EINVAL;
+	*ret = numbers[0] * YEAR_MONTHS + numbers[1] - 1;
+	return 0;
+}
+
+void calendar_month_format(int64_t month, char ret[static CALENDAR_MONTH_BYTES_MAX])
+{
+	const int64_t year = floor_div(month, YEAR_MONTHS);
+
+	(void)snprintf(ret, CALENDAR_MONTH_BYTES_MAX, "%04" PRId64 "-%02" PRId64, year,
+	               month - YEAR_MONTHS * year + 1);
 }

@@ -38,4 +38,18 @@ struct calendar_span {
 struct calendar_span calendar_span_of(const struct calendar *calendar,
                                       enum calendar_period period, int64_t instant);
 
+/*
+ * A CALENDAR_MONTH by the month in which it begins, counted from January of the year 0:
+ * "2026-11" lasts from November 15 to December 14 with 15 as the anchor day.
+ */
+int64_t calendar_month_at(const struct calendar *calendar, int64_t instant);
+struct calendar_span calendar_month_span(const struct calendar *calendar, int64_t month);
+
+#define CALENDAR_MONTH_BYTES_MAX 24 /* with the NUL */
+
+/* "2026-11", from 1970 to 9999. 0, or -EINVAL. */
+int calendar_month_parse(const char *text, int64_t *ret);
+/* The same of any month. */
+void calendar_month_format(int64_t month, char ret[static CALENDAR_MONTH_BYTES_MAX]);
+
 #endif

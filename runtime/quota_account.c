@@ -126,9 +126,9 @@ static int account_read(struct quota_account *account, struct store *store,
 	struct reservation reservation;
 	const struct id *after = NULL;
 	struct id last;
-	int r = store->ops->metered_get(store, &account->tenant, account->meter,
-	                                rule->span.start, &account->metered, &account->used,
-	                                err);
+	const struct store_range range = { rule->span.start, INT64_MAX };
+	int r = store->ops->metered_get(store, &account->tenant, account->meter, &range,
+	                                &account->metered, &account->used, err);
 
 	if (r < 0)
 		return r;

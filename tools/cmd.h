@@ -39,6 +39,7 @@ struct ctl {
 		size_t n;
 	} operators, no_operators;
 	bool all, force, wait, follow, timestamps, verify, totals, csv, no_stream;
+	const char *period;    /* of a bill: "2026-11"; NULL: the present one */
 	const char *by;        /* hour, day, week, month, execution */
 	const char *all_of;    /* a tenant */
 	int64_t signal;        /* 0: not said */
@@ -78,6 +79,7 @@ cmd_fn cmd_policy_history, cmd_policy_rollback, cmd_policy_export, cmd_policy_ed
 cmd_fn cmd_policy_schema;
 cmd_fn cmd_quota_show, cmd_quota_check, cmd_quota_consume, cmd_quota_reserve, cmd_quota_commit;
 cmd_fn cmd_quota_release, cmd_quota_acquire, cmd_quota_set;
+cmd_fn cmd_bill;
 cmd_fn cmd_backup, cmd_restore, cmd_cp;
 cmd_fn cmd_status, cmd_drain, cmd_undrain, cmd_doctor;
 

@@ -256,7 +256,7 @@ static int print_table(const struct watch *watch, const struct look *shown, FILE
 	int r;
 
 	table_init(&table, columns, ARRAY_LEN(columns));
-	table.spare = 1u << COLUMN_NAME;
+	table.spare = UINT64_C(1) << COLUMN_NAME;
 	for (size_t i = 0; i < shown->n; i++) {
 		const struct tn_stats_rates rates = rates_of(watch, &shown->rows[i]);
 

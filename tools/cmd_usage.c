@@ -7,15 +7,14 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include <base/err.h>
 #include <base/fd.h>
 
+#include "csv.h"
 #include "execution_list.h"
 
-#define USEC_PER_SEC 1000000
-#define METERS_MAX   64
+#define METERS_MAX (TABLE_COLUMNS_MAX - 1)
 
 /* What is being shown. */
 struct show {
@@ -67,6 +66,7 @@ static void print_totals(const struct tn_usage *usage)
 {
 	static const struct table_column meters[] = { { "METER", false }, { "AMOUNT", true } };
 	char since[OUTPUT_CELL_BYTES_MAX], cell[OUTPUT_CELL_BYTES_MAX];
+	char name[OUTPUT_CELL_BYTES_MAX];
 	struct table table;
 
 	(void)printf("%s from %s to %s\n\n", usage->tenant, output_instant(usage->since, since),
@@ -75,6 +75,11 @@ static void print_totals(const struct tn_usage *usage)
 	for (size_t i = 0; i < usage->meters.n; i++) {
 		table_add(&table, usage->meters.items[i].name);
 		table_add(&table, meter_text(&usage->meters.items[i], cell));
+	}
+	for (size_t i = 0; i < usage->held.n; i++) {
+		(void)snprintf(name, sizeof(name), "%s held now", usage->held.items[i].name);
+		table_add(&table, name);
+		table_add(&table, meter_text(&usage->held.items[i], cell));
 	}
 	table_add(&table, "cpu_time of no execution");
 	table_add(&table, output_duration(usage->unattributed_usec, cell));
@@ -154,39 +159,6 @@ static int print_json(struct show *show, struct tn_usage_query *query, struct tn
 	return 0;
 }
 
-/* Whole seconds, and what there is of them beyond. */
-static void print_csv_instant(int64_t unix_usec)
-{
-	const time_t seconds = (time_t)(unix_usec / USEC_PER_SEC);
-	const int usec = (int)(unix_usec % USEC_PER_SEC);
-	struct tm tm;
-	char text[32];
-
-	if (unix_usec == TN_ABSENT)
-		return;
-	(void)gmtime_r(&seconds, &tm);
-	(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)printf(usec != 0 ? "%s.%06dZ" : "%sZ", text, usec);
-}
-
-/* As RFC 4180 has it: in quotes, and these doubled, if anything in it takes that. */
-static void print_csv_text(const char *text)
-{
-	if (text == NULL)
-		return;
-	if (text[strcspn(text, ",\"\n")] == '\0') {
-		(void)fputs(text, stdout);
-		return;
-	}
-	(void)putchar('"');
-	for (; *text != '\0'; text++) {
-		if (*text == '"')
-			(void)putchar('"');
-		(void)putchar(*text);
-	}
-	(void)putchar('"');
-}
-
 static void print_csv_meters(const struct tn_usage *usage)
 {
 	(void)printf("start,end");
@@ -203,9 +175,9 @@ static void print_csv_row(struct show *show, int64_t start, int64_t end,
 	if (!show->begun)
 		print_csv_meters(show->usage);
 	show->begun = true;
-	print_csv_instant(start);
+	csv_instant(start);
 	(void)putchar(',');
-	print_csv_instant(end);
+	csv_instant(end);
 	for (size_t i = 0; i < names->n; i++)
 		(void)printf(",%" PRId64, meter_amount(meters, names->items[i].name));
 	(void)printf("\n");
@@ -232,16 +204,16 @@ static void print_csv_field(const struct tn_field *field, const void *record)
 	switch (field->kind) {
 	case TN_FIELD_TEXT:
 		memcpy(&text, at, sizeof(text));
-		print_csv_text(text);
+		csv_text(text);
 		return;
 	case TN_FIELD_ENUM:
 		memcpy(&choice, at, sizeof(choice));
-		print_csv_text(choice == TN_ABSENT ? NULL : field->names[choice]);
+		csv_text(choice == TN_ABSENT ? NULL : field->names[choice]);
 		return;
 	case TN_FIELD_INT:
 		memcpy(&number, at, sizeof(number));
 		if (is_instant(field))
-			print_csv_instant(number);
+			csv_instant(number);
 		else if (number != TN_ABSENT)
 			(void)printf("%" PRId64, number);
 		return;

@@ -16,7 +16,7 @@ static const struct table_column columns[] = {
 void execution_table_init(struct table *table)
 {
 	table_init(table, columns, ARRAY_LEN(columns));
-	table->spare = 1u << COLUMN_NAME;
+	table->spare = UINT64_C(1) << COLUMN_NAME;
 }
 
 int execution_as_row(const struct tn_execution *execution, void *userdata)

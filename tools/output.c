@@ -242,6 +242,55 @@ const char *output_memory_integral(int64_t mib_msec, char *cell)
 	return cell;
 }
 
+/* What a 64-bit number has of them. */
+#define PLACES_MAX 18
+
+const char *output_decimal(int64_t number, int64_t places, char *cell)
+{
+	int64_t scale = 1;
+
+	if (number == TN_ABSENT)
+		return absent(cell);
+	if (places < 1 || places > PLACES_MAX)
+		return output_int(number, cell);
+	for (int64_t i = 0; i < places; i++)
+		scale *= 10;
+	(void)snprintf(cell, OUTPUT_CELL_BYTES_MAX, "%" PRId64 ".%0*" PRId64, number / scale,
+	               (int)places, number % scale);
+	return cell;
+}
+
+const char *output_quantity(int64_t quantity, const char *unit, char *cell)
+{
+	static const struct {
+		const char *unit, *shown;
+		int64_t places;
+	} units[] = {
+		{ "usec", " s", 6 },
+		{ "mib_msec", " MiB s", 3 },
+		{ "bytes", " B", 0 },
+	};
+	size_t n;
+
+	for (size_t i = 0; unit != NULL && i < ARRAY_LEN(units); i++) {
+		if (strcmp(units[i].unit, unit) != 0 || quantity == TN_ABSENT)
+			continue;
+		(void)output_decimal(quantity, units[i].places, cell);
+		n = strlen(cell);
+		while (strchr(cell, '.') != NULL &&
+		       (cell[n - 1] == '0' || cell[n - 1] == '.')) {
+			const bool point = cell[--n] == '.';
+
+			cell[n] = '\0';
+			if (point)
+				break;
+		}
+		(void)snprintf(cell + n, OUTPUT_CELL_BYTES_MAX - n, "%s", units[i].shown);
+		return cell;
+	}
+	return output_int(quantity, cell);
+}
+
 const char *output_instant(int64_t unix_usec, char *cell)
 {
 	time_t sec = (time_t)(unix_usec / CLOCK_USEC_PER_SEC);

@@ -15,7 +15,7 @@
 #include "jout.h"
 
 #define OUTPUT_CELL_BYTES_MAX 64
-#define TABLE_COLUMNS_MAX     16
+#define TABLE_COLUMNS_MAX     64
 
 /* The members of @record, described by @fields, in an object that has begun. */
 void output_members(struct jout *out, const struct tn_field *fields, const void *record);
@@ -45,6 +45,10 @@ const char *output_duration(int64_t usec, char *cell);     /* "1.234 s", "2 h 05
 const char *output_instant(int64_t unix_usec, char *cell); /* "2026-01-31T12:00:00+0100" */
 const char *output_memory_integral(int64_t mib_msec, char *cell); /* "1.234 GiB s" */
 const char *output_int(int64_t number, char *cell);
+/* Exactly: @number x 10^-@places, with all of these, as money is written: "12.30". */
+const char *output_decimal(int64_t number, int64_t places, char *cell);
+/* Exactly, in what people count a meter of that unit in: "1.5 s", "925.713 MiB s", "4096 B". */
+const char *output_quantity(int64_t quantity, const char *unit, char *cell);
 
 /* How an execution ended: "exit 0", "signal 9", "oom", "running". */
 const char *output_ending(const struct tn_execution *execution, char *cell);
@@ -61,8 +65,8 @@ struct table_column {
 struct table {
 	const struct table_column *columns; /* borrowed */
 	size_t columns_n;
-	unsigned int spare; /* a bit for each column that is left out if all of it is "" */
-	char **cells;       /* row by row */
+	uint64_t spare; /* a bit for each column that is left out if all of it is "" */
+	char **cells;   /* row by row */
 	size_t cells_n, cells_size;
 	bool failed; /* out of memory */
 };

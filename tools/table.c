@@ -66,7 +66,7 @@ static void pad(FILE *file, size_t n)
 /* Whether any row has something in it, or it is there anyway. */
 static bool column_shown(const struct table *table, size_t column)
 {
-	if ((table->spare & 1u << column) == 0)
+	if ((table->spare & UINT64_C(1) << column) == 0)
 		return true;
 	for (size_t i = column; i < table->cells_n; i += table->columns_n)
 		if (table->cells[i][0] != '\0')

@@ -205,6 +205,12 @@ static const struct option_row usage_rows[] = {
 	  NULL },
 	COMMON,
 };
+static const struct option_row bill_rows[] = {
+	{ 0, "period", "MONTH", "the one that begins in it: 2026-11; else the present one",
+	  OPTION_TEXT, AT(period), NULL, NULL },
+	{ 0, "csv", NULL, "show CSV, times in UTC", OPTION_FLAG, AT(csv), NULL, NULL },
+	COMMON,
+};
 static const struct option_row backup_rows[] = {
 	{ 0, "verify", NULL, "make none: check that FILE is a whole one; needs no daemon",
 	  OPTION_FLAG, AT(verify), NULL, NULL },
@@ -313,6 +319,8 @@ static const struct command {
 	  ROWS(kill_rows), 0, 1, false, 0, cmd_kill },
 	{ "usage", NULL, "TENANT", "what a tenant used", ROWS(usage_rows), 1, 1, false, 0,
 	  cmd_usage },
+	{ "bill", NULL, "TENANT", "what a tenant has to pay for it", ROWS(bill_rows), 1, 1,
+	  false, 0, cmd_bill },
 	{ "events", NULL, "[TENANT]", "what has become different, and does", ROWS(events_rows),
 	  0, 1, false, 0, cmd_events },
 	{ "stats", NULL, "[TENANT]", "what runs uses, again and again", ROWS(stats_rows), 0, 1,

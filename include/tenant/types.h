@@ -174,8 +174,12 @@ struct tn_usage {
 	int64_t since;
 	int64_t until;
 	/** In their base units: microseconds, bytes, counts; memory_time in MiB by millisecond,
-	 * and memory_time_error is by how much that may be wrong. */
+	 * and memory_time_error is by how much that may be wrong. What applications have
+	 * counted comes last. */
 	struct tn_counts meters;
+	/** What applications hold of gauges now; nothing if an end was asked for, since that
+	 * has no past. */
+	struct tn_counts held;
 	int64_t unattributed_usec; /**< CPU time that no execution accounts for */
 	/** Executions that ended before are in the totals and no more in the list; TN_ABSENT:
 	 * all are in both. */

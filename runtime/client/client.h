@@ -10,6 +10,7 @@
 
 #include <base/err.h>
 
+#include <tenant/bill.h>
 #include <tenant/client.h>
 #include <tenant/event.h>
 #include <tenant/policy.h>
@@ -43,6 +44,7 @@ struct call {
 	void (*events_missed)(int64_t kept_from, void *userdata);
 	tn_stats_fn *each_stats;
 	tn_quota_fn *each_quota;
+	tn_bill_line_fn *each_line;
 	void *userdata;
 	const char *fd_name; /* of the parameter that is a descriptor; NULL: none is */
 	int *ret_fd;

@@ -3,6 +3,7 @@
  * The tables that describe the records of <tenant/types.h>: one row per member, in
  * the order and by the names of io.tenantd.varlink.
  */
+#include <tenant/bill.h>
 #include <tenant/event.h>
 #include <tenant/quota.h>
 #include <tenant/stats.h>
@@ -21,12 +22,14 @@ static const char *const reason_names[] = { "exited",  "signaled", "oom",    "ti
 	                                    "seccomp", "quota",    "killed", "runtime",
 	                                    "unknown", NULL };
 static const char *const policy_state_names[] = { "in_force", "earlier", "unknown", NULL };
+static const char *const bill_state_names[] = { "open", "ended", "unknown", NULL };
 static const char *const health_names[] = { "ok", "degraded", "unknown", NULL };
 
 static_assert(ARRAY_LEN(tenant_status_names) == TN_TENANT_UNKNOWN + 2 &&
                       ARRAY_LEN(execution_state_names) == TN_EXECUTION_UNKNOWN + 2 &&
                       ARRAY_LEN(reason_names) == TN_REASON_UNKNOWN + 2 &&
                       ARRAY_LEN(policy_state_names) == TN_POLICY_UNKNOWN + 2 &&
+                      ARRAY_LEN(bill_state_names) == TN_BILL_UNKNOWN + 2 &&
                       ARRAY_LEN(health_names) == TN_HEALTH_UNKNOWN + 2,
               "a name for each value");
 static_assert(sizeof(enum tn_reason) == sizeof(int), "enumerations are read as int");
@@ -121,6 +124,7 @@ static const struct tn_field usage_fields[] = {
 	INT_OR(tn_usage, since),
 	INT_OR(tn_usage, until),
 	LIST(tn_usage, TN_FIELD_COUNTS, meters),
+	ROW(tn_usage, TN_FIELD_COUNTS, true, held),
 	INT_OR(tn_usage, unattributed_usec),
 	INT_OR(tn_usage, itemized_since),
 	{ 0 },
@@ -262,6 +266,35 @@ static const struct tn_field quota_summary_fields[] = {
 	{ 0 },
 };
 
+static const struct tn_field bill_fields[] = {
+	TEXT(tn_bill, tenant),
+	TEXT(tn_bill, tenant_id),
+	TEXT(tn_bill, period),
+	INT(tn_bill, start),
+	INT(tn_bill, end),
+	ENUM(tn_bill, false, state, bill_state_names),
+	INT(tn_bill, booked_until),
+	TEXT(tn_bill, currency),
+	INT(tn_bill, exponent),
+	INT(tn_bill, subtotal),
+	LIST(tn_bill, TN_FIELD_PAIRS, books),
+	{ 0 },
+};
+
+static const struct tn_field bill_line_fields[] = {
+	TEXT(tn_bill_line, meter),
+	TEXT_OR(tn_bill_line, unit),
+	INT(tn_bill_line, start),
+	INT(tn_bill_line, end),
+	INT(tn_bill_line, quantity),
+	TEXT_OR(tn_bill_line, price),
+	INT_OR(tn_bill_line, per),
+	INT_OR(tn_bill_line, amount),
+	TEXT_OR(tn_bill_line, book),
+	TEXT_OR(tn_bill_line, source),
+	{ 0 },
+};
+
 /* On no socket: they are made here. */
 static const struct tn_field stats_rates_fields[] = {
 	INT_OR(tn_stats_rates, interval_usec),
@@ -309,6 +342,8 @@ RECORD(event)
 RECORD(stats)
 RECORD(quota)
 RECORD(quota_summary)
+RECORD(bill)
+RECORD(bill_line)
 
 const char *tn_tenant_status_name(enum tn_tenant_status status)
 {

@@ -19,10 +19,10 @@ static const struct {
 const struct method *methods_find(const char *name)
 {
 	static const struct method *const tables[] = {
-		methods_run,     methods_kill,   methods_wait,    methods_logs,
-		methods_tenants, methods_usage,  methods_admin,   methods_drain,
-		methods_policy,  methods_events, methods_service, methods_backup,
-		methods_exec,    methods_stats,  methods_data,    methods_quota,
+		methods_run,     methods_kill,   methods_wait,  methods_logs,   methods_tenants,
+		methods_usage,   methods_admin,  methods_drain, methods_policy, methods_events,
+		methods_service, methods_backup, methods_exec,  methods_stats,  methods_data,
+		methods_quota,   methods_bill,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)

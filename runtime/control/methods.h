@@ -10,6 +10,7 @@ extern const struct method methods_run[], methods_kill[], methods_exec[];
 extern const struct method methods_tenants[];
 extern const struct method methods_usage[], methods_stats[];
 extern const struct method methods_wait[], methods_logs[], methods_data[], methods_quota[];
+extern const struct method methods_bill[];
 extern const struct method methods_admin[], methods_backup[];
 extern const struct method methods_drain[], methods_policy[], methods_events[];
 

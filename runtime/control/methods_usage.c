@@ -109,6 +109,56 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* What applications have metered of it within the bounds, into @meters, behind what the kernel
+ * has; and into @held, which may be NULL, what they hold of gauges now. */
+static int metered_add(struct store *store, const struct id *tenant,
+                       const struct store_range *range, json_t *meters, json_t *held,
+                       struct tn_error *err)
+{
+	char meter[METER_NAME_BYTES_MAX] = "";
+	struct metered metered;
+	bool failed = meters == NULL;
+	int64_t used;
+	int r = 0;
+
+	while (!failed &&
+	       (r = store->ops->metered_next(store, tenant, meter, meter, err)) == 1) {
+		r = store->ops->metered_get(store, tenant, meter, range, &metered, &used, err);
+		if (r < 0)
+			return r;
+		if (metered.total > 0)
+			failed = json_object_set_new(meters, meter, json_integer(used)) < 0;
+		if (!failed && held != NULL && metered.held > 0)
+			failed = json_object_set_new(held, meter, json_integer(metered.held)) <
+			         0;
+	}
+	return failed ? err_set(err, TN_SYSTEM, ENOMEM, "list usage") : r;
+}
+
+/* The first instant within the bounds of which something was booked, or counted. */
+static int booked_next(struct store *store, const struct id *tenant, int64_t since,
+                       int64_t until, int64_t *ret, struct tn_error *err)
+{
+	char meter[METER_NAME_BYTES_MAX] = "";
+	struct store_range range = { since, until };
+	int64_t at, ignored;
+	int r = store->ops->hour_next(store, tenant, since, until, &at, NULL, err);
+
+	if (r == 1)
+		range.until = at;
+	while (r >= 0 &&
+	       (r = store->ops->metered_next(store, tenant, meter, meter, err)) == 1) {
+		r = store->ops->metered_hour_next(store, tenant, meter, &range, &at, &ignored,
+		                                  err);
+		if (r == 1)
+			range.until = at;
+	}
+	if (r < 0)
+		return r;
+	*ret = range.until;
+	return range.until < until;
+}
+
 /* Of the next period in which something was booked, what of it lies within the bounds. */
 static int period_next(struct call *call, struct list *list, json_t **ret, struct tn_error *err)
 {
@@ -117,10 +167,11 @@ static int period_next(struct call *call, struct list *list, json_t **ret, struc
 	const int64_t until = list->selection.until == LEDGER_ABSENT ? INT64_MAX
 	                                                             : list->selection.until;
 	struct calendar_span span;
+	struct store_range range;
 	struct store_totals totals;
+	json_t *meters;
 	int64_t hour;
-	int r = store->ops->hour_next(store, &list->tenant, later(list->next, since), until,
-	                              &hour, err);
+	int r = booked_next(store, &list->tenant, later(list->next, since), until, &hour, err);
 
 	if (r != 1)
 		return r;
@@ -131,8 +182,15 @@ static int period_next(struct call *call, struct list *list, json_t **ret, struc
 	r = store->ops->totals(store, &list->tenant, span.start, span.end, &totals, err);
 	if (r < 0)
 		return r;
+	meters = encode_meters(&totals);
+	range = (struct store_range){ span.start, span.end };
+	r = metered_add(store, &list->tenant, &range, meters, NULL, err);
+	if (r < 0) {
+		json_decref(meters);
+		return r;
+	}
 	*ret = json_pack("{s:{s:I, s:I, s:o}}", "period", "start", (json_int_t)span.start,
-	                 "end", (json_int_t)span.end, "meters", encode_meters(&totals));
+	                 "end", (json_int_t)span.end, "meters", meters);
 	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "list usage");
 }
 
@@ -259,13 +317,57 @@ static int usage_by(const struct tenant *tenant, const char *by, struct list *li
 	                  by);
 }
 
+/* The first reply; consumes @meters and @held. */
+static json_t *totals_pack(const struct list *list, const struct tenant *tenant,
+                           const struct store_node *node, int64_t now, json_t *meters,
+                           json_t *held, int64_t unattributed)
+{
+	const struct store_selection *bounds = &list->selection;
+
+	return json_pack(
+		"{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "tenant", tenant->row.name, "since",
+		(json_int_t)(bounds->since != LEDGER_ABSENT ? bounds->since
+	                                                    : tenant->row.created_at),
+		"until", (json_int_t)(bounds->until != LEDGER_ABSENT ? bounds->until : now),
+		"meters", meters, "held", held, "unattributed_usec", encode_int(unattributed),
+		"itemized_since",
+		/* Nothing of it was forgotten before it was there. */
+		encode_int(node->itemized_since > tenant->row.created_at ? node->itemized_since
+	                                                                 : LEDGER_ABSENT));
+}
+
+/* What gauges hold has no past. */
+static int totals_tell(const struct call *call, struct list *list, const struct tenant *tenant,
+                       const struct store_totals *totals, int64_t now, struct tn_error *err)
+{
+	struct store *store = call->context->store;
+	const struct store_selection *bounds = &list->selection;
+	const bool past = bounds->until != LEDGER_ABSENT;
+	json_t *held = past ? json_null() : json_object();
+	json_t *meters = encode_meters(totals);
+	const struct store_range range = { later(bounds->since, 0),
+		                           past ? bounds->until : INT64_MAX };
+	struct store_node node = { .itemized_since = LEDGER_ABSENT };
+	int r = metered_add(store, &list->tenant, &range, meters, past ? NULL : held, err);
+
+	if (r == 0)
+		r = store->ops->node_get(store, &node, err);
+	if (r < 0) {
+		json_decref(meters);
+		json_decref(held);
+		return r;
+	}
+	list->totals = totals_pack(list, tenant, &node, now, meters, held,
+	                           totals->meters[METER_CPU_UNATTRIBUTED]);
+	return list->totals != NULL ? 0 : err_set(err, TN_SYSTEM, ENOMEM, "list usage");
+}
+
 static int usage_totals(struct call *call, struct list *list, const struct tenant *tenant,
                         struct tn_error *err)
 {
 	struct store *store = call->context->store;
 	struct store_totals totals = { { 0 } };
 	struct ledger_sample sample;
-	struct store_node node;
 	int r;
 
 	usage_sample(&call->context->usage, &list->tenant, &sample, &list->running,
@@ -274,27 +376,13 @@ static int usage_totals(struct call *call, struct list *list, const struct tenan
 	if (r == 0)
 		r = store->ops->totals(store, &list->tenant, list->selection.since,
 		                       list->selection.until, &totals, err);
-	if (r == 0)
-		r = store->ops->node_get(store, &node, err);
 	if (r < 0)
 		return r;
 	/* Counted from their first end on; before it there were none. */
 	for (int meter = METER_EXECUTIONS; meter < LEDGER_METERS_N; meter++)
 		if (totals.meters[meter] == LEDGER_ABSENT && meter != METER_CPU_UNATTRIBUTED)
 			totals.meters[meter] = 0;
-	list->totals = json_pack(
-		"{s:s, s:I, s:I, s:o, s:o, s:o}", "tenant", tenant->row.name, "since",
-		(json_int_t)(list->selection.since != LEDGER_ABSENT ? list->selection.since
-	                                                            : tenant->row.created_at),
-		"until",
-		(json_int_t)(list->selection.until != LEDGER_ABSENT ? list->selection.until
-	                                                            : sample.at),
-		"meters", encode_meters(&totals), "unattributed_usec",
-		encode_int(totals.meters[METER_CPU_UNATTRIBUTED]), "itemized_since",
-		/* Nothing of it was forgotten before it was there. */
-		encode_int(node.itemized_since > tenant->row.created_at ? node.itemized_since
-	                                                                : LEDGER_ABSENT));
-	return list->totals != NULL ? 0 : err_set(err, TN_SYSTEM, ENOMEM, "list usage");
+	return totals_tell(call, list, tenant, &totals, sample.at, err);
 }
 
 static int handle_usage(struct call *call, struct tn_error *err)

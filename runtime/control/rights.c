@@ -25,6 +25,7 @@ static const struct rights_row rows[] = {
 	{ "io.tenantd.ListTenants",                      RIGHT_LOOK,  SUBJECT_LISTED },
 	{ "io.tenantd.ListExecutions",                   RIGHT_LOOK,  SUBJECT_LISTED },
 	{ "io.tenantd.GetUsage",                         RIGHT_LOOK,  SUBJECT_TENANT },
+	{ "io.tenantd.GetBill",                          RIGHT_LOOK,  SUBJECT_TENANT },
 	{ "io.tenantd.GetQuotas",                        RIGHT_LOOK,  SUBJECT_TENANT },
 	{ "io.tenantd.CheckQuota",                       RIGHT_LOOK,  SUBJECT_TENANT },
 	{ "io.tenantd.ConsumeQuota",                     RIGHT_RUN,   SUBJECT_TENANT },

@@ -456,6 +456,7 @@ static const struct store_ops sqlite_ops = {
 	.hour_next = sqlite_hour_next,
 	.metered_get = sqlite_metered_get,
 	.metered_next = sqlite_metered_next,
+	.metered_hour_next = sqlite_metered_hour_next,
 	.reservation_get = sqlite_reservation_get,
 	.reservation_next = sqlite_reservation_next,
 	.holding_get = sqlite_holding_get,

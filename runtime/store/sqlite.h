@@ -134,12 +134,15 @@ int sqlite_book(struct store *store, const struct store_batch *batch, struct tn_
 int sqlite_totals(struct store *store, const struct id *tenant, int64_t since, int64_t until,
                   struct store_totals *ret, struct tn_error *err);
 int sqlite_hour_next(struct store *store, const struct id *tenant, int64_t since, int64_t until,
-                     int64_t *ret, struct tn_error *err);
+                     int64_t *ret, struct store_hour *ret_amounts, struct tn_error *err);
 
 int sqlite_metering_prepare(struct sqlite *sqlite, struct tn_error *err);
 int sqlite_metered_get(struct store *store, const struct id *tenant, const char *meter,
-                       int64_t since, struct metered *ret, int64_t *ret_used,
+                       const struct store_range *range, struct metered *ret, int64_t *ret_used,
                        struct tn_error *err);
+int sqlite_metered_hour_next(struct store *store, const struct id *tenant, const char *meter,
+                             const struct store_range *range, int64_t *ret, int64_t *ret_amount,
+                             struct tn_error *err);
 int sqlite_metered_next(struct store *store, const struct id *tenant, const char *after,
                         char ret[METER_NAME_BYTES_MAX], struct tn_error *err);
 int sqlite_reservation_get(struct store *store, const struct id *id, struct reservation *ret,

@@ -64,8 +64,8 @@ static const char *const sql[LEDGER_STATEMENTS_N] = {
 		"SET bookings = bookings + excluded.bookings" METERS_ADD,
 	[LEDGER_HOURS_SUM] = "SELECT sum(bookings)" METER_SUMS
 		" FROM hours WHERE tenant = ?1 AND at >= ?2 AND at < ?3",
-	[LEDGER_HOUR_NEXT] =
-		"SELECT min(at) FROM hours WHERE tenant = ?1 AND at >= ?2 AND at < ?3",
+	[LEDGER_HOUR_NEXT] = "SELECT at" METERS " FROM hours WHERE tenant = ?1 AND at >= ?2 "
+		"AND at < ?3 ORDER BY at LIMIT 1",
 	/* clang-format on */
 };
 
@@ -263,30 +263,50 @@ int sqlite_totals(struct store *store, const struct id *tenant, int64_t since, i
 	return r;
 }
 
+/* The first of those that are over: 1, or 0. */
+static int hour_first(struct sqlite *sqlite, const char *tenant, int64_t since, int64_t until,
+                      int64_t *ret, struct store_hour *ret_amounts, struct tn_error *err)
+{
+	struct db_statement *s = sqlite->ledger[LEDGER_HOUR_NEXT];
+	int r = db_row(s, DB_VALUES(DB_TEXT(tenant), DB_INT(since), DB_INT(until)), err);
+
+	if (r != 1)
+		return r;
+	*ret = db_int(s, 0);
+	(void)ints_take(s, 1, ret_amounts->amounts, LEDGER_HOUR_N);
+	db_done(s);
+	return 1;
+}
+
 int sqlite_hour_next(struct store *store, const struct id *tenant, int64_t since, int64_t until,
-                     int64_t *ret, struct tn_error *err)
+                     int64_t *ret, struct store_hour *ret_amounts, struct tn_error *err)
 {
 	struct sqlite *sqlite = sqlite_of(store);
-	struct db_statement *s = sqlite->ledger[LEDGER_HOUR_NEXT];
+	struct store_hour amounts = { 0 };
 	struct account account;
 	char text[ID_TEXT_BYTES];
-	int64_t at = DB_NULL_INT;
+	int64_t at = INT64_MAX;
 	int r = account_get(sqlite, tenant, &account, err);
 
 	if (r < 0)
 		return r;
 	id_format(tenant, text);
-	r = db_row(s, DB_VALUES(DB_TEXT(text), DB_INT(since), DB_INT(until)), err);
+	r = hour_first(sqlite, text, since, until, &at, &amounts, err);
 	if (r < 0)
 		return r;
-	if (r == 1)
-		at = db_int(s, 0);
-	db_done(s);
-	if (is_open_within(&account, since, until) &&
-	    (at == DB_NULL_INT || account.open_at < at))
+	if (is_open_within(&account, since, until) && account.open_at <= at) {
+		/* Some of it may have been booked before there were open ones. */
+		if (account.open_at < at)
+			amounts = (struct store_hour){ 0 };
 		at = account.open_at;
-	if (at == DB_NULL_INT)
+		for (size_t i = 0; i < LEDGER_HOUR_N; i++)
+			amounts.amounts[i] += account.open[i];
+		r = 1;
+	}
+	if (r != 1)
 		return 0;
 	*ret = at;
+	if (ret_amounts != NULL)
+		*ret_amounts = amounts;
 	return 1;
 }

@@ -14,8 +14,9 @@
 
 enum metering_statement {
 	METERED_GET,
-	METERED_SINCE,
+	METERED_SUM,
 	METERED_NEXT,
+	METERED_HOUR_NEXT,
 	METERED_TOTAL_ADD,
 	METERED_HOUR_ADD,
 	METERED_HELD_ADD,
@@ -44,10 +45,12 @@ static const char *const sql[METERING_STATEMENTS_N] = {
 	/* clang-format off */
 	[METERED_GET] = "SELECT total, held, told_since, told_percent FROM metered "
 		"WHERE tenant = ?1 AND meter = ?2",
-	[METERED_SINCE] = "SELECT coalesce(sum(amount), 0) FROM metered_hours "
-		"WHERE tenant = ?1 AND meter = ?2 AND at >= ?3",
+	[METERED_SUM] = "SELECT coalesce(sum(amount), 0) FROM metered_hours "
+		"WHERE tenant = ?1 AND meter = ?2 AND at >= ?3 AND at < ?4",
 	[METERED_NEXT] = "SELECT meter FROM metered WHERE tenant = ?1 AND meter > ?2 "
 		"ORDER BY meter LIMIT 1",
+	[METERED_HOUR_NEXT] = "SELECT at, amount FROM metered_hours WHERE tenant = ?1 "
+		"AND meter = ?2 AND at >= ?3 AND at < ?4 ORDER BY at LIMIT 1",
 	[METERED_TOTAL_ADD] = "INSERT INTO metered (tenant, meter, total, held) "
 		"VALUES (?1, ?2, ?3, 0) ON CONFLICT (tenant, meter) "
 		"DO UPDATE SET total = total + excluded.total",
@@ -96,7 +99,7 @@ int sqlite_metering_prepare(struct sqlite *sqlite, struct tn_error *err)
 }
 
 int sqlite_metered_get(struct store *store, const struct id *tenant, const char *meter,
-                       int64_t since, struct metered *ret, int64_t *ret_used,
+                       const struct store_range *range, struct metered *ret, int64_t *ret_used,
                        struct tn_error *err)
 {
 	struct sqlite *sqlite = sqlite_of(store);
@@ -114,8 +117,11 @@ int sqlite_metered_get(struct store *store, const struct id *tenant, const char 
 			                    db_int(s, 3) };
 		db_done(s);
 	}
-	s = sqlite->metering[METERED_SINCE];
-	r = db_row(s, DB_VALUES(DB_TEXT(text), DB_TEXT(meter), DB_INT(since)), err);
+	s = sqlite->metering[METERED_SUM];
+	r = db_row(s,
+	           DB_VALUES(DB_TEXT(text), DB_TEXT(meter), DB_INT(range->since),
+	                     DB_INT(range->until)),
+	           err);
 	if (r < 0)
 		return r;
 	*ret_used = db_int(s, 0);
@@ -136,6 +142,27 @@ int sqlite_metered_next(struct store *store, const struct id *tenant, const char
 	if (r != 1)
 		return r;
 	db_text(s, 0, ret, METER_NAME_BYTES_MAX);
+	db_done(s);
+	return 1;
+}
+
+int sqlite_metered_hour_next(struct store *store, const struct id *tenant, const char *meter,
+                             const struct store_range *range, int64_t *ret, int64_t *ret_amount,
+                             struct tn_error *err)
+{
+	struct db_statement *s = sqlite_of(store)->metering[METERED_HOUR_NEXT];
+	char text[ID_TEXT_BYTES];
+	int r;
+
+	id_format(tenant, text);
+	r = db_row(s,
+	           DB_VALUES(DB_TEXT(text), DB_TEXT(meter), DB_INT(range->since),
+	                     DB_INT(range->until)),
+	           err);
+	if (r != 1)
+		return r;
+	*ret = db_int(s, 0);
+	*ret_amount = db_int(s, 1);
 	db_done(s);
 	return 1;
 }

@@ -111,6 +111,16 @@ struct store_totals {
 	int64_t meters[LEDGER_METERS_N]; /* LEDGER_ABSENT: never seen */
 };
 
+/* What begins at or after @since and before @until. */
+struct store_range {
+	int64_t since;
+	int64_t until;
+};
+
+struct store_hour {
+	int64_t amounts[LEDGER_HOUR_N];
+};
+
 struct store_node {
 	int64_t drained_at; /* LEDGER_ABSENT: it launches */
 	int64_t drained_by; /* uid of who wanted it so; LEDGER_ABSENT with drained_at */
@@ -249,14 +259,19 @@ struct store_ops {
 	int (*totals)(struct store *store, const struct id *tenant, int64_t since,
 	              int64_t until, struct store_totals *ret, struct tn_error *err);
 	/* The first hour in these bounds in which something was booked: 1 and when it begins,
-	 * or 0. */
+	 * and what was unless @ret_amounts is NULL, or 0. */
 	int (*hour_next)(struct store *store, const struct id *tenant, int64_t since,
-	                 int64_t until, int64_t *ret, struct tn_error *err);
+	                 int64_t until, int64_t *ret, struct store_hour *ret_amounts,
+	                 struct tn_error *err);
 	/* What applications meter. *@ret of a meter, all 0 where nothing has been, and what was
-	 * counted in rows that begin at or after @since. */
+	 * counted in rows of @range. */
 	int (*metered_get)(struct store *store, const struct id *tenant, const char *meter,
-	                   int64_t since, struct metered *ret, int64_t *ret_used,
-	                   struct tn_error *err);
+	                   const struct store_range *range, struct metered *ret,
+	                   int64_t *ret_used, struct tn_error *err);
+	/* The first row of a counter in @range: 1, when it begins and what it says, or 0. */
+	int (*metered_hour_next)(struct store *store, const struct id *tenant,
+	                         const char *meter, const struct store_range *range,
+	                         int64_t *ret, int64_t *ret_amount, struct tn_error *err);
 	/* The next meter after @after, "" at the beginning, that @tenant has any of: 1 or 0. */
 	int (*metered_next)(struct store *store, const struct id *tenant, const char *after,
 	                    char ret[METER_NAME_BYTES_MAX], struct tn_error *err);

@@ -13,7 +13,7 @@ try() {
 	"$@" || { echo "FAILED: $*"; failed=1; }
 }
 
-for header in backup client error log policy run stats types; do
+for header in backup bill client error log policy run stats types; do
 	file=$source/tests/client/headers.c
 	# shellcheck disable=SC2086
 	for standard in c11 c17; do

@@ -22,6 +22,7 @@
 #include <base/io.h>
 #include <wire/varlink.h>
 
+#include "calls.h"
 #include "data.h"
 #include "records.h"
 
@@ -31,12 +32,6 @@
 #define SEALS            (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define EXIT_NOT_EXECUTE 126
 #define EXIT_NOT_FOUND   127
-
-struct call {
-	struct varlink *link;
-	struct varlink_message *message;
-	json_t *parameters;
-};
 
 static struct tn_error ignored;
 static bool killed; /* the run of this process, by order */
@@ -82,18 +77,17 @@ static void reply_with_fd(const struct call *call, json_t *parameters, bool cont
 	send_json_with_fd(call->link, json, fd);
 }
 
-static void reply(const struct call *call, json_t *parameters, bool continues)
+void fake_reply(const struct call *call, json_t *parameters, bool continues)
 {
 	reply_with_fd(call, parameters, continues, FD_NONE);
 }
 
-static void refuse(const struct call *call, const char *name, json_t *parameters)
+void fake_refuse(const struct call *call, const char *name, json_t *parameters)
 {
 	send_json(call->link, json_pack("{s:s, s:o}", "error", name, "parameters", parameters));
 }
 
-/* What the names of tenants stand for. True if the call has been dealt with. */
-static bool misbehave(const struct call *call, const char *tenant)
+bool fake_misbehave(const struct call *call, const char *tenant)
 {
 	static const struct {
 		const char *tenant, *error;
@@ -107,20 +101,21 @@ static bool misbehave(const struct call *call, const char *tenant)
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
 		if (strcmp(tenant, errors[i].tenant) != 0)
 			continue;
-		refuse(call, errors[i].error, json_pack("{s:s+}", "message", "about ", tenant));
+		fake_refuse(call, errors[i].error,
+		            json_pack("{s:s+}", "message", "about ", tenant));
 		return true;
 	}
 	if (strcmp(tenant, "full") == 0) {
-		refuse(call, "io.tenantd.QuotaExceeded",
-		       json_pack("{s:s, s:s, s:i, s:i, s:i, s:n}", "message", "16 of 16 run",
-		                 "meter", "executions", "limit", 16, "used", 16, "requested", 1,
-		                 "reset_at"));
+		fake_refuse(call, "io.tenantd.QuotaExceeded",
+		            json_pack("{s:s, s:s, s:i, s:i, s:i, s:n}", "message",
+		                      "16 of 16 run", "meter", "executions", "limit", 16,
+		                      "used", 16, "requested", 1, "reset_at"));
 	} else if (strcmp(tenant, "echo") == 0) {
 		/* Another one each time. */
 		(void)json_object_del(call->parameters, "id");
-		refuse(call, "io.tenantd.Invalid",
-		       json_pack("{s:o}", "message",
-		                 json_string(json_dumps(call->parameters, JSON_COMPACT))));
+		fake_refuse(call, "io.tenantd.Invalid",
+		            json_pack("{s:o}", "message",
+		                      json_string(json_dumps(call->parameters, JSON_COMPACT))));
 	} else if (strcmp(tenant, "gone") == 0) {
 		_exit(0);
 	} else if (strcmp(tenant, "silent") == 0) {
@@ -128,17 +123,18 @@ static bool misbehave(const struct call *call, const char *tenant)
 	} else if (strcmp(tenant, "garbage") == 0) {
 		(void)!write(varlink_fd(call->link), "{\"parameters\": [[}", 19);
 	} else if (strcmp(tenant, "wrong") == 0) {
-		reply(call, json_pack("{s:{s:i}}", "tenant", "id", 7), false);
+		fake_reply(call, json_pack("{s:{s:i}}", "tenant", "id", 7), false);
 	} else if (strcmp(tenant, "twice") == 0) {
 		for (int i = 0; i < 2; i++)
-			reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")), true);
+			fake_reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")),
+			           true);
 	} else {
 		return false;
 	}
 	return true;
 }
 
-static const char *text_of(const struct call *call, const char *name)
+const char *fake_text_of(const struct call *call, const char *name)
 {
 	const char *text = json_string_value(json_object_get(call->parameters, name));
 
@@ -147,111 +143,95 @@ static const char *text_of(const struct call *call, const char *name)
 
 static void create_tenant(const struct call *call)
 {
-	if (!misbehave(call, text_of(call, "name")))
-		reply(call, json_pack("{s:o}", "tenant", tenant_json(text_of(call, "name"))),
-		      false);
+	if (!fake_misbehave(call, fake_text_of(call, "name")))
+		fake_reply(
+			call,
+			json_pack("{s:o}", "tenant", tenant_json(fake_text_of(call, "name"))),
+			false);
 }
 
 static void get_tenant(const struct call *call)
 {
-	if (!misbehave(call, text_of(call, "tenant")))
-		reply(call, json_pack("{s:o}", "tenant", tenant_json(text_of(call, "tenant"))),
-		      false);
+	if (!fake_misbehave(call, fake_text_of(call, "tenant")))
+		fake_reply(
+			call,
+			json_pack("{s:o}", "tenant", tenant_json(fake_text_of(call, "tenant"))),
+			false);
 }
 
 /* The tenant as it was, but for its version; the tier's name can be wrong. */
 static void change_tenant(const struct call *call)
 {
-	const char *tier = text_of(call, "tier");
+	const char *tier = fake_text_of(call, "tier");
 	json_t *tenant;
 
-	if (misbehave(call, text_of(call, "tenant")))
+	if (fake_misbehave(call, fake_text_of(call, "tenant")))
 		return;
 	if (json_integer_value(json_object_get(call->parameters, "if_version")) == 2) {
-		refuse(call, "io.tenantd.VersionConflict",
-		       json_pack("{s:s}", "message", "tenant 'acme' has version 3, not 2"));
+		fake_refuse(
+			call, "io.tenantd.VersionConflict",
+			json_pack("{s:s}", "message", "tenant 'acme' has version 3, not 2"));
 		return;
 	}
-	tenant = tenant_json(text_of(call, "tenant"));
+	tenant = tenant_json(fake_text_of(call, "tenant"));
 	(void)json_object_set_new(tenant, "version", json_integer(4));
 	if (tier[0] != '\0')
 		(void)json_object_set_new(tenant, "tier", json_string(tier));
-	reply(call, json_pack("{s:o}", "tenant", tenant), false);
+	fake_reply(call, json_pack("{s:o}", "tenant", tenant), false);
 }
 
 static void list_policies(const struct call *call)
 {
-	reply(call, policy_json(true), true);
-	reply(call, policy_json(false), false);
+	fake_reply(call, policy_json(true), true);
+	fake_reply(call, policy_json(false), false);
 }
 
 static void get_policy(const struct call *call)
 {
-	reply(call, policy_files_json(text_of(call, "hash")), false);
+	fake_reply(call, policy_files_json(fake_text_of(call, "hash")), false);
 }
 
 static void show_policy(const struct call *call)
 {
-	if (!misbehave(call, text_of(call, "tenant")))
-		reply(call, tenant_policy_json(), false);
+	if (!fake_misbehave(call, fake_text_of(call, "tenant")))
+		fake_reply(call, tenant_policy_json(), false);
 }
 
 /* The files change something, a policy before nothing. */
 static void diff_policy(const struct call *call)
 {
 	if (json_is_string(json_object_get(call->parameters, "hash"))) {
-		reply(call, json_object(), false);
+		fake_reply(call, json_object(), false);
 		return;
 	}
-	reply(call, change_of_node_json(), true);
-	reply(call, change_json("acme", "9 tasks run"), true);
-	reply(call, change_json("globex", NULL), false);
+	fake_reply(call, change_of_node_json(), true);
+	fake_reply(call, change_json("acme", "9 tasks run"), true);
+	fake_reply(call, change_json("globex", NULL), false);
 }
 
 static void list_tenants(const struct call *call)
 {
-	if (misbehave(call, text_of(call, "tier")))
+	if (fake_misbehave(call, fake_text_of(call, "tier")))
 		return;
-	reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")), true);
-	reply(call, json_pack("{s:o}", "tenant", tenant_json("globex")), false);
+	fake_reply(call, json_pack("{s:o}", "tenant", tenant_json("acme")), true);
+	fake_reply(call, json_pack("{s:o}", "tenant", tenant_json("globex")), false);
 }
 
 static void list_executions(const struct call *call)
 {
 	bool all = json_is_true(json_object_get(call->parameters, "all"));
 
-	if (misbehave(call, text_of(call, "tenant")))
+	if (fake_misbehave(call, fake_text_of(call, "tenant")))
 		return;
 	for (int i = 0; all && i < EXECUTIONS_N; i++) {
 		json_t *execution = execution_json("acme", "exited", "oom");
 
-		if (i == 0 && strcmp(text_of(call, "tenant"), "globex") == 0)
+		if (i == 0 && strcmp(fake_text_of(call, "tenant"), "globex") == 0)
 			(void)json_object_set_new(execution, "name", json_string("job"));
-		reply(call, json_pack("{s:o}", "execution", execution), true);
+		fake_reply(call, json_pack("{s:o}", "execution", execution), true);
 	}
 	/* The last of a list may be nothing. */
-	reply(call, json_pack("{s:n}", "execution"), false);
-}
-
-static void get_usage(const struct call *call)
-{
-	const bool totals = json_is_true(json_object_get(call->parameters, "totals_only"));
-
-	if (misbehave(call, text_of(call, "tenant")))
-		return;
-	reply(call, totals_json(), !totals);
-	if (totals)
-		return;
-	if (strcmp(text_of(call, "by"), "") != 0) {
-		reply(call, json_pack("{s:o}", "period", period_json(0)), true);
-		reply(call, json_pack("{s:o}", "period", period_json(1)), false);
-		return;
-	}
-	reply(call,
-	      json_pack("{s:o}", "execution", execution_json("acme", "exited", "timeout")),
-	      true);
-	reply(call, json_pack("{s:o}", "execution", execution_json("acme", "running", NULL)),
-	      false);
+	fake_reply(call, json_pack("{s:n}", "execution"), false);
 }
 
 static bool is_ours(const char *id)
@@ -260,73 +240,52 @@ static bool is_ours(const char *id)
 	       strcmp(id, "0192f0c4") == 0 || strcmp(id, FAKE_DETACHED_ID) == 0;
 }
 
-/* Of everything 10 can be used, and nothing of it has been. */
-static void serve_amount(const struct call *call)
-{
-	const json_int_t amount = json_integer_value(
-		json_object_get(call->parameters, "amount"));
-
-	if (misbehave(call, text_of(call, "tenant")))
-		return;
-	if (amount > 10)
-		refuse(call, "io.tenantd.QuotaExceeded", quota_error_json(amount));
-	else
-		reply(call, quota_answer_json(amount, text_of(call, "key")), false);
-}
-
-static void serve_reservation(const struct call *call)
-{
-	if (!misbehave(call, text_of(call, "tenant")))
-		reply(call, quota_reserved_json(), false);
-}
-
-static void get_quotas(const struct call *call)
-{
-	if (!misbehave(call, text_of(call, "tenant")))
-		reply(call, quotas_json(text_of(call, "tenant")), false);
-}
-
 /* Of globex nothing runs. At the second look of a connection another execution has begun. */
 static void get_stats(const struct call *call)
 {
 	static json_int_t looks;
-	const char *tenant = text_of(call, "tenant");
+	const char *tenant = fake_text_of(call, "tenant");
 
-	if (misbehave(call, tenant))
+	if (fake_misbehave(call, tenant))
 		return;
 	if (strcmp(tenant, "globex") == 0) {
-		reply(call, json_pack("{s:o}", "stats", stats_of_none(tenant)), false);
+		fake_reply(call, json_pack("{s:o}", "stats", stats_of_none(tenant)), false);
 		return;
 	}
 	looks++;
-	reply(call, json_pack("{s:o}", "stats", stats_json("acme", NULL, looks, 70)), true);
+	fake_reply(call, json_pack("{s:o}", "stats", stats_json("acme", NULL, looks, 70)),
+	           true);
 	if (looks > 1)
-		reply(call,
-		      json_pack("{s:o}", "stats", stats_json("acme", FAKE_OTHER_ID, looks, 60)),
-		      true);
-	reply(call,
-	      json_pack("{s:o}", "stats", stats_json("acme", FAKE_EXECUTION_ID, looks, 71)),
-	      false);
+		fake_reply(call,
+		           json_pack("{s:o}", "stats",
+		                     stats_json("acme", FAKE_OTHER_ID, looks, 60)),
+		           true);
+	fake_reply(
+		call,
+		json_pack("{s:o}", "stats", stats_json("acme", FAKE_EXECUTION_ID, looks, 71)),
+		false);
 }
 
 /* There is one, of acme and by the name of "job"; of two the ids begin with 11111111. */
 static bool find(const struct call *call)
 {
-	const char *id = text_of(call, "id");
+	const char *id = fake_text_of(call, "id");
 
 	if (is_ours(id))
 		return true;
 	if (strcmp(id, "11111111") == 0)
-		refuse(call, "io.tenantd.Invalid",
-		       json_pack("{s:s}", "message", "several executions begin with 11111111"));
+		fake_refuse(call, "io.tenantd.Invalid",
+		            json_pack("{s:s}", "message",
+		                      "several executions begin with 11111111"));
 	else
-		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
+		fake_refuse(call, "io.tenantd.NotFound",
+		            json_pack("{s:s}", "message", "no such"));
 	return false;
 }
 
 static void find_execution(const struct call *call)
 {
-	const bool other = strcmp(text_of(call, "id"), FAKE_OTHER_ID) == 0;
+	const bool other = strcmp(fake_text_of(call, "id"), FAKE_OTHER_ID) == 0;
 	json_t *execution;
 
 	if (!other && !find(call))
@@ -334,21 +293,21 @@ static void find_execution(const struct call *call)
 	execution = execution_json("acme", "exited", "oom");
 	if (other)
 		(void)json_object_set_new(execution, "id", json_string(FAKE_OTHER_ID));
-	reply(call, json_pack("{s:o}", "execution", execution), false);
+	fake_reply(call, json_pack("{s:o}", "execution", execution), false);
 }
 
 static void kill_execution(const struct call *call)
 {
-	const bool one = text_of(call, "id")[0] != '\0';
+	const bool one = fake_text_of(call, "id")[0] != '\0';
 
-	if (one ? find(call) : !misbehave(call, text_of(call, "tenant")))
-		reply(call, json_pack("{s:i}", "killed", one ? 1 : 2), false);
+	if (one ? find(call) : !fake_misbehave(call, fake_text_of(call, "tenant")))
+		fake_reply(call, json_pack("{s:i}", "killed", one ? 1 : 2), false);
 }
 
 static void signal_execution(const struct call *call)
 {
 	if (find(call))
-		reply(call, json_object(), false);
+		fake_reply(call, json_object(), false);
 }
 
 static void wait_execution(const struct call *call)
@@ -356,21 +315,22 @@ static void wait_execution(const struct call *call)
 	if (!find(call))
 		return;
 	(void)usleep(FAKE_WAIT_USEC);
-	reply(call, json_pack("{s:o}", "execution", execution_json("acme", "exited", "oom")),
-	      false);
+	fake_reply(call,
+	           json_pack("{s:o}", "execution", execution_json("acme", "exited", "oom")),
+	           false);
 }
 
 static void reload_policy(const struct call *call)
 {
-	reply(call,
-	      json_pack("{s:s, s:[s,s]}", "policy_hash", "abcdef0123456789", "tiers", "free",
-	                "professional"),
-	      false);
+	fake_reply(call,
+	           json_pack("{s:s, s:[s,s]}", "policy_hash", "abcdef0123456789", "tiers",
+	                     "free", "professional"),
+	           false);
 }
 
 static void get_status(const struct call *call)
 {
-	reply(call, status_json(), false);
+	fake_reply(call, status_json(), false);
 }
 
 /* Of those before 41 nothing is kept. */
@@ -378,24 +338,24 @@ static void list_events(const struct call *call)
 {
 	const json_t *since = json_object_get(call->parameters, "since");
 
-	if (misbehave(call, text_of(call, "tenant")))
+	if (fake_misbehave(call, fake_text_of(call, "tenant")))
 		return;
 	if (json_is_integer(since) && json_integer_value(since) < 40)
-		reply(call, json_pack("{s:i}", "kept_from", 41), true);
-	reply(call, event_json(41, "updated", "acme", NULL, NULL), true);
-	reply(call, event_json(42, "exited", "acme", FAKE_EXECUTION_ID, "oom"), false);
+		fake_reply(call, json_pack("{s:i}", "kept_from", 41), true);
+	fake_reply(call, event_json(41, "updated", "acme", NULL, NULL), true);
+	fake_reply(call, event_json(42, "exited", "acme", FAKE_EXECUTION_ID, "oom"), false);
 }
 
 static void drain(const struct call *call)
 {
 	bool wait = json_is_true(json_object_get(call->parameters, "wait"));
 
-	reply(call, json_pack("{s:i}", "running", wait ? 0 : 3), false);
+	fake_reply(call, json_pack("{s:i}", "running", wait ? 0 : 3), false);
 }
 
 static void undrain(const struct call *call)
 {
-	reply(call, json_object(), false);
+	fake_reply(call, json_object(), false);
 }
 
 struct workload {
@@ -502,10 +462,10 @@ static void send_exit(const struct call *call, const char *tenant, int status,
 		explanation = "killed by memory_max 64M (tiers/free.yaml:7)";
 	else if (strcmp(reason, "exited") != 0)
 		explanation = reason;
-	reply(call,
-	      json_pack("{s:s, s:o, s:s?}", "event", "exited", "execution", record,
-	                "explanation", explanation),
-	      false);
+	fake_reply(call,
+	           json_pack("{s:s, s:o, s:s?}", "event", "exited", "execution", record,
+	                     "explanation", explanation),
+	           false);
 }
 
 /* Take the signals that have been read, be it while an answer was written; and the order to
@@ -575,18 +535,19 @@ static void wait_for(const struct call *call, pid_t pid, const char *tenant)
 /* The end of a run that was lost with the daemon before this one. */
 static void rejoin(const struct call *call)
 {
-	if (strcmp(text_of(call, "id"), FAKE_EXECUTION_ID) == 0) {
-		reply(call, json_pack("{s:s}", "event", "rejoined"), true);
+	if (strcmp(fake_text_of(call, "id"), FAKE_EXECUTION_ID) == 0) {
+		fake_reply(call, json_pack("{s:s}", "event", "rejoined"), true);
 		send_exit(call, "acme", W_EXITCODE(3, 0), "exited");
 	} else {
-		refuse(call, "io.tenantd.NotFound", json_pack("{s:s}", "message", "no such"));
+		fake_refuse(call, "io.tenantd.NotFound",
+		            json_pack("{s:s}", "message", "no such"));
 	}
 }
 
 static void open_log(const struct call *call)
 {
-	const bool running = strcmp(text_of(call, "id"), FAKE_DETACHED_ID) == 0;
-	cleanup_fd int fd = fake_log_open(is_ours(text_of(call, "id")));
+	const bool running = strcmp(fake_text_of(call, "id"), FAKE_DETACHED_ID) == 0;
+	cleanup_fd int fd = fake_log_open(is_ours(fake_text_of(call, "id")));
 
 	reply_with_fd(call, json_pack("{s:i, s:b}", "log", 0, "running", running), false, fd);
 }
@@ -608,39 +569,41 @@ static void backup(const struct call *call)
 
 static void open_data(const struct call *call)
 {
-	const char *tenant = text_of(call, "tenant");
-	cleanup_fd int fd = misbehave(call, tenant) ? FD_NONE
-	                                            : fake_data_open(varlink_fd(call->link),
-	                                                             tenant, call->parameters);
+	const char *tenant = fake_text_of(call, "tenant");
+	cleanup_fd int fd = fake_misbehave(call, tenant)
+	                            ? FD_NONE
+	                            : fake_data_open(varlink_fd(call->link), tenant,
+	                                             call->parameters);
 	if (fd >= 0)
 		reply_with_fd(call, json_pack("{s:i}", "data", 0), false, fd);
 }
 
 static void run(const struct call *call)
 {
-	const char *tenant = text_of(call, "tenant");
+	const char *tenant = fake_text_of(call, "tenant");
 	const bool detached = json_is_true(json_object_get(call->parameters, "detached"));
 	struct workload *workload = calloc(1, sizeof(*workload));
 	cleanup_fd int from_child = FD_NONE;
 	int failure = 0, terminal;
 	pid_t pid;
 
-	if (misbehave(call, tenant))
+	if (fake_misbehave(call, tenant))
 		return;
 	if (json_is_true(json_object_get(call->parameters, "dry_run"))) {
-		reply(call, plan_json(), false);
+		fake_reply(call, plan_json(), false);
 		return;
 	}
 	if (workload == NULL || !read_args(call, workload)) {
-		refuse(call, "io.tenantd.Invalid",
-		       json_pack("{s:s}", "message", "malformed args"));
+		fake_refuse(call, "io.tenantd.Invalid",
+		            json_pack("{s:s}", "message", "malformed args"));
 		return;
 	}
 	terminal = open_terminal(call);
 	if (strcmp(tenant, "queue") == 0 &&
 	    json_is_integer(json_object_get(call->parameters, "queue_usec_max")))
-		reply(call, json_pack("{s:s, s:i}", "event", "queued", "waiting_before", 2),
-		      true);
+		fake_reply(call,
+		           json_pack("{s:s, s:i}", "event", "queued", "waiting_before", 2),
+		           true);
 	pid = spawn(call, workload, terminal, &from_child);
 	if (io_read_all(from_child, &failure, sizeof(failure)) > 0) {
 		(void)waitpid(pid, NULL, 0);
@@ -670,11 +633,11 @@ static void run(const struct call *call)
 /* Beside that one execution, as if it ran. */
 static void exec(const struct call *call)
 {
-	if (strcmp(text_of(call, "execution"), FAKE_EXECUTION_ID) == 0)
+	if (strcmp(fake_text_of(call, "execution"), FAKE_EXECUTION_ID) == 0)
 		run(call);
 	else
-		refuse(call, "io.tenantd.NotFound",
-		       json_pack("{s:s}", "message", "there is no running execution"));
+		fake_refuse(call, "io.tenantd.NotFound",
+		            json_pack("{s:s}", "message", "there is no running execution"));
 }
 
 static const struct {
@@ -702,15 +665,16 @@ static const struct {
 	{ "io.tenantd.ListTenants", list_tenants },
 	{ "io.tenantd.ListExecutions", list_executions },
 	{ "io.tenantd.GetStats", get_stats },
-	{ "io.tenantd.GetQuotas", get_quotas },
-	{ "io.tenantd.CheckQuota", serve_amount },
-	{ "io.tenantd.ConsumeQuota", serve_amount },
-	{ "io.tenantd.AcquireQuota", serve_amount },
-	{ "io.tenantd.GiveBackQuota", serve_amount },
-	{ "io.tenantd.ReserveQuota", serve_reservation },
-	{ "io.tenantd.CommitQuota", serve_reservation },
-	{ "io.tenantd.ReleaseQuota", serve_reservation },
-	{ "io.tenantd.GetUsage", get_usage },
+	{ "io.tenantd.GetQuotas", fake_get_quotas },
+	{ "io.tenantd.CheckQuota", fake_serve_amount },
+	{ "io.tenantd.ConsumeQuota", fake_serve_amount },
+	{ "io.tenantd.AcquireQuota", fake_serve_amount },
+	{ "io.tenantd.GiveBackQuota", fake_serve_amount },
+	{ "io.tenantd.ReserveQuota", fake_serve_reservation },
+	{ "io.tenantd.CommitQuota", fake_serve_reservation },
+	{ "io.tenantd.ReleaseQuota", fake_serve_reservation },
+	{ "io.tenantd.GetUsage", fake_get_usage },
+	{ "io.tenantd.GetBill", fake_get_bill },
 	{ "io.tenantd.ReloadPolicy", reload_policy },
 	{ "io.tenantd.RollbackPolicy", reload_policy },
 	{ "io.tenantd.ListPolicies", list_policies },
@@ -732,7 +696,7 @@ static void serve_call(struct varlink *link, struct varlink_message *message)
 			return;
 		}
 	}
-	refuse(&call, "org.varlink.service.MethodNotFound", json_object());
+	fake_refuse(&call, "org.varlink.service.MethodNotFound", json_object());
 }
 
 static _Noreturn void serve_connection(int fd)

@@ -11,6 +11,7 @@
  *   garbage        what comes is no JSON
  *   twice          a second answer comes to a call that has one
  *   wrong          the answer lacks what it has to hold
+ *   unbilled       has no price book
  *   queue          a run that would wait is told to, and then runs
  *   oom, unclear   a run ends for this reason, whatever it does
  *   hasty          who serves its data ends after two answers, each time

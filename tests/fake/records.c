@@ -204,6 +204,52 @@ json_t *quotas_json(const char *tenant)
 		"period_start", "reset_at", "enforce");
 }
 
+/* 2023-11-01, -15, and 2023-12-01. */
+#define BILL_START  INT64_C(1698796800000000)
+#define BILL_MIDDLE INT64_C(1700006400000000)
+#define BILL_END    INT64_C(1701388800000000)
+
+json_t *bill_json(const char *tenant, const char *period)
+{
+	const bool present = period[0] == '\0';
+
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:s, s:i, s:i, s:{s:s, s:s}}",
+	                 "tenant", tenant, "tenant_id", FAKE_EXECUTION_ID, "period",
+	                 present ? "2023-11" : period, "start", (json_int_t)BILL_START, "end",
+	                 (json_int_t)BILL_END, "state", present ? "open" : "ended",
+	                 "booked_until", (json_int_t)(present ? BILL_MIDDLE : BILL_END),
+	                 "currency", "EUR", "exponent", 2, "subtotal", 1013, "books",
+	                 "prices/old.yaml", "0a", "prices/new.yaml", "0b");
+}
+
+/* 1 h and 1 us of CPU, 2 GiB for 1 h and 1 ms, 5 calls, and 3 of what policy knows no more. */
+json_t *bill_line_json(int i)
+{
+	static const struct {
+		const char *meter, *unit;
+		int64_t start, end, quantity;
+		const char *price;
+		int64_t per, amount;
+		const char *book, *source;
+	} lines[BILL_LINES_N] = {
+		{ "cpu_time", "usec", BILL_START, BILL_MIDDLE, 3600000001, "10.10", 3600000000,
+		  1010, "old", "prices/old.yaml:6" },
+		{ "memory_time", "mib_msec", BILL_MIDDLE, BILL_END, 7372802048, "0.015",
+		  3686400000, 3, "new", "prices/new.yaml:7" },
+		{ "api_calls", "calls", BILL_MIDDLE, BILL_END, 5, NULL, 0, 0, "new", NULL },
+		{ "pages", NULL, BILL_MIDDLE, BILL_END, 3, NULL, 0, 0, "new", NULL },
+	};
+
+	return json_pack(
+		"{s:s, s:s?, s:I, s:I, s:I, s:s?, s:o, s:o, s:s?, s:s?}", "meter",
+		lines[i].meter, "unit", lines[i].unit, "start", (json_int_t)lines[i].start,
+		"end", (json_int_t)lines[i].end, "quantity", (json_int_t)lines[i].quantity,
+		"price", lines[i].price, "per",
+		lines[i].price != NULL ? json_integer(lines[i].per) : json_null(), "amount",
+		lines[i].price != NULL ? json_integer(lines[i].amount) : json_null(), "book",
+		lines[i].book, "source", lines[i].source);
+}
+
 json_t *plan_json(void)
 {
 	return json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}], s:[{s:s, s:s, s:s}], s:[s], s:s, "
@@ -217,9 +263,9 @@ json_t *plan_json(void)
 
 json_t *totals_json(void)
 {
-	return json_pack("{s:s, s:I, s:I, s:{s:I, s:i}, s:i, s:I}", "tenant", "acme", "since",
-	                 (json_int_t)1700000000000000, "until", (json_int_t)1700000100000000,
-	                 "meters", "cpu_time", (json_int_t)987654321, "executions", 2,
-	                 "unattributed_usec", 17, "itemized_since",
-	                 (json_int_t)1700000000000000);
+	return json_pack(
+		"{s:s, s:I, s:I, s:{s:I, s:i}, s:{s:i}, s:i, s:I}", "tenant", "acme", "since",
+		(json_int_t)1700000000000000, "until", (json_int_t)1700000100000000, "meters",
+		"cpu_time", (json_int_t)987654321, "executions", 2, "held", "agents", 3,
+		"unattributed_usec", 17, "itemized_since", (json_int_t)1700000000000000);
 }

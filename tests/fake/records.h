@@ -26,6 +26,10 @@ json_t *quota_error_json(json_int_t amount);
 /* A reservation is FAKE_OTHER_ID, of 3. */
 json_t *quota_reserved_json(void);
 json_t *quotas_json(const char *tenant);
+/* Of November 2023, open, unless @period is another; of two books, and what has no price. */
+#define BILL_LINES_N 4
+json_t *bill_json(const char *tenant, const char *period);
+json_t *bill_line_json(int i);
 /* Of a setting of the node, and of a limit of that tenant's. */
 json_t *change_of_node_json(void);
 json_t *change_json(const char *tenant, const char *hurts);

@@ -337,24 +337,33 @@ static void ask(const char *call)
 	plane_turn();
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+static void plane_file(const char *name, const char *text)
 {
 	char path[128];
 	FILE *file;
 
+	plane_path(path, name);
+	file = fopen(path, "we");
+	require(file != NULL);
+	require(fputs(text, file) >= 0);
+	require(fclose(file) == 0);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
 	(void)argc;
 	(void)argv;
 	(void)snprintf(plane.dir, sizeof(plane.dir), "/dev/shm/fuzz-control-XXXXXX");
 	require(mkdtemp(plane.dir) != NULL && atexit(plane_done) == 0);
 	plane_directory("policy");
 	plane_directory("policy/tiers");
+	plane_directory("policy/prices");
 	plane_directory("store");
 	plane_directory("cgroup");
-	plane_path(path, "policy/tiers/free.yaml");
-	file = fopen(path, "we");
-	require(file != NULL);
-	require(fputs("tier: free\nlimits: {memory_max: 128M}\n", file) >= 0);
-	require(fclose(file) == 0);
+	plane_file("policy/tiers/free.yaml", "tier: free\nlimits: {memory_max: 128M}\n");
+	plane_file("policy/prices/std.yaml",
+	           "book: std\ncurrency: USD\nvalid_from: 2020-01-01\n"
+	           "prices: {tokens: {price: \"0.4\", per: 1000}}\n");
 	plane.null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	plane.args = args_sealed();
 	plane_start();

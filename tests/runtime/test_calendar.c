@@ -2,6 +2,7 @@
 /* Periods beside what date(1) and the calendar on the wall say. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,4 +144,60 @@ Test(calendar, counts_a_zone_that_nobody_knows_as_utc)
 
 	cr_expect_eq(span.start, DAY_USEC);
 	cr_expect_eq(span.end, 2 * DAY_USEC);
+}
+
+struct month {
+	char zone[24];
+	int anchor_day;
+	char name[8], start[24], end[24];
+};
+
+/* clang-format off */
+static struct month months[] = {
+	{ "UTC", 1, "2026-11", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z" },
+	{ "UTC", 15, "2026-12", "2026-12-15T00:00:00Z", "2027-01-15T00:00:00Z" },
+	{ "UTC", 31, "2026-02", "2026-02-28T00:00:00Z", "2026-03-31T00:00:00Z" },
+	{ "UTC", 31, "2028-01", "2028-01-31T00:00:00Z", "2028-02-29T00:00:00Z" },
+	{ "Asia/Kolkata", 1, "2026-11", "2026-10-31T18:30:00Z", "2026-11-30T18:30:00Z" },
+	{ "America/New_York", 1, "2026-11", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z" },
+	{ "UTC", 1, "1970-01", "1970-01-01T00:00:00Z", "1970-02-01T00:00:00Z" },
+};
+/* clang-format on */
+
+ParameterizedTestParameters(calendar, finds_a_month_by_its_name)
+{
+	return cr_make_param_array(struct month, months, ARRAY_LEN(months));
+}
+
+ParameterizedTest(const struct month *row, calendar, finds_a_month_by_its_name, .timeout = 60)
+{
+	const struct calendar calendar = { row->zone, row->anchor_day };
+	struct calendar_span span;
+	char text[32], name[CALENDAR_MONTH_BYTES_MAX];
+	int64_t month;
+
+	cr_assert_eq(calendar_month_parse(row->name, &month), 0);
+	span = calendar_month_span(&calendar, month);
+	cr_expect_str_eq(text_of(span.start, text), row->start);
+	cr_expect_str_eq(text_of(span.end, text), row->end);
+	/* And the name by an instant, from the first of it to the last. */
+	cr_expect_eq(calendar_month_at(&calendar, span.start), month);
+	cr_expect_eq(calendar_month_at(&calendar, span.end - 1), month);
+	cr_expect_eq(calendar_month_at(&calendar, span.end), month + 1);
+	cr_expect_eq(calendar_month_at(&calendar, span.start - 1), month - 1);
+	calendar_month_format(month, name);
+	cr_expect_str_eq(name, row->name);
+}
+
+Test(calendar, knows_what_is_no_month)
+{
+	static const char *const names[] = { "",        "2026",     "2026-1",  "2026-00",
+		                             "2026-13", "2026/01",  "202-601", "1969-12",
+		                             " 026-01", "2026-01 ", "2026-0x", "-026-01" };
+	int64_t month = 7;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		cr_expect_eq(calendar_month_parse(names[i], &month), -EINVAL, "%s", names[i]);
+	cr_expect_eq(month, 7);
+	cr_expect_eq(calendar_month_parse("9999-12", &month), 0);
 }

@@ -162,6 +162,7 @@ Test(quota, begins_anew_with_its_period_and_counts_on_over_all)
 	struct scene scene;
 	struct metered metered;
 	struct tn_error err = { 0 };
+	const struct store_range all = { 0, INT64_MAX };
 	int64_t since_ever;
 
 	scene_init(&scene, 10);
@@ -173,8 +174,8 @@ Test(quota, begins_anew_with_its_period_and_counts_on_over_all)
 	cr_expect_eq(scene.answer.used, 7);
 	commit(&scene);
 	cr_assert_eq(scene.fixture.store->ops->metered_get(scene.fixture.store,
-	                                                   &scene.fixture.tenant, "tokens", 0,
-	                                                   &metered, &since_ever, &err),
+	                                                   &scene.fixture.tenant, "tokens",
+	                                                   &all, &metered, &since_ever, &err),
 	             0);
 	cr_expect_eq(metered.total, 17);
 	cr_expect_eq(since_ever, 17);

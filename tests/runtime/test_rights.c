@@ -194,7 +194,7 @@ Test(rights, says_the_same_of_what_is_not_there_and_what_may_not_be_seen, .init 
 	static const char *const methods[] = {
 		"io.tenantd.GetTenant",      "io.tenantd.ShowPolicy", "io.tenantd.GetUsage",
 		"io.tenantd.ListExecutions", "io.tenantd.Kill",       "io.tenantd.GetStats",
-		"io.tenantd.ListEvents",     "io.tenantd.OpenData"
+		"io.tenantd.ListEvents",     "io.tenantd.OpenData",   "io.tenantd.GetBill"
 	};
 	static const char *const of_executions[] = { "io.tenantd.Wait", "io.tenantd.OpenLog",
 		                                     "io.tenantd.FindExecution",

@@ -218,3 +218,77 @@ Test(usage, refuses_a_period_that_is_none, .init = set_up, .fini = tear_down)
 		"by: 'year' is no period; expected hour, day, week, month or execution");
 	json_decref(refused);
 }
+
+static void count(const char *meter, enum metering_write_kind kind, const char *utc,
+                  int64_t amount)
+{
+	struct metering_write write = {
+		.kind = kind, .tenant = tenant, .delta = amount, .at = instant(utc)
+	};
+	struct store *store = rig.context->store;
+	struct tn_error err = { 0 };
+
+	(void)snprintf(write.meter, sizeof(write.meter), "%s", meter);
+	cr_assert_eq(store->ops->meter(store, &write, 1, NULL, 0, &err), 0, "%s", err.msg);
+}
+
+/* Of each answer what it says of these, a line each; "-" for null. */
+static const char *metered(json_t *parameters)
+{
+	static const char *const names[] = { "cpu_time", "tokens", "api_calls", "agents" };
+	static char text[2048];
+	bool more = true;
+	size_t n = 0;
+
+	rig_call(&rig, admin, "io.tenantd.GetUsage", parameters, "more");
+	while (more) {
+		json_t *answer = rig_answer(&rig, admin);
+		const json_t *said = json_object_get(answer, "parameters");
+		const json_t *period = json_object_get(said, "period");
+		const json_t *held = json_object_get(said, "held");
+		const json_t *meters = json_object_get(period != NULL ? period : said,
+		                                       "meters");
+
+		more = json_is_true(json_object_get(answer, "continues"));
+		for (size_t i = 0; meters != NULL && i < ARRAY_LEN(names); i++)
+			if (json_object_get(meters, names[i]) != NULL)
+				n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %lld ",
+				                      names[i],
+				                      (long long)rig_number(meters, names[i]));
+		if (held != NULL)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "held %s %lld",
+			                      json_is_null(held) ? "-" : "agents",
+			                      (long long)rig_number(held, "agents"));
+		if (meters != NULL)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "\n");
+		json_decref(answer);
+	}
+	return text;
+}
+
+Test(usage, has_what_applications_metered_beside_what_the_kernel_did, .init = set_up,
+     .fini = tear_down)
+{
+	use("2026-10-31T22:10:00Z", 1000);
+	count("tokens", METERING_AMOUNT, "2026-10-31T22:00:00Z", 5);
+	count("tokens", METERING_AMOUNT, "2026-11-02T07:00:00Z", 7);
+	count("agents", METERING_HELD, "2026-11-02T07:00:00Z", 3);
+	count("api_calls", METERING_AMOUNT, "2026-11-03T00:00:00Z", 1);
+	cr_expect_str_eq(metered(by("day")),
+	                 "cpu_time 1000 tokens 12 api_calls 1 held agents 3\n"
+	                 "cpu_time 1000 tokens 5 api_calls 0 \n"
+	                 "cpu_time 0 tokens 7 api_calls 0 \n"
+	                 "cpu_time 0 tokens 0 api_calls 1 \n");
+	/* Within bounds; what is held now says nothing of what was held then. */
+	cr_expect_str_eq(metered(json_pack("{s:s, s:I, s:I, s:b}", "tenant", "acme", "since",
+	                                   (json_int_t)instant("2026-11-01T00:00:00Z"), "until",
+	                                   (json_int_t)instant("2026-11-03T00:00:00Z"),
+	                                   "totals_only", 1)),
+	                 "cpu_time 0 tokens 7 api_calls 0 held - -1\n");
+	/* Days that begin within an hour, as do the rows of a quota's periods. */
+	zone_set("Asia/Kolkata", 1);
+	count("tokens", METERING_AMOUNT, "2026-11-05T18:00:00Z", 10);
+	count("tokens", METERING_AMOUNT, "2026-11-05T18:30:00Z", 20);
+	cr_expect(strstr(metered(by("day")), "cpu_time 0 tokens 10 api_calls 0 \n"
+	                                     "cpu_time 0 tokens 20 api_calls 0 \n") != NULL);
+}

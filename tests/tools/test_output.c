@@ -194,3 +194,72 @@ Test(output, shows_every_kind_of_member)
 		"6, "
 		"\"storage_path\": \"s\"}\n");
 }
+
+Test(output, writes_money_and_quantities_exactly)
+{
+	static const struct {
+		int64_t number, places;
+		const char *shown;
+	} money[] = {
+		{ 0, 2, "0.00" },
+		{ 5, 2, "0.05" },
+		{ 1230, 2, "12.30" },
+		{ 1230, 0, "1230" },
+		{ 1, 3, "0.001" },
+		{ 10001, 4, "1.0001" },
+		{ INT64_MAX, 2, "92233720368547758.07" },
+		{ INT64_MAX, 18, "9.223372036854775807" },
+		{ TN_ABSENT, 2, "-" },
+		/* What no currency has. */
+		{ 7, 19, "7" },
+	};
+	static const struct {
+		int64_t quantity;
+		const char *unit, *shown;
+	} quantities[] = {
+		{ 1, "usec", "0.000001 s" },
+		{ 1500000, "usec", "1.5 s" },
+		{ 600000000, "usec", "600 s" },
+		{ 0, "usec", "0 s" },
+		{ 925713, "mib_msec", "925.713 MiB s" },
+		{ 1000, "mib_msec", "1 MiB s" },
+		{ 1048576, "bytes", "1048576 B" },
+		{ 100, "tokens", "100" },
+		{ 100, NULL, "100" },
+		{ INT64_MAX, "usec", "9223372036854.775807 s" },
+	};
+	char cell[OUTPUT_CELL_BYTES_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(money); i++)
+		cr_expect_str_eq(output_decimal(money[i].number, money[i].places, cell),
+		                 money[i].shown, "%s", cell);
+	for (size_t i = 0; i < ARRAY_LEN(quantities); i++)
+		cr_expect_str_eq(
+			output_quantity(quantities[i].quantity, quantities[i].unit, cell),
+			quantities[i].shown, "%s", cell);
+}
+
+Test(output, has_room_for_a_column_for_each_meter)
+{
+	struct table_column columns[TABLE_COLUMNS_MAX];
+	FILE *file = open_text();
+	struct table table;
+	char expected[8 * TABLE_COLUMNS_MAX] = "";
+
+	for (size_t i = 0; i < TABLE_COLUMNS_MAX; i++)
+		columns[i] = (struct table_column){ "X", true };
+	table_init(&table, columns, TABLE_COLUMNS_MAX);
+	/* The last is left out. */
+	table.spare = UINT64_C(1) << (TABLE_COLUMNS_MAX - 1);
+	for (size_t i = 0; i < TABLE_COLUMNS_MAX; i++)
+		table_add(&table, i < TABLE_COLUMNS_MAX - 1 ? "1" : "");
+	cr_assert_eq(table_print(&table, file), 0);
+	table_done(&table);
+	for (int line = 0; line < 2; line++)
+		for (size_t i = 0; i < TABLE_COLUMNS_MAX - 1; i++)
+			(void)snprintf(expected + strlen(expected),
+			               sizeof(expected) - strlen(expected), "%s%s",
+			               line == 0 ? "X" : "1",
+			               i < TABLE_COLUMNS_MAX - 2 ? "  " : "\n");
+	expect_text(file, expected);
+}

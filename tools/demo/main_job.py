@@ -3,7 +3,7 @@
 
 Two tenants of different tiers. One does honest work, then misbehaves in every way that a limit
 is for; the other's work must not suffer. Every figure is followed by the kernel file it was read
-from. Ends with a verdict: exit status 0 if everything held.
+from. Ends with what each of them has to pay, and a verdict: exit status 0 if everything held.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from decimal import ROUND_HALF_UP, Decimal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOUD, QUIET = "acme", "globex"  # the one that misbehaves, the one that must not notice
@@ -27,6 +28,9 @@ COLLATZ_BELOW = "4000000"
 HOG = "while :; do :; done & while :; do :; done"
 MEMORY_BOMB = "b = []\nwhile True: b.append(bytearray(1 << 20))"
 FORK_BOMB = "bomb() { bomb | bomb & }; bomb; sleep 60"
+
+BOOK = "/etc/tenantd/prices/demo.yaml"
+TOKENS, API_CALLS = 2500, 40  # what each of them meters
 
 failures = []
 
@@ -263,6 +267,45 @@ def usage(tenant):
           f"{used['unattributed_usec']} us are unattributed; nothing is missing")
 
 
+def consume(tenant):
+    """What an application meters, as it would by libtenant."""
+    for meter, amount in (("tokens", TOKENS), ("api_calls", API_CALLS)):
+        ctl("quota", "consume", tenant.name, meter, str(amount))
+
+
+def install_book():
+    """Unless there is one for the currency: no two hold at once."""
+    if subprocess.run(["tenantctl", "bill", LOUD], capture_output=True).returncode == 0:
+        return
+    os.makedirs(os.path.dirname(BOOK), exist_ok=True)
+    with open(BOOK, "wb") as file:
+        file.write(source("price-book.yaml"))
+    ctl("policy", "reload")
+
+
+def cost(quantity, price, per):
+    """In cents, by another arithmetic than tenantd's."""
+    exact = Decimal(quantity) * Decimal(price) / per * 100
+    return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def bill(tenant):
+    shown = outside("tenantctl", "bill", tenant.name).splitlines()
+    say("\n".join(f"  {line}".rstrip() for line in shown))
+    kernel = tenant.read("cpu.stat", "usage_usec")
+    # Where this has run before, some of it may be on an earlier bill.
+    months = ctl("usage", tenant.name, "--by", "month")["periods"]
+    used = [month["meters"]["cpu_time"] for month in months]
+    said = ctl("bill", tenant.name)
+    cpu = next(line for line in said["lines"] if line["meter"] == "cpu_time")
+    check(sum(used) == kernel and cpu["quantity"] == used[-1]
+          and cpu["amount"] == cost(cpu["quantity"], cpu["price"], cpu["per"]),
+          f"cpu_time is the kernel's {used[-1]} us x {cpu['price']} / h = "
+          f"{cpu['amount']} cents   {tenant.path('cpu.stat')} usage_usec")
+    check(said["subtotal"] == sum(line["amount"] or 0 for line in said["lines"]),
+          f"the lines add up to the subtotal of {said['subtotal']} cents")
+
+
 def main():
     loud, quiet = Tenant(LOUD, "free"), Tenant(QUIET, "professional")
     say(f"two tenants: {loud.name} of tier free, {quiet.name} of tier professional\n")
@@ -271,11 +314,16 @@ def main():
         say()
     neighbour(loud, quiet)
     say()
-    usage(loud)
-    usage(quiet)
+    for tenant in (loud, quiet):
+        consume(tenant)
+        usage(tenant)
+    install_book()
+    for tenant in (loud, quiet):
+        say(f"what {tenant.name} has to pay")
+        bill(tenant)
     say()
     say(f"FAILED: {len(failures)} of the above" if failures else
-        "PASSED: every limit held, and what was used is accounted for")
+        "PASSED: every limit held, and what was used is accounted for and billed")
     return 1 if failures else 0
 
 
