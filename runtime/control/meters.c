@@ -144,18 +144,25 @@ static void meter_pace(struct meter_socket *meter)
 	meter_tend_within(meter, wait > wait_kept ? wait : wait_kept);
 }
 
+/* What has been done for it since @began, of CLOCK_THREAD_CPUTIME_ID: that others have the
+ * processor meanwhile is not its doing. */
+static void meter_charge(struct meter_socket *meter, int64_t began)
+{
+	meter->time.level += clock_usec(CLOCK_THREAD_CPUTIME_ID) - began;
+	meter_pace(meter);
+}
+
 static void meter_on_turn(void *userdata, uint32_t events)
 {
 	struct meter_socket *meter = userdata;
-	const int64_t began = clock_usec(CLOCK_MONOTONIC);
+	const int64_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID);
 	struct tn_error err = { 0 };
 
 	(void)events;
 	if (loop_turn(meter->loop, 0, &err) < 0)
 		log_event(LOG_ERR, "a tenant's socket cannot be served",
 		          LF_STR("error", err.msg), LF_END);
-	meter->time.level += clock_usec(CLOCK_MONOTONIC) - began;
-	meter_pace(meter);
+	meter_charge(meter, began);
 }
 
 static int meter_admit(struct meter_socket *meter, int fd, struct peer *ret,
@@ -288,16 +295,22 @@ static void meter_sweep(struct meter_socket *meter, int64_t now)
 	meter->logged_at = now;
 }
 
-static void meter_on_tend(void *userdata, uint32_t events)
+static void meter_tend(struct meter_socket *meter)
 {
-	struct meter_socket *meter = userdata;
-
-	(void)events;
 	meter->tend_at = 0;
 	meter_sweep(meter, clock_usec(CLOCK_MONOTONIC));
 	meter_reap(meter);
 	loop_watch_events(meter->arrival, EPOLLIN);
-	meter_pace(meter);
+}
+
+static void meter_on_tend(void *userdata, uint32_t events)
+{
+	struct meter_socket *meter = userdata;
+	const int64_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+
+	(void)events;
+	meter_tend(meter);
+	meter_charge(meter, began);
 	if (meter->connections_n > 0)
 		meter_tend_within(meter, SWEEP_USEC);
 	else if (meter->logged_n > 0)

@@ -6,9 +6,9 @@
  * Their peers are hostile for all we know, so a tenant is bounded as a whole and not by the
  * connection. All of its connections are in a loop of its own within ours, which has one turn
  * in a round as any other source has: however many there are and whatever they send, others
- * wait for a few calls of it. What it has us do beyond a burst it gets at a quarter of our
- * time, and what it has us keep for a day at METER_KEPT_PER_SEC; when that is used up it waits,
- * and no call is lost by it.
+ * wait for a few calls of it. What it has us do beyond a burst it gets at a quarter of a
+ * processor, and what it has us keep for a day at METER_KEPT_PER_SEC; when that is used up it
+ * waits, and no call is lost by it.
  */
 #ifndef RUNTIME_CONTROL_METERS_H
 #define RUNTIME_CONTROL_METERS_H
@@ -21,7 +21,7 @@
 #define METER_DEPTH_MAX       4
 #define METER_CALLS_MAX       4 /* of a connection in one turn */
 #define METER_SNDBUF_BYTES    16384
-#define METER_SHARE           4 /* a tenant has one part of so many of our time */
+#define METER_SHARE           4 /* a tenant has one part of so many of a processor */
 #define METER_BURST_USEC      50000
 #define METER_KEPT_PER_SEC    100 /* keys, and what a gauge's thresholds tell */
 #define METER_KEPT_BURST      10000

@@ -171,6 +171,7 @@ static int request_tenant(const struct call *call, struct tenant **ret, struct t
 
 	if (r < 0)
 		return r;
+	assert(*ret != NULL);
 	if ((*ret)->row.status != TENANT_DELETED && (*ret)->row.status != TENANT_DELETING)
 		return 0;
 	return err_refuse(err, TN_STATE, "tenant '%s' is %s", (*ret)->row.name,
@@ -185,13 +186,14 @@ static int request_make(const struct call *call, enum metering_op op,
 	const struct context *context = call->context;
 	char reserved[METER_NAME_BYTES_MAX];
 	const char *meter = arguments->meter;
-	struct tenant *tenant;
+	struct tenant *tenant = NULL;
 	int r = request_bound(call, err);
 
 	if (r == 0)
 		r = request_tenant(call, &tenant, err);
 	if (r < 0)
 		return r;
+	assert(tenant != NULL);
 	*ret = (struct quota_request){ .op = op,
 		                       .tenant = &tenant->row,
 		                       .amount = arguments->amount,

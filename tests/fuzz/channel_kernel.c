@@ -241,10 +241,11 @@ int record_write(int dir_fd, const struct record *record, struct tn_error *err)
 	return 0;
 }
 
-void record_remove(int dir_fd, const struct id *execution)
+int record_remove(int dir_fd, const struct id *execution)
 {
 	(void)dir_fd;
 	(void)execution;
+	return 0;
 }
 
 void execution_report_ready(void *context, uint32_t events)

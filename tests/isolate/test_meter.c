@@ -141,7 +141,6 @@ Test(meter, is_kept_by_systemd_until_it_ends)
 /* Whoever runs still has the directory, and finds the new one in it. */
 Test(meter, takes_the_place_of_one_that_was_lost)
 {
-	cleanup_fd int inside = FD_NONE;
 	struct stat before, after;
 	int lost = make(&acme, "acme"), fd, peer;
 

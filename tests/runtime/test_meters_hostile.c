@@ -325,7 +325,7 @@ Test(meters_hostile, do_not_hold_a_connection_for_ever, .init = set_up, .fini = 
 	struct varlink *silent = rig_connect_to(&rig, "acme.sock"), *other = connect_globex();
 	struct tn_error err = { 0 };
 	const int64_t began = clock_usec(CLOCK_MONOTONIC);
-	size_t heard_n;
+	size_t heard_n = 0;
 
 	cr_assert_eq(send(half, "{", 1, MSG_NOSIGNAL), 1);
 	for (int i = 0; i < 20; i++) {
