@@ -445,12 +445,13 @@ static int handle_get(struct call *call, struct tn_error *err)
 	const int64_t now = clock_usec(CLOCK_REALTIME);
 	json_t *list = json_array();
 	struct ledger_sample sample;
-	struct tenant *tenant;
+	struct tenant *tenant = NULL;
 	int r = call_tenant(call, &tenant, err);
 
 	if (r == 0 && list == NULL)
 		r = err_set(err, TN_SYSTEM, ENOMEM, "show quotas");
 	if (r == 0) {
+		assert(tenant != NULL);
 		usage_sample(&context->usage, &tenant->row.id, &sample, NULL, NULL);
 		r = journal_commit(context->journal, &sample, err);
 	}
