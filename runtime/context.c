@@ -403,8 +403,6 @@ static void context_settle(struct context *context)
 	executions_forget_unknown(context->executions);
 	if (context->server != NULL)
 		server_retry(context->server);
-	if (context->meters != NULL)
-		meters_begin(context->meters);
 }
 
 static void context_on_replayed(void *userdata)

@@ -58,7 +58,6 @@ struct meters {
 	struct context *context;
 	struct batch *batch;
 	struct id_table table;
-	bool begun;
 };
 
 static struct meter_socket *meter_of(struct connection_owner *owner)
@@ -136,7 +135,7 @@ static void meter_pace(struct meter_socket *meter)
 	bucket_flow(&meter->kept, now);
 	meter->rests = bucket_is_over(&meter->time, meter->rests) ||
 	               bucket_is_over(&meter->kept, meter->rests);
-	loop_watch_events(meter->turn, !meter->rests && meter->all->begun ? EPOLLIN : 0);
+	loop_watch_events(meter->turn, meter->rests ? 0 : EPOLLIN);
 	if (!meter->rests)
 		return;
 	wait = bucket_wait_usec(&meter->time);
@@ -180,8 +179,9 @@ static int meter_admit(struct meter_socket *meter, int fd, struct peer *ret,
 	r = inside_read(fd, &place, &meter->node.id, ret, err);
 	if (r < 0)
 		return r;
-	/* tenantd tells of an execution before anything of it runs. */
-	if (!executions_runs(context->executions, &ret->execution))
+	/* tenantd tells of what runs before it tells of the socket; what it was about to tell
+	 * of when the controller before us ended may yet come. */
+	if (context->settled && !executions_runs(context->executions, &ret->execution))
 		return err_refuse(err, TN_NOT_PERMITTED, "its execution has ended");
 	return 0;
 }
@@ -372,7 +372,7 @@ static int meter_watch(struct meter_socket *meter, struct tn_error *err)
 		r = loop_timer(outer, (struct loop_handler){ meter_on_tend, meter },
 		               &meter->tender, err);
 	if (r == 0)
-		r = loop_watch(outer, loop_fd(meter->loop), meter->all->begun ? EPOLLIN : 0,
+		r = loop_watch(outer, loop_fd(meter->loop), EPOLLIN,
 		               (struct loop_handler){ meter_on_turn, meter }, &meter->turn,
 		               err);
 	return r;
@@ -411,20 +411,6 @@ void meters_drop(struct meters *meters, const struct id *tenant)
 	(void)meter_free(meter);
 }
 
-static void on_begin(void *member, void *context)
-{
-	(void)context;
-	meter_pace(member);
-}
-
-void meters_begin(struct meters *meters)
-{
-	if (meters->begun)
-		return;
-	meters->begun = true;
-	id_table_each(&meters->table, on_begin, NULL);
-}
-
 int meters_new(struct meters **ret, struct context *context, struct batch *batch,
                struct tn_error *err)
 {
@@ -434,7 +420,6 @@ int meters_new(struct meters **ret, struct context *context, struct batch *batch
 		return err_errno(err, "allocate the tenants' sockets");
 	meters->context = context;
 	meters->batch = batch;
-	meters->begun = context->settled;
 	*ret = meters;
 	return 0;
 }

@@ -35,15 +35,11 @@ struct batch;
 struct context;
 struct meters;
 
-/* Both are borrowed; @batch is that of the control socket. Nobody is accepted before
- * meters_begin(). */
+/* Both are borrowed; @batch is that of the control socket. */
 int meters_new(struct meters **ret, struct context *context, struct batch *batch,
                struct tn_error *err);
 /* Closes every connection. Accepts NULL. Always returns NULL. */
 struct meters *meters_free(struct meters *meters);
-
-/* All that ran before us is known. */
-void meters_begin(struct meters *meters);
 
 /* Serve @listen_fd, which is consumed, also on failure, as the socket of @tenant. */
 int meters_add(struct meters *meters, const struct id *tenant, int listen_fd,

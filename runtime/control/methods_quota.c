@@ -143,6 +143,10 @@ static int request_holder(const struct call *call, const struct tenant *tenant,
 	    request->op != METERING_COMMIT)
 		return 0;
 	id_format(&workload->execution, id);
+	if (!call->context->settled &&
+	    !executions_runs(call->context->executions, &workload->execution))
+		return err_refuse(err, TN_STATE, "it is not known yet that %s runs; try again",
+		                  id);
 	return request_execution(call->context, tenant, id, &request->execution, err);
 }
 

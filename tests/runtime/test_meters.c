@@ -273,15 +273,16 @@ Test(meters, go_on_with_another_controller, .init = set_up, .fini = tear_down)
 	admin = rig_connect(&rig);
 	running = rig_connect(&rig);
 	rig_meter_tell(&rig, &launch.launch.tenant, listening);
-	/* Before all that ran is known nobody is judged by it. */
-	rig_call(&rig, waiting, "io.tenantd.ConsumeQuota", call, NULL);
-	cr_expect_not(rig_answered(&rig, waiting));
+	answer = rig_ask(&rig, waiting, "io.tenantd.ConsumeQuota", call, NULL);
+	cr_expect(json_is_true(json_object_get(answer, "repeated")));
+	json_decref(answer);
+	/* Before all that ran is known, nothing is acquired for what nobody knows. */
+	json_decref(rig_refused(&rig, waiting, "io.tenantd.AcquireQuota", of_meter("agents", 1),
+	                        NULL, "io.tenantd.InvalidState"));
 	rig_send(&rig, SPEC_STARTED, 0, &started.head, sizeof(started));
 	rig_send(&rig, SPEC_REPLAYED, 0, &(struct spec_head){ 0 }, sizeof(struct spec_head));
-	answer = rig_answer(&rig, waiting);
-	cr_expect(json_is_true(
-		json_object_get(json_object_get(answer, "parameters"), "repeated")));
-	json_decref(answer);
+	json_decref(
+		rig_ask(&rig, waiting, "io.tenantd.AcquireQuota", of_meter("agents", 1), NULL));
 	(void)varlink_free(waiting);
 	cr_expect_eq(used("acme", "tokens"), 6);
 }
