@@ -42,6 +42,7 @@ struct context_request {
 	const char *name;          /* the tenant's: host name inside */
 	const char *skeleton_path; /* where skeleton_make() mounted it */
 	const char *staging_path;  /* an empty root-only directory to assemble on */
+	const char *run_path;      /* what is /run/tenant inside */
 	const char *storage_path;  /* owned by the tenant's workload uid */
 	int cgroup_fd;             /* the tenant's node, borrowed */
 	int64_t uid_first;         /* of SPEC_UIDS_PER_TENANT */

@@ -14,7 +14,8 @@
 #include <base/num.h>
 
 #define LISTEN_FDS_FIRST        3 /* as sd_listen_fds(3) has it */
-#define LISTEN_FDS_MAX          16
+#define LISTEN_FDS_MAX          4096
+#define KEPT_NAME_BYTES_MAX     96
 #define NOTIFY_STATUS_BYTES_MAX 1024
 
 /* With a copy of @kept_fd, unless that is FD_NONE. */
@@ -101,21 +102,51 @@ static int position_of(const char *names, const char *name)
 	return -1;
 }
 
-int notify_kept_fd(const char *name, int first)
+/* How many there are for us. */
+static int64_t kept_n(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
 	int64_t pid_value, n;
-	int i, fd;
 
 	if (pid == NULL || num_parse(pid, INT32_MAX, &pid_value) < 0 || pid_value != getpid() ||
 	    count == NULL || num_parse(count, LISTEN_FDS_MAX, &n) < 0)
-		return FD_NONE;
-	i = position_of(getenv("LISTEN_FDNAMES"), name);
-	if (i < 0 || i >= n)
-		return FD_NONE;
-	fd = fcntl(LISTEN_FDS_FIRST + i, F_DUPFD_CLOEXEC, first);
+		return 0;
+	return n;
+}
+
+static int kept_move(int i, int first)
+{
+	int fd = fcntl(LISTEN_FDS_FIRST + i, F_DUPFD_CLOEXEC, first);
+
 	(void)close(LISTEN_FDS_FIRST + i);
 	return fd < 0 ? FD_NONE : fd;
+}
+
+int notify_kept_fd(const char *name, int first)
+{
+	const int i = position_of(getenv("LISTEN_FDNAMES"), name);
+
+	return i < 0 || i >= kept_n() ? FD_NONE : kept_move(i, first);
+}
+
+void notify_kept_each(const char *prefix, int first,
+                      void (*taken)(void *context, const char *rest, int fd), void *context)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	const int64_t n = kept_n();
+	const size_t prefix_n = strlen(prefix);
+
+	for (int i = 0; names != NULL && i < n; i++) {
+		const size_t name_n = strcspn(names, ":");
+		char name[KEPT_NAME_BYTES_MAX];
+
+		if (name_n < sizeof(name) && strncmp(names, prefix, prefix_n) == 0) {
+			memcpy(name, names, name_n);
+			name[name_n] = '\0';
+			taken(context, name + prefix_n, kept_move(i, first));
+		}
+		names = names[name_n] == ':' ? names + name_n + 1 : NULL;
+	}
 }
 
 int64_t notify_watchdog_usec(void)

@@ -28,6 +28,11 @@ void notify_drop_fd(const char *name);
  * or FD_NONE. To be asked before anything is opened. */
 int notify_kept_fd(const char *name, int first);
 
+/* Call @taken with each that systemd has kept under a name that begins with @prefix: the rest
+ * of the name, and the descriptor as above, which is @taken's to close. */
+void notify_kept_each(const char *prefix, int first,
+                      void (*taken)(void *context, const char *rest, int fd), void *context);
+
 /* How often WATCHDOG=1 is due, in microseconds; 0 if no watchdog watches us. */
 int64_t notify_watchdog_usec(void);
 

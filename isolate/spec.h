@@ -17,7 +17,8 @@
  * SPEC_RESERVED some time later. The controller answers SPEC_EXITED with SPEC_SETTLED when the
  * ledger has the record. After a restart of either side tenantd repeats SPEC_STARTED for what
  * runs and SPEC_EXITED for what is unsettled, with serial 0, before anything else but
- * SPEC_HELLO.
+ * SPEC_HELLO. SPEC_METER comes at any time after those, and before what is launched for its
+ * tenant could have connected to it.
  *
  * Units: microseconds, bytes, counts; non-negative int64. SPEC_UNLIMITED lifts a
  * limit, SPEC_ABSENT says that the kernel gave no figure.
@@ -31,7 +32,7 @@
 #include <base/name.h>
 #include <tenant/error.h>
 
-#define SPEC_VERSION          9
+#define SPEC_VERSION          10
 #define SPEC_MSG_BYTES_MAX    16384
 #define SPEC_FDS_MAX          16
 #define SPEC_PATH_BYTES_MAX   256
@@ -87,6 +88,7 @@ enum spec_op {
 	SPEC_JOIN,           /* controller: fds stdio (unless TTY), the arguments */
 	SPEC_SLOTS,          /* tenantd: after SPEC_HELLO */
 	SPEC_DATA,           /* controller */
+	SPEC_METER,          /* tenantd: fd 0, if there is one, is a listening socket */
 };
 
 struct spec_head {
@@ -238,6 +240,16 @@ struct spec_data {
 	uint32_t flags; /* enum spec_data_flag */
 	uint32_t pad;
 	char path[SPEC_DATA_BYTES_MAX]; /* relative to /data, data_path_valid() */
+};
+
+/*
+ * The socket that the tenant's workloads find at /run/tenant/meter.sock: whoever is accepted on
+ * it is one of them, if his cgroup says so, too. Of a tenant that has one already it takes its
+ * place. Without a descriptor there is none any more.
+ */
+struct spec_meter {
+	struct spec_head head;
+	struct id tenant;
 };
 
 /* Where a tenant lives, from the root-owned slot table. */

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <base/fd.h>
-#include <base/io.h>
 
 #include "spec.h"
 
@@ -78,38 +77,16 @@ static int bind_host_directories(const struct context_request *request, struct t
 	return 0;
 }
 
-static int text_put(const char *dir, const char *name, const char *content,
-                    struct tn_error *err)
-{
-	char path[PATH_MAX];
-	cleanup_fd int fd = FD_NONE;
-	int r;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return err_errno(err, "create %s", name);
-	r = io_write_all(fd, content, strlen(content));
-	return r < 0 ? err_set(err, TN_SYSTEM, -r, "write %s", name) : 0;
-}
-
-/* /run/tenant: what of the skeleton's /etc differs between tenants. */
+/* /run/tenant: what of the skeleton's /etc differs between tenants, and the tenant's socket,
+ * which can be connected to wherever its mount is read-only. */
 static int run_mount(const struct context_request *request, struct tn_error *err)
 {
 	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-	char dir[PATH_MAX], hosts[256];
-	int r;
+	char dir[PATH_MAX];
 
 	inside(request, "/run/tenant", dir);
-	(void)snprintf(hosts, sizeof(hosts), "127.0.0.1 localhost %s\n::1 localhost\n",
-	               request->name);
-	if (mount("tenantd", dir, "tmpfs", flags, "mode=755,size=64k") < 0)
-		return err_errno(err, "mount /run/tenant");
-	r = text_put(dir, "hosts", hosts, err);
-	if (r == 0)
-		r = text_put(dir, "hostname", request->name, err);
-	if (r < 0)
-		return r;
+	if (mount(request->run_path, dir, NULL, MS_BIND, NULL) < 0)
+		return err_errno(err, "bind %s to /run/tenant", request->run_path);
 	if (mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) < 0)
 		return err_errno(err, "make /run/tenant read-only");
 	return 0;

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 
 #include <base/fd.h>
 #include <base/io.h>
+#include <base/log.h>
 
 #include "fdcheck.h"
 #include "storage.h"
@@ -19,6 +21,7 @@ static struct tenant *tenant_free(struct tenant *tenant)
 		return NULL;
 	squeeze_stop(&tenant->squeeze);
 	context_done(&tenant->context);
+	fd_closep(&tenant->meter_fd);
 	fd_closep(&tenant->cgroup_fd);
 	(void)filter_put(tenant->filter);
 	free(tenant);
@@ -36,7 +39,7 @@ static struct tenant *tenant_new(const struct id *id, const char *name, int64_t 
 	(void)snprintf(tenant->name, sizeof(tenant->name), "%s", name);
 	tenant->slot = slot;
 	tenant->uid_first = bounds->uid_base + slot * SPEC_UIDS_PER_TENANT;
-	tenant->cgroup_fd = FD_NONE;
+	tenant->cgroup_fd = tenant->meter_fd = FD_NONE;
 	tenant->squeeze.source.fd = FD_NONE;
 	context_init(&tenant->context);
 	return tenant;
@@ -195,6 +198,58 @@ void tenants_squeeze_undo(struct tenants *tenants)
 	id_table_each(&tenants->table, undo, NULL);
 }
 
+static void tenant_meter_end(struct tenants *tenants, struct tenant *tenant)
+{
+	if (tenant->meter_fd < 0)
+		return;
+	meter_end(&tenants->meters, &tenant->node.id, &tenant->meter_fd);
+	tenants->tell_meter(tenants->context, &tenant->node.id, FD_NONE);
+}
+
+/* The tenant is about to be no more. */
+static int tenant_meter_forget(struct tenants *tenants, const struct id *id,
+                               struct tenant *tenant, struct tn_error *err)
+{
+	if (tenant != NULL)
+		tenant_meter_end(tenants, tenant);
+	return meter_forget(&tenants->meters, id, err);
+}
+
+struct idle {
+	struct tenant *longest;
+};
+
+static void idle_consider(void *member, void *context)
+{
+	struct tenant *tenant = member;
+	struct idle *idle = context;
+
+	if (tenant->meter_fd >= 0 && tenant->executions_n == 0 &&
+	    (idle->longest == NULL || tenant->meter_used < idle->longest->meter_used))
+		idle->longest = tenant;
+}
+
+/* For one that there is no room for, that of who has run nothing for the longest time goes. */
+static int tenant_meter_make(struct tenants *tenants, struct tenant *tenant,
+                             struct tn_error *err)
+{
+	struct idle idle = { NULL };
+	int r;
+
+	tenant->meter_used = ++tenants->meter_uses;
+	if (tenant->meter_fd >= 0)
+		return 0;
+	if (tenants->meters.open_n >= METERS_MAX)
+		id_table_each(&tenants->table, idle_consider, &idle);
+	if (idle.longest != NULL)
+		tenant_meter_end(tenants, idle.longest);
+	r = meter_make(&tenants->meters, &tenant->node.id, tenant->name, &tenant->meter_fd,
+	               err);
+	if (r == 0)
+		tenants->tell_meter(tenants->context, &tenant->node.id, tenant->meter_fd);
+	return r;
+}
+
 int tenants_remove(struct tenants *tenants, const struct id *id, struct tn_error *err)
 {
 	struct tenant *tenant = id_table_find(&tenants->table, id);
@@ -208,6 +263,8 @@ int tenants_remove(struct tenants *tenants, const struct id *id, struct tn_error
 		return err_refuse(err, TN_STATE, "'%s' has %zu executions", tenant->name,
 		                  tenant->executions_n);
 	r = storage_remove_empty(tenants->bounds->storage_root, id, err);
+	if (r == 0)
+		r = tenant_meter_forget(tenants, id, tenant, err);
 	if (r == 0)
 		r = hierarchy_tenant_remove(tenants->hierarchy,
 		                            slots_name(tenants->slots, slot), err);
@@ -249,7 +306,10 @@ int tenants_delete(struct tenants *tenants, const struct id *id, enum spec_delet
 		return 0;
 	if (how == SPEC_DELETE_CHECK)
 		return storage_check_empty(tenants->bounds->storage_root, id, err);
-	r = hierarchy_tenant_remove(tenants->hierarchy, slots_name(tenants->slots, slot), err);
+	r = tenant_meter_forget(tenants, id, tenant, err);
+	if (r == 0)
+		r = hierarchy_tenant_remove(tenants->hierarchy,
+		                            slots_name(tenants->slots, slot), err);
 	if (r < 0)
 		return r;
 	if (tenant != NULL) {
@@ -269,19 +329,23 @@ int tenants_prepare(struct tenants *tenants, const struct id *id, struct tenant 
 {
 	struct tenant *tenant = id_table_find(&tenants->table, id);
 	struct context_request request;
+	char run_path[METERS_PATH_BYTES + ID_TEXT_BYTES];
 	struct spec_slot slot;
 	int r;
 
 	if (tenant == NULL || tenant->filter == NULL)
 		return err_refuse(err, TN_NOT_FOUND, "the tenant has not been applied");
 	*ret = tenant;
-	if (tenant->prepared)
-		return 0;
+	r = tenant_meter_make(tenants, tenant, err);
+	if (r < 0 || tenant->prepared)
+		return r;
+	meter_path(&tenants->meters, id, run_path, sizeof(run_path));
 	slot_describe(tenants, tenant, &slot);
 	request = (struct context_request){
 		.name = tenant->name,
 		.skeleton_path = tenants->skeleton_path,
 		.staging_path = tenants->staging_path,
+		.run_path = run_path,
 		.storage_path = slot.storage_path,
 		.cgroup_fd = tenant->cgroup_fd,
 		.uid_first = tenant->uid_first,
@@ -318,6 +382,49 @@ int tenants_adopt(struct tenants *tenants, const struct id *id, struct tenant **
 	id_table_add(&tenants->table, &tenant->node);
 	*ret = tenant;
 	return 0;
+}
+
+static void meter_restore(void *member, void *context)
+{
+	struct tenant *tenant = member;
+	struct tenants *tenants = context;
+	struct tn_error err = { 0 };
+
+	if (tenant->executions_n > 0 && tenant_meter_make(tenants, tenant, &err) < 0)
+		log_event(LOG_ERR, "what runs for a tenant cannot meter itself",
+		          LF_STR("tenant", tenant->name), LF_STR("error", err.msg), LF_END);
+}
+
+static bool slot_is_known(void *context, const struct id *id)
+{
+	const struct tenants *tenants = context;
+
+	return slots_find(tenants->slots, id) >= 0;
+}
+
+void tenants_meters_restore(struct tenants *tenants)
+{
+	id_table_each(&tenants->table, meter_restore, tenants);
+	meters_sweep(&tenants->meters, slot_is_known, tenants);
+}
+
+/* The controller that has ended could have shut it. */
+static void meter_tell(void *member, void *context)
+{
+	struct tenant *tenant = member;
+	struct tenants *tenants = context;
+
+	if (tenant->meter_fd >= 0 && meter_is_shut(tenant->meter_fd)) {
+		meter_end(&tenants->meters, &tenant->node.id, &tenant->meter_fd);
+		meter_restore(member, context);
+	} else if (tenant->meter_fd >= 0) {
+		tenants->tell_meter(tenants->context, &tenant->node.id, tenant->meter_fd);
+	}
+}
+
+void tenants_meters_tell(struct tenants *tenants)
+{
+	id_table_each(&tenants->table, meter_tell, tenants);
 }
 
 /* At our own end: nobody is there to put a memory.high back that is lower for a while. */

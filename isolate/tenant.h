@@ -14,6 +14,7 @@
 #include "context.h"
 #include "filters.h"
 #include "hierarchy.h"
+#include "meter.h"
 #include "remover.h"
 #include "slots.h"
 #include "squeeze.h"
@@ -29,6 +30,8 @@ struct tenant {
 	struct filter *filter; /* NULL until it is applied */
 	struct context context;
 	bool prepared;
+	int meter_fd;        /* listening; FD_NONE: nothing has run, or not for long */
+	uint64_t meter_used; /* the greater, the later it was last of use */
 	size_t executions_n; /* that hold this tenant */
 	size_t setting_up_n; /* of those, that have not got to their command yet */
 };
@@ -43,6 +46,11 @@ struct tenants {
 	const char *skeleton_path;
 	const char *staging_path;
 	struct remover remover;
+	struct meters meters;
+	uint64_t meter_uses;
+	/* Tell the controller of a tenant's socket, or with FD_NONE that there is none. */
+	void (*tell_meter)(void *context, const struct id *tenant, int fd);
+	void *context;
 };
 
 /* Create what @apply names or bring it to its limits; @filter_fd is borrowed. */
@@ -79,6 +87,13 @@ struct tenant *tenants_find(struct tenants *tenants, const struct id *id);
  */
 int tenants_adopt(struct tenants *tenants, const struct id *id, struct tenant **ret,
                   struct tn_error *err);
+
+/* Once all that runs has been adopted: whoever has something that runs can meter himself, and
+ * of nobody else there is a socket. */
+void tenants_meters_restore(struct tenants *tenants);
+
+/* Tell of every socket that there is, and is of use: to another controller than before. */
+void tenants_meters_tell(struct tenants *tenants);
 
 void tenants_done(struct tenants *tenants);
 

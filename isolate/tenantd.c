@@ -162,6 +162,8 @@ static int directories_make(struct tenantd *d, struct tn_error *err)
 		r = directory_make(d->skeleton_path, 0700, 0, 0, err);
 	if (r == 0)
 		r = directory_make(d->staging_path, 0700, 0, 0, err);
+	if (r == 0)
+		r = meters_open(&d->tenants.meters, o->run_dir, err);
 	if (r < 0)
 		return r;
 	d->executions.dir_fd = open(exec, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -263,6 +265,19 @@ static void tell(void *context, const void *message, int fd)
 	channel_send(&d->channel, message, fd);
 }
 
+static void tell_meter(void *context, const struct id *tenant, int fd)
+{
+	struct tenantd *d = context;
+	const struct spec_meter message = {
+		.head = { sizeof(message), SPEC_METER, SPEC_VERSION, 0 },
+		.tenant = *tenant,
+	};
+
+	/* The first controller, and each after it, is told of all that there are. */
+	if (d->channel.pid > 0)
+		channel_send(&d->channel, &message, fd);
+}
+
 static void reserve_told(void *context, const struct tn_error *error)
 {
 	struct tenantd *d = context;
@@ -319,6 +334,7 @@ static void controller_connected(void *context)
 	channel_send(&d->channel, &hello, d->hierarchy.root_fd);
 	tell_slots(d);
 	executions_replay(&d->executions);
+	tenants_meters_tell(&d->tenants);
 }
 
 static void controller_message(void *context, const struct spec_head *message, int *fds,
@@ -441,6 +457,8 @@ static void wire_up(struct tenantd *d)
 		                               .tried = leftovers_stored,
 		                               .context = &d->executions,
 		                               .source.fd = FD_NONE };
+	d->tenants.tell_meter = tell_meter;
+	d->tenants.context = d;
 	d->executions.loop = &d->loop;
 	d->executions.tenants = &d->tenants;
 	d->executions.bounds = &d->bounds;
@@ -523,6 +541,7 @@ static int start(struct tenantd *d, struct tn_error *err)
 	int r;
 
 	d->kept_fd = notify_kept_fd(CONTROL_FD_NAME, OWN_FDS_FIRST);
+	meters_take_kept(&d->tenants.meters, OWN_FDS_FIRST);
 	r = low_fds_reserve(err);
 	if (r == 0)
 		r = configure(d, err);
@@ -554,6 +573,7 @@ static int start(struct tenantd *d, struct tn_error *err)
 	if (r == 0) {
 		executions_sweep(&d->executions);
 		filters_sweep(&d->filters);
+		tenants_meters_restore(&d->tenants);
 		r = channel_start(&d->channel, err);
 	}
 	if (r == 0)

@@ -2,6 +2,7 @@
 #include "context.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,6 +12,7 @@
 #include <base/log.h>
 #include <policy/filter.h>
 
+#include "control/meters.h"
 #include "control/server.h"
 #include "operators.h"
 #include "restart.h"
@@ -152,6 +154,8 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 
 	context->root_fd = root_fd;
 	context->usage.root_fd = root_fd;
+	(void)snprintf(context->cgroup_root, sizeof(context->cgroup_root), "%s",
+	               hello->cgroup_root);
 	context->controllers = hello->controllers;
 	lifecycle_set_root(context->lifecycle, root_fd);
 	r = context_send_ready(context, &err);
@@ -159,6 +163,8 @@ static void context_on_hello(void *userdata, const struct spec_hello *hello, int
 		context_recover(context);
 	if (r == 0)
 		r = server_new(&context->server, context, fd_take(&context->listen_fd), &err);
+	if (r == 0)
+		r = meters_new(&context->meters, context, server_batch(context->server), &err);
 	if (r < 0) {
 		log_event(LOG_ERR, "cannot serve", LF_STR("error", err.msg), LF_END);
 		loop_stop(context->loop, EXIT_FAILURE);
@@ -186,6 +192,22 @@ static void context_watch(struct context *context, struct tenant *tenant,
 	if (!context->settled)
 		budgets_adopt(context->budgets, tenant);
 	budgets_look(context->budgets, tenant);
+}
+
+static void context_on_meter(void *userdata, const struct id *tenant, int listen_fd)
+{
+	struct context *context = userdata;
+	cleanup_fd int fd = listen_fd;
+	struct tn_error err = { 0 };
+
+	/* There is nobody to serve any more. */
+	if (context->meters == NULL)
+		return;
+	if (fd < 0)
+		meters_drop(context->meters, tenant);
+	else if (meters_add(context->meters, tenant, fd_take(&fd), &err) < 0)
+		log_event(LOG_ERR, "a tenant cannot meter itself", LF_STR("error", err.msg),
+		          LF_END);
 }
 
 static void context_on_started(void *userdata, const struct spec_started *started, int terminal)
@@ -441,6 +463,7 @@ static const struct supervisor_handlers supervisor_handlers = {
 	.reserved = context_on_reserved,
 	.gone = context_on_gone,
 	.slots = context_on_slots,
+	.meter = context_on_meter,
 };
 
 static int context_load(struct context *context, const struct context_config *config,
@@ -462,6 +485,10 @@ static int context_load(struct context *context, const struct context_config *co
 	context->filter_fd = filter_compile_default(err);
 	if (context->filter_fd < 0)
 		return err_wrap(err, context->filter_fd, "seccomp filter");
+	context->proc_fd = open(config->proc_dir != NULL ? config->proc_dir : "/proc",
+	                        O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (context->proc_fd < 0)
+		return err_errno(err, "open /proc");
 	return usage_source_init(&context->usage, err);
 }
 
@@ -585,6 +612,7 @@ int context_new(struct context **ret, struct loop *loop, const struct context_co
 	context->filter_fd = FD_NONE;
 	context->logbook.dir_fd = FD_NONE;
 	context->root_fd = FD_NONE;
+	context->proc_fd = FD_NONE;
 	context->usage.root_fd = FD_NONE;
 	context->listen_fd = fd_take(&listen_fd);
 	context->admin_gid = config->admin_gid;
@@ -614,6 +642,7 @@ struct context *context_free(struct context *context)
 	if (context->journal != NULL && journal_commit(context->journal, NULL, &err) == 0)
 		(void)context->store->ops->sync(context->store, &err);
 	context->budgets = budgets_free(context->budgets);
+	context->meters = meters_free(context->meters);
 	context->server = server_free(context->server);
 	context->backup = backup_free(context->backup);
 	/* Those who waited went with their connections. */
@@ -637,6 +666,7 @@ struct context *context_free(struct context *context)
 	logbook_done(&context->logbook);
 	fd_closep(&context->filter_fd);
 	fd_closep(&context->root_fd);
+	fd_closep(&context->proc_fd);
 	fd_closep(&context->listen_fd);
 	free(context);
 	return NULL;

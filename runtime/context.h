@@ -31,12 +31,14 @@
 #include "sampler.h"
 #include "usage.h"
 
+struct meters;
 struct server;
 
 struct context_config {
 	const char *policy_dir;
 	const char *store_dir;
 	const char *logger_socket; /* NULL: tenant-logger's usual one */
+	const char *proc_dir;      /* NULL: /proc */
 	int channel_fd;            /* consumed */
 	int listen_fd;             /* consumed */
 	gid_t admin_gid;
@@ -49,6 +51,8 @@ struct context {
 	struct store *store;
 	int filter_fd;
 	int root_fd;
+	char cgroup_root[SPEC_PATH_BYTES_MAX]; /* of the host's; "" until tenantd has greeted */
+	int proc_fd;
 	int listen_fd;
 	uint32_t controllers; /* enum spec_controller */
 	int64_t began_usec;   /* CLOCK_BOOTTIME */
@@ -72,6 +76,7 @@ struct context {
 	struct usage_source usage;
 	struct logbook logbook;
 	struct server *server; /* NULL until tenantd has greeted */
+	struct meters *meters; /* with it */
 	struct loop_source *orphans_timer;
 	struct accounts *accounts;
 	struct loop_source *accounts_timer; /* to ask again for names that are nobody's */

@@ -72,6 +72,11 @@ int loop_turn(struct loop *loop, int64_t usec, struct tn_error *err)
 	return r < 0 ? loop_failed(err, r, "turn the event loop") : r;
 }
 
+int loop_fd(const struct loop *loop)
+{
+	return sd_event_get_fd(loop->event);
+}
+
 /* NULL if memory has run out. */
 static struct loop_source *loop_source_new(struct loop *loop, struct loop_handler handler,
                                            struct tn_error *err)

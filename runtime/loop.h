@@ -35,6 +35,13 @@ void loop_stop(struct loop *loop, int status);
 /* Wait at most @usec for something and handle it: 1 if there was, 0 if not, or -errno. */
 int loop_turn(struct loop *loop, int64_t usec, struct tn_error *err);
 
+/*
+ * For a loop within another: the outer watches this descriptor, borrowed, and gives the inner
+ * a loop_turn() of no time when it can be read. So all that the inner one watches has together
+ * one turn in the outer's round. The inner one is for descriptors alone.
+ */
+int loop_fd(const struct loop *loop);
+
 /* Watch the borrowed @fd. */
 int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_handler handler,
                struct loop_source **ret, struct tn_error *err);

@@ -196,6 +196,7 @@ union supervisor_message {
 	struct spec_exited exited;
 	struct spec_reserved reserved;
 	struct spec_slots slots;
+	struct spec_meter meter;
 };
 
 static const struct incoming {
@@ -210,6 +211,7 @@ static const struct incoming {
 	{ SPEC_REPLAYED, sizeof(struct spec_head), false, true },
 	{ SPEC_RESERVED, sizeof(struct spec_reserved), false, true },
 	{ SPEC_SLOTS, sizeof(struct spec_slots), false, true },
+	{ SPEC_METER, sizeof(struct spec_meter), true, true },
 };
 
 /* tenantd is trusted; this finds a program of another version before it does harm. */
@@ -298,6 +300,9 @@ static int supervisor_take(struct supervisor_link *link, struct tn_error *err)
 		message.slots.n = message.slots.n < SPEC_SLOTS_MAX ? message.slots.n
 		                                                   : SPEC_SLOTS_MAX;
 		link->handlers->slots(link->userdata, &message.slots);
+		return 1;
+	case SPEC_METER:
+		link->handlers->meter(link->userdata, &message.meter.tenant, fd_take(&fd));
 		return 1;
 	default:
 		r = supervisor_reply(link, &message.reply, fd, err);

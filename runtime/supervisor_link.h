@@ -32,6 +32,8 @@ struct supervisor_handlers {
 	void (*reserved)(void *userdata, const struct tn_error *why);
 	void (*gone)(void *userdata, const struct tn_error *why);
 	void (*slots)(void *userdata, const struct spec_slots *slots);
+	/* @listen_fd: consumed; FD_NONE: there is none any more. */
+	void (*meter)(void *userdata, const struct id *tenant, int listen_fd);
 };
 
 /* @reply is NULL when the link is freed before the answer has come. */

@@ -11,6 +11,10 @@
  * loss of power can take the last commit_window of tenantd.yaml(5), always in the tenant's
  * favour, unless the call was durable.
  *
+ * TENANT is NULL with a client of tn_client_open_self(), which speaks for the workload that it
+ * is in, and for nobody else. What that acquires comes back with its execution's end, which is
+ * not named either, and nothing that it asks for is durable before it is answered.
+ *
  * TN_UNREACHABLE leaves it open whether a call was done. With a key it may be made again:
  * within 24 hours the first answer is given again. The same key for something else is
  * TN_CONFLICT. A refusal is not kept.

@@ -34,6 +34,12 @@ static int on_answer(struct call *call, json_t *parameters, struct tn_error *err
 	return 0;
 }
 
+/* NULL: the caller's own, which the socket says. */
+static int check_whose(const char *tenant, struct tn_error *err)
+{
+	return tenant == NULL ? 0 : check_tenant(tenant, err);
+}
+
 static const struct tn_quota_options nothing = { 0 };
 
 /* Consumes @parameters; with @options, the call may have a key and be durable. */
@@ -53,7 +59,7 @@ static int start_meter(struct tn_client *client, const char *method, json_t *par
 static int check_amount(const char *tenant, const char *meter, int64_t amount,
                         struct tn_error *err)
 {
-	int r = check_tenant(tenant, err);
+	int r = check_whose(tenant, err);
 
 	if (r < 0)
 		return r;
@@ -67,7 +73,7 @@ static int check_amount(const char *tenant, const char *meter, int64_t amount,
 
 static json_t *pack_amount(const char *tenant, const char *meter, int64_t amount)
 {
-	return json_pack("{s:s, s:s, s:I}", "tenant", tenant, "meter", meter, "amount",
+	return json_pack("{s:s?, s:s, s:I}", "tenant", tenant, "meter", meter, "amount",
 	                 (json_int_t)amount);
 }
 
@@ -194,7 +200,7 @@ int tn_quota_reserve(struct tn_client *client, const char *tenant, const char *m
 static int check_reservation(const char *tenant, const char *reservation, struct tn_error *err)
 {
 	struct id id;
-	int r = check_tenant(tenant, err);
+	int r = check_whose(tenant, err);
 
 	if (r < 0)
 		return r;
@@ -217,7 +223,7 @@ int tn_quota_commit_start(struct tn_client *client, const char *tenant, const ch
 	if (r < 0)
 		return r;
 	return start_meter(client, "CommitQuota",
-	                   json_pack("{s:s, s:s, s:o}", "tenant", tenant, "reservation",
+	                   json_pack("{s:s?, s:s, s:o}", "tenant", tenant, "reservation",
 	                             reservation, "amount",
 	                             json_int_or_null(amount > 0 ? amount : TN_ABSENT)),
 	                   options != NULL ? options : &nothing, ret, err);
@@ -243,7 +249,7 @@ int tn_quota_release_start(struct tn_client *client, const char *tenant,
 		return r;
 	return start_meter(
 		client, "ReleaseQuota",
-		json_pack("{s:s, s:s}", "tenant", tenant, "reservation", reservation),
+		json_pack("{s:s?, s:s}", "tenant", tenant, "reservation", reservation),
 		options != NULL ? options : &nothing, ret, err);
 }
 
@@ -284,13 +290,13 @@ int tn_quota_summary_start(struct tn_client *client, const char *tenant,
                            struct tn_error *err)
 {
 	struct call call = CALL_FOR(on_quotas, tn_quota_summary, ret);
-	int r = check_tenant(tenant, err);
+	int r = check_whose(tenant, err);
 
 	if (r < 0)
 		return r;
 	call.each_quota = each;
 	call.userdata = userdata;
-	return client_start(client, "GetQuotas", json_pack("{s:s}", "tenant", tenant),
+	return client_start(client, "GetQuotas", json_pack("{s:s?}", "tenant", tenant),
 	                    CONNECTION_ONE, &call, err);
 }
 

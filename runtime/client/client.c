@@ -138,6 +138,11 @@ int tn_client_open(const char *path, struct tn_client **ret_client, struct tn_er
 	return 0;
 }
 
+int tn_client_open_self(struct tn_client **ret_client, struct tn_error *err)
+{
+	return tn_client_open(TN_METER_PATH, ret_client, err);
+}
+
 struct tn_client *tn_client_free(struct tn_client *client)
 {
 	if (client == NULL)

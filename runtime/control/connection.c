@@ -46,6 +46,25 @@ void connection_doom(struct connection *connection)
 /* poll(2) and epoll(7) number these events alike. */
 static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT, "events need no translation");
 
+static bool is_bounded(const struct connection *connection)
+{
+	return connection->owner->bounds != NULL;
+}
+
+/* First the peer reads its answers, then it is heard; what is here waits for its next turn,
+ * which is when it can be written to. */
+static uint32_t bounded_events(struct connection *connection)
+{
+	if (varlink_output_bytes(connection->link) == 0)
+		connection->unread_since = 0;
+	else if (connection->unread_since == 0)
+		connection->unread_since = clock_usec(CLOCK_MONOTONIC);
+	if (connection->unread_since != 0 || connection->holds ||
+	    varlink_waiting(connection->link))
+		return EPOLLOUT;
+	return EPOLLIN;
+}
+
 static void connection_listen(struct connection *connection)
 {
 	uint32_t events = (uint32_t)varlink_events(connection->link);
@@ -54,6 +73,8 @@ static void connection_listen(struct connection *connection)
 		return;
 	if (connection->holds)
 		events &= ~(uint32_t)EPOLLIN;
+	if (is_bounded(connection))
+		events = bounded_events(connection);
 	/* Once it can be written to, which is at once unless much is unread: at the next turn.
 	 */
 	if (connection->resting)
@@ -75,9 +96,10 @@ static void connection_send(struct connection *connection, const json_t *json, i
 		return;
 	if (varlink_send(connection->link, json, &fd, fd >= 0, &err) < 0 ||
 	    (!streaming(connection) && varlink_flush(connection->link, &err) < 0)) {
-		log_event(LOG_INFO, "a peer is dropped",
-		          LF_INT("uid", (int64_t)connection->peer.uid),
-		          LF_STR("error", err.msg), LF_END);
+		if (connection->owner->may_log(connection->owner))
+			log_event(LOG_INFO, "a peer is dropped",
+			          LF_INT("uid", (int64_t)connection->peer.uid),
+			          LF_STR("error", err.msg), LF_END);
 		connection_doom(connection);
 		return;
 	}
@@ -174,9 +196,14 @@ static void call_note_refusal(const struct call *call, const struct tn_error *er
 
 	if (call->connection == NULL || !(call->denied || refusals_counts(err->code)))
 		return;
-	if (!call->denied && name != NULL &&
-	    tenants_get(context->tenants, name, &tenant, &ignored) < 0)
+	if (call->connection->peer.inside) {
+		if (tenants_get_by_id(context->tenants, &call->connection->peer.tenant, &tenant,
+		                      &ignored) < 0)
+			tenant = NULL;
+	} else if (!call->denied && name != NULL &&
+	           tenants_get(context->tenants, name, &tenant, &ignored) < 0) {
 		tenant = NULL;
+	}
 	refusals_note(context->refusals,
 	              &(struct refusal){ call_actor(call), err, call->method->name,
 	                                 tenant != NULL ? &tenant->row : NULL });
@@ -437,6 +464,13 @@ static bool message_waits(const struct connection *connection,
 	                    json_object_get(message->json, "parameters"), &ignored) > 0;
 }
 
+/* Whether a peer that is bounded has had its turn: others have theirs before the next. */
+static bool turn_is_over(const struct connection *connection)
+{
+	return is_bounded(connection) &&
+	       (connection->turn_left == 0 || varlink_output_bytes(connection->link) > 0);
+}
+
 static void connection_pump(struct connection *connection)
 {
 	struct tn_error err = { 0 };
@@ -445,7 +479,7 @@ static void connection_pump(struct connection *connection)
 	if (connection->pumping)
 		return;
 	connection->pumping = true;
-	while (!connection->doomed) {
+	while (!connection->doomed && !turn_is_over(connection)) {
 		struct varlink_message message;
 		int r = 1;
 
@@ -465,6 +499,10 @@ static void connection_pump(struct connection *connection)
 		message = connection->held;
 		connection->held = (struct varlink_message){ 0 };
 		connection->holds = false;
+		if (is_bounded(connection)) {
+			connection->turn_left--;
+			connection->heard_at = clock_usec(CLOCK_MONOTONIC);
+		}
 		connection_handle(connection, &message);
 	}
 	connection->pumping = false;
@@ -489,8 +527,11 @@ static void connection_on_io(void *userdata, uint32_t events)
 
 	if (connection->doomed)
 		return;
+	if (is_bounded(connection))
+		connection->turn_left = connection->owner->bounds->calls_max;
 	r = varlink_process(connection->link, &err);
 	connection_pump(connection);
+	connection->turn_left = 0;
 	/* Nobody reads our replies any more, whatever else has been sent. */
 	if (r < 0 || (events & (EPOLLHUP | EPOLLERR)) != 0)
 		connection_doom(connection);
@@ -514,9 +555,12 @@ int connection_new(struct connection **ret, struct connection_owner *owner, int 
 		return r;
 	}
 	connection->owner = owner;
-	r = varlink_new(&connection->link, fd, err);
+	connection->heard_at = clock_usec(CLOCK_MONOTONIC);
+	r = owner->bounds != NULL
+	            ? varlink_new_bounded(&connection->link, fd, &owner->bounds->wire, err)
+	            : varlink_new(&connection->link, fd, err);
 	if (r == 0)
-		r = loop_watch(owner->context->loop, fd, EPOLLIN,
+		r = loop_watch(owner->loop, fd, EPOLLIN,
 		               (struct loop_handler){ connection_on_io, connection },
 		               &connection->source, err);
 	if (r < 0) {
@@ -527,6 +571,12 @@ int connection_new(struct connection **ret, struct connection_owner *owner, int 
 	*peer = (struct peer){ 0 };
 	*ret = connection;
 	return 0;
+}
+
+bool connection_is_idle(const struct connection *connection)
+{
+	return connection->call == NULL && connection->aside_n == 0 && !connection->holds &&
+	       connection->partial_since == 0 && connection->unread_since == 0;
 }
 
 void connection_close(struct connection *connection, bool quietly)

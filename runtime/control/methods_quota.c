@@ -31,7 +31,7 @@ struct quota_arguments {
 
 #define AT(field) .offset = offsetof(struct quota_arguments, field)
 /* clang-format off */
-#define TENANT      { .name = "tenant", .kind = PARAM_STRING, .required = true, AT(tenant) }
+#define TENANT      { .name = "tenant", .kind = PARAM_STRING, AT(tenant) }
 #define METER       { .name = "meter", .kind = PARAM_STRING, .required = true, AT(meter) }
 #define AMOUNT      { .name = "amount", .kind = PARAM_INT, .required = true, AT(amount) }
 #define KEY         { .name = "key", .kind = PARAM_STRING, AT(key) }
@@ -67,6 +67,28 @@ static json_t *answer_pack(const struct quota_answer *answer, const struct quota
 		(json_int_t)answer->used, "reserved", (json_int_t)answer->reserved, "repeated",
 		answer->repeated, "reservation", encode_text(reservation), "reset_at",
 		encode_int(rule->span.end == INT64_MAX ? LEDGER_ABSENT : rule->span.end));
+}
+
+/* On a tenant's own socket: who calls. */
+static const struct peer *workload_of(const struct call *call)
+{
+	const struct connection *connection = call->connection;
+
+	return connection != NULL && connection->peer.inside ? &connection->peer : NULL;
+}
+
+/* Whom it is about. */
+static int call_tenant(const struct call *call, struct tenant **ret, struct tn_error *err)
+{
+	const struct quota_arguments *arguments = call->arguments;
+	const struct peer *workload = workload_of(call);
+
+	if (workload != NULL)
+		return tenants_get_by_id(call->context->tenants, &workload->tenant, ret, err);
+	if (arguments->tenant == NULL)
+		return err_refuse(err, TN_INVALID,
+		                  "which tenant? Its own socket alone knows without a word");
+	return tenants_get(call->context->tenants, arguments->tenant, ret, err);
 }
 
 /* By its UUID: a name may mean another one by the time it ends. */
@@ -105,13 +127,55 @@ static int request_reservation(const struct context *context, const struct tenan
 	                  arguments->reservation, tenant->row.name);
 }
 
-static int request_tenant(const struct context *context, const char *name, struct tenant **ret,
-                          struct tn_error *err)
+/* What a workload acquires is its execution's, which has to be there to end: its connection
+ * may have become another's. */
+static int request_holder(const struct call *call, const struct tenant *tenant,
+                          struct quota_request *request, struct tn_error *err)
 {
-	int r = tenants_get(context->tenants, name, ret, err);
+	const struct quota_arguments *arguments = call->arguments;
+	const struct peer *workload = workload_of(call);
+	char id[ID_TEXT_BYTES];
+
+	if (workload == NULL)
+		return request_execution(call->context, tenant, arguments->execution,
+		                         &request->execution, err);
+	if (request->op != METERING_ACQUIRE && request->op != METERING_GIVE_BACK &&
+	    request->op != METERING_COMMIT)
+		return 0;
+	id_format(&workload->execution, id);
+	if (!call->context->settled &&
+	    !executions_runs(call->context->executions, &workload->execution))
+		return err_refuse(err, TN_STATE, "it is not known yet that %s runs; try again",
+		                  id);
+	return request_execution(call->context, tenant, id, &request->execution, err);
+}
+
+/* Of a workload: the disk is not its to keep busy, nor to fill. */
+static int request_bound(const struct call *call, struct tn_error *err)
+{
+	const struct quota_arguments *arguments = call->arguments;
+	const struct connection_owner *owner;
+
+	if (workload_of(call) == NULL)
+		return 0;
+	if (arguments->durable)
+		return err_refuse(err, TN_NOT_PERMITTED,
+		                  "on a tenant's own socket no call is durable before it is "
+		                  "answered");
+	owner = call->connection->owner;
+	if (owner->kept != NULL &&
+	    (arguments->key != NULL || call->method->params == held_params))
+		owner->kept(call->connection->owner);
+	return 0;
+}
+
+static int request_tenant(const struct call *call, struct tenant **ret, struct tn_error *err)
+{
+	int r = call_tenant(call, ret, err);
 
 	if (r < 0)
 		return r;
+	assert(*ret != NULL);
 	if ((*ret)->row.status != TENANT_DELETED && (*ret)->row.status != TENANT_DELETING)
 		return 0;
 	return err_refuse(err, TN_STATE, "tenant '%s' is %s", (*ret)->row.name,
@@ -126,11 +190,14 @@ static int request_make(const struct call *call, enum metering_op op,
 	const struct context *context = call->context;
 	char reserved[METER_NAME_BYTES_MAX];
 	const char *meter = arguments->meter;
-	struct tenant *tenant;
-	int r = request_tenant(context, arguments->tenant, &tenant, err);
+	struct tenant *tenant = NULL;
+	int r = request_bound(call, err);
 
+	if (r == 0)
+		r = request_tenant(call, &tenant, err);
 	if (r < 0)
 		return r;
+	assert(tenant != NULL);
 	*ret = (struct quota_request){ .op = op,
 		                       .tenant = &tenant->row,
 		                       .amount = arguments->amount,
@@ -147,7 +214,7 @@ static int request_make(const struct call *call, enum metering_op op,
 			return r;
 	}
 	*ret_tenant = tenant;
-	r = request_execution(context, tenant, arguments->execution, &ret->execution, err);
+	r = request_holder(call, tenant, ret, err);
 	return r < 0 ? r
 	             : quota_rule_of(context->tenants, tenant, meter, ret->now, &ret->rule,
 	                             NULL, err);
@@ -381,17 +448,17 @@ static int show_limits(const struct context *context, struct tenant *tenant, jso
 
 static int handle_get(struct call *call, struct tn_error *err)
 {
-	const struct quota_arguments *arguments = call->arguments;
 	const struct context *context = call->context;
 	const int64_t now = clock_usec(CLOCK_REALTIME);
 	json_t *list = json_array();
 	struct ledger_sample sample;
-	struct tenant *tenant;
-	int r = tenants_get(context->tenants, arguments->tenant, &tenant, err);
+	struct tenant *tenant = NULL;
+	int r = call_tenant(call, &tenant, err);
 
 	if (r == 0 && list == NULL)
 		r = err_set(err, TN_SYSTEM, ENOMEM, "show quotas");
 	if (r == 0) {
+		assert(tenant != NULL);
 		usage_sample(&context->usage, &tenant->row.id, &sample, NULL, NULL);
 		r = journal_commit(context->journal, &sample, err);
 	}

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <base/err.h>
+#include <base/id.h>
 
 #include "../actor.h"
 
@@ -22,6 +23,11 @@ struct peer {
 	 * connection used by another process, and ends, could have its pid, and later also its
 	 * deeds, taken for somebody else's. */
 	int64_t login_uid;
+	/* It is one of a tenant's workloads on that tenant's own socket: this tenant's, and of
+	 * this execution. */
+	bool inside;
+	struct id tenant;
+	struct id execution;
 };
 
 /* Read the credentials of the borrowed socket @fd. @admin_gid counts if @admin_gid_known.

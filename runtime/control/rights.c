@@ -10,47 +10,47 @@
 
 static const struct rights_row rows[] = {
 	/* clang-format off */
-	{ "org.varlink.service.GetInfo",                 RIGHT_ANY,   SUBJECT_NONE },
-	{ "org.varlink.service.GetInterfaceDescription", RIGHT_ANY,   SUBJECT_NONE },
-	{ "io.tenantd.Run",                              RIGHT_RUN,   SUBJECT_TENANT },
-	{ "io.tenantd.Exec",                             RIGHT_RUN,   SUBJECT_JOINED },
-	{ "io.tenantd.OpenData",                         RIGHT_RUN,   SUBJECT_TENANT },
-	{ "io.tenantd.Signal",                           RIGHT_RUN,   SUBJECT_EXECUTION },
-	{ "io.tenantd.Kill",                             RIGHT_RUN,   SUBJECT_EITHER },
-	{ "io.tenantd.Wait",                             RIGHT_LOOK,  SUBJECT_EXECUTION },
-	{ "io.tenantd.Rejoin",                           RIGHT_RUN,   SUBJECT_EXECUTION },
-	{ "io.tenantd.OpenLog",                          RIGHT_LOOK,  SUBJECT_EXECUTION },
-	{ "io.tenantd.FindExecution",                    RIGHT_LOOK,  SUBJECT_EXECUTION },
-	{ "io.tenantd.GetTenant",                        RIGHT_LOOK,  SUBJECT_TENANT },
-	{ "io.tenantd.ListTenants",                      RIGHT_LOOK,  SUBJECT_LISTED },
-	{ "io.tenantd.ListExecutions",                   RIGHT_LOOK,  SUBJECT_LISTED },
-	{ "io.tenantd.GetUsage",                         RIGHT_LOOK,  SUBJECT_TENANT },
-	{ "io.tenantd.GetBill",                          RIGHT_LOOK,  SUBJECT_TENANT },
-	{ "io.tenantd.GetQuotas",                        RIGHT_LOOK,  SUBJECT_TENANT },
-	{ "io.tenantd.CheckQuota",                       RIGHT_LOOK,  SUBJECT_TENANT },
-	{ "io.tenantd.ConsumeQuota",                     RIGHT_RUN,   SUBJECT_TENANT },
-	{ "io.tenantd.ReserveQuota",                     RIGHT_RUN,   SUBJECT_TENANT },
-	{ "io.tenantd.CommitQuota",                      RIGHT_RUN,   SUBJECT_TENANT },
-	{ "io.tenantd.ReleaseQuota",                     RIGHT_RUN,   SUBJECT_TENANT },
-	{ "io.tenantd.AcquireQuota",                     RIGHT_RUN,   SUBJECT_TENANT },
-	{ "io.tenantd.GiveBackQuota",                    RIGHT_RUN,   SUBJECT_TENANT },
-	{ "io.tenantd.GetStats",                         RIGHT_LOOK,  SUBJECT_LISTED },
-	{ "io.tenantd.ShowPolicy",                       RIGHT_LOOK,  SUBJECT_TENANT },
-	{ "io.tenantd.ListEvents",                       RIGHT_LOOK,  SUBJECT_LISTED },
-	{ "io.tenantd.CreateTenant",                     RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.UpdateTenant",                     RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.SuspendTenant",                    RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.ResumeTenant",                     RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.DeleteTenant",                     RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.ReloadPolicy",                     RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.RollbackPolicy",                   RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.ListPolicies",                     RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.GetPolicy",                        RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.DiffPolicy",                       RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.Backup",                           RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.Drain",                            RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.Undrain",                          RIGHT_ADMIN, SUBJECT_NONE },
-	{ "io.tenantd.GetStatus",                        RIGHT_ADMIN, SUBJECT_NONE },
+	{ "org.varlink.service.GetInfo",                 RIGHT_ANY,   SUBJECT_NONE,      true },
+	{ "org.varlink.service.GetInterfaceDescription", RIGHT_ANY,   SUBJECT_NONE,      true },
+	{ "io.tenantd.Run",                              RIGHT_RUN,   SUBJECT_TENANT,    false },
+	{ "io.tenantd.Exec",                             RIGHT_RUN,   SUBJECT_JOINED,    false },
+	{ "io.tenantd.OpenData",                         RIGHT_RUN,   SUBJECT_TENANT,    false },
+	{ "io.tenantd.Signal",                           RIGHT_RUN,   SUBJECT_EXECUTION, false },
+	{ "io.tenantd.Kill",                             RIGHT_RUN,   SUBJECT_EITHER,    false },
+	{ "io.tenantd.Wait",                             RIGHT_LOOK,  SUBJECT_EXECUTION, false },
+	{ "io.tenantd.Rejoin",                           RIGHT_RUN,   SUBJECT_EXECUTION, false },
+	{ "io.tenantd.OpenLog",                          RIGHT_LOOK,  SUBJECT_EXECUTION, false },
+	{ "io.tenantd.FindExecution",                    RIGHT_LOOK,  SUBJECT_EXECUTION, false },
+	{ "io.tenantd.GetTenant",                        RIGHT_LOOK,  SUBJECT_TENANT,    false },
+	{ "io.tenantd.ListTenants",                      RIGHT_LOOK,  SUBJECT_LISTED,    false },
+	{ "io.tenantd.ListExecutions",                   RIGHT_LOOK,  SUBJECT_LISTED,    false },
+	{ "io.tenantd.GetUsage",                         RIGHT_LOOK,  SUBJECT_TENANT,    false },
+	{ "io.tenantd.GetBill",                          RIGHT_LOOK,  SUBJECT_TENANT,    false },
+	{ "io.tenantd.GetQuotas",                        RIGHT_LOOK,  SUBJECT_TENANT,    true },
+	{ "io.tenantd.CheckQuota",                       RIGHT_LOOK,  SUBJECT_TENANT,    true },
+	{ "io.tenantd.ConsumeQuota",                     RIGHT_RUN,   SUBJECT_TENANT,    true },
+	{ "io.tenantd.ReserveQuota",                     RIGHT_RUN,   SUBJECT_TENANT,    true },
+	{ "io.tenantd.CommitQuota",                      RIGHT_RUN,   SUBJECT_TENANT,    true },
+	{ "io.tenantd.ReleaseQuota",                     RIGHT_RUN,   SUBJECT_TENANT,    true },
+	{ "io.tenantd.AcquireQuota",                     RIGHT_RUN,   SUBJECT_TENANT,    true },
+	{ "io.tenantd.GiveBackQuota",                    RIGHT_RUN,   SUBJECT_TENANT,    true },
+	{ "io.tenantd.GetStats",                         RIGHT_LOOK,  SUBJECT_LISTED,    false },
+	{ "io.tenantd.ShowPolicy",                       RIGHT_LOOK,  SUBJECT_TENANT,    false },
+	{ "io.tenantd.ListEvents",                       RIGHT_LOOK,  SUBJECT_LISTED,    false },
+	{ "io.tenantd.CreateTenant",                     RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.UpdateTenant",                     RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.SuspendTenant",                    RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.ResumeTenant",                     RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.DeleteTenant",                     RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.ReloadPolicy",                     RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.RollbackPolicy",                   RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.ListPolicies",                     RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.GetPolicy",                        RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.DiffPolicy",                       RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.Backup",                           RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.Drain",                            RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.Undrain",                          RIGHT_ADMIN, SUBJECT_NONE,      false },
+	{ "io.tenantd.GetStatus",                        RIGHT_ADMIN, SUBJECT_NONE,      false },
 	/* clang-format on */
 };
 
@@ -131,6 +131,26 @@ static int check_execution(const struct context *context, const struct peer *pee
 	return 0;
 }
 
+/* Of whom it is about, the socket says, and the kernel: nobody else is asked. */
+static int check_inside(const struct rights_row *row, json_t *parameters, struct tn_error *err)
+{
+	static const char *const identities[] = { "tenant", "execution" };
+
+	if (!row->inside)
+		return err_refuse(err, TN_NOT_PERMITTED,
+		                  "on a tenant's own socket nobody may do this");
+	for (size_t i = 0; i < ARRAY_LEN(identities); i++) {
+		const json_t *said = json_object_get(parameters, identities[i]);
+
+		if (said != NULL && !json_is_null(said))
+			return err_refuse(err, TN_NOT_PERMITTED,
+			                  "on a tenant's own socket %s is not said: it is "
+			                  "the caller's",
+			                  identities[i]);
+	}
+	return 0;
+}
+
 static int check_subject(const struct context *context, const struct peer *peer,
                          enum subject subject, json_t *parameters, struct tn_error *err)
 {
@@ -166,6 +186,8 @@ int rights_check(const struct context *context, const struct peer *peer, const c
 
 	if (row == NULL)
 		return err_refuse(err, TN_NOT_PERMITTED, "nobody may do this");
+	if (peer->inside)
+		return check_inside(row, parameters, err);
 	if (peer->admin || row->right == RIGHT_ANY)
 		return 0;
 	if (row->right == RIGHT_ADMIN)

@@ -6,6 +6,9 @@
  * Admins may do everything. Anybody else may do what changes no tenant, with the tenants that
  * it is an operator of (operators.h), and learns nothing of others: what it may not see is
  * answered as what is not there, in the same words.
+ *
+ * A workload on its tenant's own socket may do what a row says it may, and that about itself
+ * alone; whatever its user would be on the control socket counts for nothing there.
  */
 #ifndef RUNTIME_CONTROL_RIGHTS_H
 #define RUNTIME_CONTROL_RIGHTS_H
@@ -37,6 +40,7 @@ struct rights_row {
 	const char *method; /* with its interface */
 	enum right right;
 	enum subject subject;
+	bool inside; /* a workload, too, of its own tenant on that tenant's socket */
 };
 
 /* NULL if no row has @method. */

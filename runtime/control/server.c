@@ -188,8 +188,11 @@ int server_new(struct server **ret, struct context *context, int listen_fd,
 		free(server);
 		return r;
 	}
-	server->owner = (struct connection_owner){ context, NULL, server_on_doomed,
-		                                   server_on_partial, server_may_log };
+	server->owner = (struct connection_owner){ .context = context,
+		                                   .loop = loop,
+		                                   .doomed = server_on_doomed,
+		                                   .partial = server_on_partial,
+		                                   .may_log = server_may_log };
 	server->listen_fd = listen_fd;
 	r = batch_new(&server->owner.batch, context, err);
 	if (r == 0)
@@ -214,6 +217,11 @@ void server_retry(struct server *server)
 {
 	for (struct connection *c = server->connections; c != NULL; c = c->next)
 		connection_retry(c);
+}
+
+struct batch *server_batch(const struct server *server)
+{
+	return server->owner.batch;
 }
 
 struct server *server_free(struct server *server)

@@ -17,6 +17,7 @@
 #define SERVER_PARTIAL_USEC_MAX     10000000
 #define SERVER_STREAM_BYTES         65536 /* a stream waits while more is unread */
 
+struct batch;
 struct context;
 struct server;
 
@@ -25,6 +26,8 @@ int server_new(struct server **ret, struct context *context, int listen_fd,
                struct tn_error *err);
 /* What could not be said of peers' rights may be by now: who waits for that goes on. */
 void server_retry(struct server *server);
+/* In which all calls on quotas are answered; borrowed. */
+struct batch *server_batch(const struct server *server);
 /* Closes every connection; executions run on. Accepts NULL. Always returns NULL. */
 struct server *server_free(struct server *server);
 

@@ -47,12 +47,20 @@ struct batch {
 	size_t fds_n;
 };
 
+static const struct varlink_bounds all_there_is = {
+	.bytes_max = VARLINK_MSG_BYTES_MAX,
+	.depth_max = VARLINK_DEPTH_MAX,
+	.messages_max = INPUT_MESSAGES_MAX,
+	.takes_fds = true,
+};
+
 struct varlink {
 	int fd;
+	struct varlink_bounds bounds;
 	bool peer_closed;
 	bool protocol_broken;
 
-	char *in; /* VARLINK_MSG_BYTES_MAX */
+	char *in; /* bounds.bytes_max */
 	size_t in_n;
 	size_t ends[INPUT_MESSAGES_MAX]; /* offsets behind the NUL of each whole message */
 	size_t ends_n;
@@ -79,6 +87,12 @@ static void close_all(int *fds, size_t *n)
 
 int varlink_new(struct varlink **ret, int fd, struct tn_error *err)
 {
+	return varlink_new_bounded(ret, fd, &all_there_is, err);
+}
+
+int varlink_new_bounded(struct varlink **ret, int fd, const struct varlink_bounds *bounds,
+                        struct tn_error *err)
+{
 	struct varlink *link = calloc(1, sizeof(*link));
 	int flags = fcntl(fd, F_GETFL);
 
@@ -90,8 +104,11 @@ int varlink_new(struct varlink **ret, int fd, struct tn_error *err)
 		free(link);
 		return r;
 	}
+	assert(bounds->bytes_max <= VARLINK_MSG_BYTES_MAX &&
+	       bounds->messages_max <= INPUT_MESSAGES_MAX);
 	link->fd = fd;
-	link->in = malloc(VARLINK_MSG_BYTES_MAX);
+	link->bounds = *bounds;
+	link->in = malloc(bounds->bytes_max);
 	if (link->in == NULL) {
 		varlink_free(link);
 		return err_set(err, TN_SYSTEM, ENOMEM, "allocate a connection");
@@ -135,14 +152,19 @@ bool varlink_partial(const struct varlink *link)
 	return link->in_n > partial_start(link);
 }
 
+bool varlink_waiting(const struct varlink *link)
+{
+	return link->ends_n > 0;
+}
+
 static bool input_full(const struct varlink *link)
 {
 	bool at_start = link->in_n == partial_start(link);
 
 	if (link->ends_n == 0)
 		return false;
-	return link->in_n == VARLINK_MSG_BYTES_MAX || link->ends_n == INPUT_MESSAGES_MAX ||
-	       (at_start && link->in_fds_n > 0);
+	return link->in_n == link->bounds.bytes_max ||
+	       link->ends_n == link->bounds.messages_max || (at_start && link->in_fds_n > 0);
 }
 
 short varlink_events(const struct varlink *link)
@@ -205,7 +227,8 @@ static ssize_t receive(struct varlink *link, size_t n, struct tn_error *err)
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
 		/* Not CMSG_SPACE, whose padding may have room for one more. */
-		.msg_controllen = CMSG_LEN(VARLINK_FDS_MAX * sizeof(int)),
+		.msg_controllen = CMSG_LEN(
+			link->bounds.takes_fds ? VARLINK_FDS_MAX * sizeof(int) : 0),
 	};
 	int fds[VARLINK_FDS_MAX];
 	size_t fds_n;
@@ -248,7 +271,7 @@ static ssize_t rest_of_message(struct varlink *link, struct tn_error *err)
 	ssize_t n;
 
 	do
-		n = recv(link->fd, p, VARLINK_MSG_BYTES_MAX - link->in_n, MSG_PEEK);
+		n = recv(link->fd, p, link->bounds.bytes_max - link->in_n, MSG_PEEK);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return 0;
@@ -268,8 +291,11 @@ static int read_input(struct varlink *link, struct tn_error *err)
 	while (!link->peer_closed && !input_full(link)) {
 		ssize_t n = 1;
 
-		if (link->in_n == VARLINK_MSG_BYTES_MAX)
-			return broke(link, err, "a message is longer than 64 KiB");
+		if (link->in_n == link->bounds.bytes_max)
+			return broke(link, err,
+			             link->bounds.bytes_max == VARLINK_MSG_BYTES_MAX
+			                     ? "a message is longer than 64 KiB"
+			                     : "a message is longer than may be here");
 		if (link->in_n != partial_start(link))
 			n = rest_of_message(link, err);
 		if (n > 0)
@@ -416,7 +442,7 @@ static json_t *parse(struct varlink *link, size_t n, struct tn_error *err)
 	json_error_t why;
 	json_t *json;
 
-	if (json_depth_max(link->in, n) > VARLINK_DEPTH_MAX) {
+	if (json_depth_max(link->in, n) > link->bounds.depth_max) {
 		(void)broke(link, err, "a message is nested too deeply");
 		return NULL;
 	}

@@ -39,6 +39,18 @@ struct varlink_message {
 /* Consumes @fd, a connected stream socket, and makes it non-blocking; also on failure. */
 int varlink_new(struct varlink **ret, int fd, struct tn_error *err);
 
+/* What a peer may send, where that is less than all there is. */
+struct varlink_bounds {
+	size_t bytes_max; /* of a message */
+	size_t depth_max;
+	size_t messages_max; /* whole ones that are read ahead */
+	bool takes_fds;
+};
+
+/* The same with a peer that is bounded to @bounds: more ends the connection. */
+int varlink_new_bounded(struct varlink **ret, int fd, const struct varlink_bounds *bounds,
+                        struct tn_error *err);
+
 /* Closes the socket and every descriptor not taken. Accepts NULL, returns NULL. */
 struct varlink *varlink_free(struct varlink *link);
 
@@ -60,6 +72,9 @@ int varlink_next(struct varlink *link, struct varlink_message *ret, struct tn_er
 
 /* Whether a message has begun to arrive and not ended: a server gives it a deadline. */
 bool varlink_partial(const struct varlink *link);
+
+/* Whether a whole message is here to be taken. */
+bool varlink_waiting(const struct varlink *link);
 
 /* Release what a message still holds. Accepts a zeroed or released one. */
 void varlink_message_done(struct varlink_message *message);

@@ -6,6 +6,13 @@
 
 TestSuite(quota, .init = set_up, .fini = tear_down, .timeout = 60);
 
+static int each_nothing(const struct tn_quota *quota, void *userdata)
+{
+	(void)quota;
+	(void)userdata;
+	return 0;
+}
+
 Test(quota, answers_say_what_there_is)
 {
 	const struct tn_quota_options again = { .key = "again" };
@@ -41,6 +48,32 @@ Test(quota, refusals_say_why)
 	cr_expect_eq(tn_quota_consume(client, "nobody", "tokens", 1, NULL, &answer, &err),
 	             -ENOENT);
 	cr_expect_null(tn_client_quota_error(client));
+}
+
+/* On the tenant's own socket nobody is named. */
+Test(quota, are_asked_of_ones_own_without_a_name)
+{
+	struct tn_quota_summary summary = { 0 };
+	struct tn_quota_answer answer;
+
+	cr_assert_eq(tn_quota_consume(client, NULL, "tokens", 7, NULL, &answer, &err), 0, "%s",
+	             err.msg);
+	cr_expect_eq(answer.used, 7);
+	cr_expect_eq(tn_quota_consume(client, "No Name", "tokens", 7, NULL, &answer, &err),
+	             -EINVAL);
+	cr_assert_eq(tn_quota_reserve(client, NULL, "tokens", 3, NULL, &answer, &err), 0);
+	cr_assert_eq(tn_quota_commit(client, NULL, answer.reservation, 0, NULL, &answer, &err),
+	             0);
+	cr_assert_eq(tn_quota_summary(client, NULL, &summary, each_nothing, NULL, &err), 0);
+	tn_quota_summary_done(&summary);
+	/* There is none outside of a sandbox. */
+	{
+		struct tn_client *own = NULL;
+
+		cr_expect_lt(tn_client_open_self(&own, &err), 0);
+		cr_expect_eq(err.code, TN_UNREACHABLE);
+		cr_expect_null(own);
+	}
 }
 
 Test(quota, of_what_is_no_amount_nobody_is_asked)

@@ -3,7 +3,8 @@
 
     run.py BUILD [PATH...]
 
-The paths are create, launch (with its settlement), settle, exec, copy and delete. What a path calls is found
+The paths are create, first (a tenant's first launch), launch (with its settlement), settle, exec,
+copy and delete (of one that has run something). What a path calls is found
 by running it: a call is where it is made and the how manieth there. Then it is run once for each,
 with that call failing. Afterwards the tenant is there or it is not, in the store and in the kernel
 alike, nothing is left behind, and the same thing done again goes well. A daemon that ends over it
@@ -107,9 +108,9 @@ class Daemon(product.Product):
         self.run_true()
         return True
 
-    def run_true(self):
+    def run_true(self, tenant=product.TENANT):
         return subprocess.run(
-            [self.program("tenant-run"), "--socket", self.socket, product.TENANT, "--", "true"], env=self.environment, capture_output=True, text=True, timeout=120,
+            [self.program("tenant-run"), "--socket", self.socket, tenant, "--", "true"], env=self.environment, capture_output=True, text=True, timeout=120,
             check=False)
 
     def children(self):
@@ -139,6 +140,7 @@ class Daemon(product.Product):
             "mounts": Path(f"/proc/{pid}/mountinfo").read_text("utf-8").count("\n"),
             "cgroups": sorted(str(p.relative_to(self.cgroup)) for p in self.cgroup.rglob("*")
                               if p.is_dir()),
+            "meters": sorted(str(p.relative_to(self.run)) for p in (self.run / "meter").rglob("*")),
             "records": sorted(p.name for p in (self.run / "exec").iterdir()),
             "storage": sorted(p.name for p in (self.state / "tenants").iterdir()
                               if p.name != ".deleted"),
@@ -186,10 +188,31 @@ class Create(Path_):
         return self.daemon.ctl("delete", "--force", "acme").stderr.strip()
 
 
+class First(Path_):
+    """What is made once for a tenant, when it is first of use."""
+
+    def prepare(self):
+        done = self.daemon.ctl("create", "acme", "--tier", "bench")
+        assert done.returncode == 0, done.stderr
+
+    def act(self):
+        return self.daemon.run_true("acme")
+
+    def done(self):
+        return True
+
+    def clean(self):
+        return self.daemon.ctl("delete", "--force", "acme").stderr.strip()
+
+
 class Delete(Path_):
     def prepare(self):
         done = self.daemon.ctl("create", "acme", "--tier", "bench")
         assert done.returncode == 0, done.stderr
+        done = self.daemon.run_true("acme")
+        assert done.returncode == 0, done.stderr
+        # Until that is settled.
+        time.sleep(0.2)
 
     def act(self):
         return self.daemon.ctl("delete", "--force", "acme")
@@ -287,7 +310,7 @@ class Exec(Path_):
         return "" if self.process.returncode == 0 else f"ended with {self.process.returncode}"
 
 
-PATHS = {"create": Create, "launch": Launch, "settle": Settle, "exec": Exec, "copy": Copy,
+PATHS = {"create": Create, "first": First, "launch": Launch, "settle": Settle, "exec": Exec, "copy": Copy,
          "delete": Delete}
 
 

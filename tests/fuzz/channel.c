@@ -511,6 +511,13 @@ static void tell(void *context, const void *message, int fd)
 	channel_send(&rig.channel, message, fd);
 }
 
+static void tell_meter(void *context, const struct id *tenant, int fd)
+{
+	(void)context;
+	(void)tenant;
+	require(fd == FD_NONE);
+}
+
 static void execution_add(const struct id *id, bool final)
 {
 	struct execution *e = execution_new(&rig.executions, id);
@@ -563,6 +570,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	floors_make(&rig.floors);
 	rig.filters = (struct filters){ .floors = &rig.floors, .dir_fd = FD_NONE };
 	rig.tenants.filters = &rig.filters;
+	rig.tenants.tell_meter = tell_meter;
 	rig.executions.tell = tell;
 	rig.channel.connected = connected;
 	rig.channel.received = received;

@@ -75,12 +75,11 @@ void rig_cgroup_remove(const struct rig *rig, const char *path)
 	cr_assert_eq(rmdir(full), 0);
 }
 
-static int rig_listen(const struct rig *rig)
+static int rig_listen_at(const struct rig *rig, const char *name)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/control.sock",
-	                 rig->dir);
+	int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", rig->dir, name);
 
 	cr_assert(fd >= 0 && n > 0 && (size_t)n < sizeof(address.sun_path));
 	(void)unlink(address.sun_path);
@@ -90,14 +89,20 @@ static int rig_listen(const struct rig *rig)
 	return fd;
 }
 
+static int rig_listen(const struct rig *rig)
+{
+	return rig_listen_at(rig, "control.sock");
+}
+
 static void rig_start(struct rig *rig)
 {
 	char store[2 * RIG_PATH_BYTES_MAX];
 	struct tn_error err = { 0 };
-	static char logger[2 * RIG_PATH_BYTES_MAX];
+	static char logger[2 * RIG_PATH_BYTES_MAX], proc[2 * RIG_PATH_BYTES_MAX];
 	struct context_config config = { .policy_dir = rig->dir,
 		                         .store_dir = store,
 		                         .logger_socket = logger,
+		                         .proc_dir = proc,
 		                         .listen_fd = rig_listen(rig),
 		                         .admin_gid = rig->admin_gid,
 		                         .admin_gid_known = rig->admin_gid_known };
@@ -105,6 +110,7 @@ static void rig_start(struct rig *rig)
 
 	(void)snprintf(store, sizeof(store), "%s/store", rig->dir);
 	(void)snprintf(logger, sizeof(logger), "%s/logger", rig->dir);
+	(void)snprintf(proc, sizeof(proc), "%s/proc", rig->dir);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	config.channel_fd = pair[0];
 	rig->supervisor = pair[1];
@@ -122,6 +128,7 @@ void rig_init(struct rig *rig)
 	rig_mkdir(rig, "tiers");
 	rig_mkdir(rig, "store");
 	rig_mkdir(rig, "cgroup");
+	rig_mkdir(rig, "proc");
 	rig_write(rig, "tiers/free.yaml", free_yaml);
 	rig_write(rig, "tiers/large.yaml", large_yaml);
 	/* Executions here are all of the same day, which goes by. */
@@ -344,24 +351,66 @@ void rig_exited(struct rig *rig, struct spec_exited *exited)
 	rig_send(rig, SPEC_EXITED, 0, &exited->head, sizeof(*exited));
 }
 
-int rig_connect_raw(struct rig *rig)
+void rig_meter_tell(struct rig *rig, const struct id *tenant, int listen_fd)
+{
+	struct spec_meter meter = { .tenant = *tenant };
+
+	rig_send_fd(rig, SPEC_METER, 0, &meter.head, sizeof(meter), listen_fd);
+}
+
+int rig_meter(struct rig *rig, const struct id *tenant, const char *name)
+{
+	int fd = rig_listen_at(rig, name);
+
+	rig_meter_tell(rig, tenant, fd);
+	return fd;
+}
+
+void rig_inside(const struct rig *rig, const char *path)
+{
+	char name[RIG_PATH_BYTES_MAX], text[RIG_PATH_BYTES_MAX + 64];
+
+	(void)snprintf(name, sizeof(name), "proc/%d", (int)getpid());
+	rig_mkdir(rig, name);
+	(void)snprintf(name, sizeof(name), "proc/%d/cgroup", (int)getpid());
+	(void)snprintf(text, sizeof(text), "1:cpu:/elsewhere\n%s%s\n",
+	               path != NULL ? "0::" : "", path != NULL ? path : "");
+	rig_write(rig, name, text);
+}
+
+int rig_connect_to_raw(struct rig *rig, const char *name)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/control.sock", rig->dir);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", rig->dir, name);
 	cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0, "%m");
 	rig_turn(rig);
 	return fd;
 }
 
-struct varlink *rig_connect(struct rig *rig)
+int rig_connect_raw(struct rig *rig)
+{
+	return rig_connect_to_raw(rig, "control.sock");
+}
+
+static struct varlink *rig_link(int fd)
 {
 	struct varlink *link;
 	struct tn_error err = { 0 };
 
-	cr_assert_eq(varlink_new(&link, rig_connect_raw(rig), &err), 0, "%s", err.msg);
+	cr_assert_eq(varlink_new(&link, fd, &err), 0, "%s", err.msg);
 	return link;
+}
+
+struct varlink *rig_connect(struct rig *rig)
+{
+	return rig_link(rig_connect_raw(rig));
+}
+
+struct varlink *rig_connect_to(struct rig *rig, const char *name)
+{
+	return rig_link(rig_connect_to_raw(rig, name));
 }
 
 static void rig_call_fds(struct rig *rig, struct varlink *link, json_t *call, const int *fds,

@@ -18,7 +18,7 @@
 #define RIG_WHY_BYTES_MAX  256
 
 struct rig {
-	char dir[RIG_PATH_BYTES_MAX]; /* tiers/, store/, cgroup/, control.sock, logger */
+	char dir[RIG_PATH_BYTES_MAX]; /* tiers/, store/, cgroup/, proc/, control.sock, logger */
 	struct loop *loop;
 	struct context *context;
 	int supervisor;                     /* tenantd's end of the channel */
@@ -87,6 +87,17 @@ void rig_started(struct rig *rig, const union rig_message *launch);
 struct spec_exited rig_exited_of(const union rig_message *launch, int wait_status,
                                  int64_t cpu_usec);
 void rig_exited(struct rig *rig, struct spec_exited *exited);
+
+/* As tenantd: a tenant's own socket, which listens at @name, is handed over; the caller's. */
+int rig_meter(struct rig *rig, const struct id *tenant, const char *name);
+/* Hand the borrowed @listen_fd over, or with FD_NONE tell that there is none any more. */
+void rig_meter_tell(struct rig *rig, const struct id *tenant, int listen_fd);
+/* From now on we are in the cgroup @path, as /proc has it ("/test/acme/UUID"); NULL: in none.
+ */
+void rig_inside(const struct rig *rig, const char *path);
+/* Connect to the socket @name. */
+struct varlink *rig_connect_to(struct rig *rig, const char *name);
+int rig_connect_to_raw(struct rig *rig, const char *name);
 
 /* As a client. */
 struct varlink *rig_connect(struct rig *rig);

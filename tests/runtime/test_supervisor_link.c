@@ -16,7 +16,8 @@ struct fixture {
 	struct loop *loop;
 	struct supervisor_link *link;
 	int peer;
-	int hellos, starts, terminals, exits, replays, gones, replies, abandoned;
+	int hellos, starts, terminals, exits, replays, gones, replies, abandoned, meters,
+		unmetered;
 	uint64_t replied[4];
 	char why[TN_ERROR_MSG_BYTES];
 };
@@ -75,13 +76,28 @@ static void on_slots(void *userdata, const struct spec_slots *slots)
 	fixture->slots_n += slots->n;
 }
 
+static void on_meter(void *userdata, const struct id *tenant, int listen_fd)
+{
+	struct fixture *fixture = userdata;
+
+	cr_expect_eq(tenant->bytes[0], 7);
+	if (listen_fd < 0) {
+		fixture->unmetered++;
+		return;
+	}
+	cr_expect_eq(fcntl(listen_fd, F_GETFD), FD_CLOEXEC);
+	fd_closep(&listen_fd);
+	fixture->meters++;
+}
+
 static const struct supervisor_handlers handlers = { .hello = on_hello,
 	                                             .started = on_started,
 	                                             .exited = on_exited,
 	                                             .replayed = on_replayed,
 	                                             .reserved = on_reserved,
 	                                             .gone = on_gone,
-	                                             .slots = on_slots };
+	                                             .slots = on_slots,
+	                                             .meter = on_meter };
 
 static void on_reply(void *userdata, const struct spec_reply *reply)
 {
@@ -271,6 +287,22 @@ static void reply(struct fixture *fixture, uint64_t serial)
 		                                serial } };
 
 	put(fixture, &message, sizeof(message), false);
+}
+
+Test(supervisor_link, is_given_tenants_sockets_and_told_of_their_end)
+{
+	const struct spec_meter meter = { { sizeof(meter), SPEC_METER, SPEC_VERSION, 0 },
+		                          { { 7 } } };
+	struct fixture fixture;
+
+	fixture_init(&fixture);
+	greet(&fixture);
+	put(&fixture, &meter, sizeof(meter), true);
+	put(&fixture, &meter, sizeof(meter), false);
+	cr_expect_eq(fixture.meters, 1);
+	cr_expect_eq(fixture.unmetered, 1);
+	cr_expect_eq(fixture.gones, 0);
+	fixture_done(&fixture);
 }
 
 Test(supervisor_link, matches_answers_in_order_and_tells_who_waits_in_vain)

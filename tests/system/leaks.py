@@ -2,7 +2,8 @@
 """What executions must not leave behind, as a snapshot of the machine.
 
 A tenant keeps a cgroup node and, once it has run something, a context: one descriptor of the
-node, one of each of five namespaces and one of its message queues in tenantd. Whatever else a test adds is a leak. All
+node, one of each of five namespaces and one of its message queues in tenantd, and the socket that its
+workloads meter themselves on, which the controller has too, with a loop of its own around it. Whatever else a test adds is a leak. All
 that tenantd and its controller hold is compared by kind, not by number, so that either may
 have been restarted in between. Launchers, which have tenantd's own descriptors and each one of
 its, come as they are needed.
@@ -21,6 +22,10 @@ UID_BASE = 2147483648  # uid_base of bounds.conf
 SETTLE_SECONDS = 10
 # Of each kind so many; the second user namespace maps what is bound.
 CONTEXT_NAMESPACES = {"net": 1, "ipc": 1, "uts": 1, "mnt": 1, "user": 2}
+
+METERS = Path("/run/tenantd/meter")
+# How each is called that listens: it was bound before it was put in its place.
+_METER = re.compile(r"^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) .*/meter\.sock\.new$", re.M)
 
 # As Linux 6.1 calls it.
 _PIDFD = "anon_inode:[pidfd]"
@@ -105,6 +110,12 @@ def _network_namespaces(without):
     return found
 
 
+def _meters(links):
+    """How many of these descriptors are tenants' own sockets."""
+    inodes = _METER.findall(Path("/proc/net/unix").read_text("ascii"))
+    return len({f"socket:[{inode}]" for inode in inodes} & set(links))
+
+
 def _kept():
     """Mount namespaces that tenantd's keeper holds; None without a keeper."""
     keeper = Host.keeper_pid()
@@ -134,7 +145,13 @@ class Snapshot:
             _fd_kind(link) for link in held
             if link not in of_tenants and link != "/" and not _NAMESPACE.fullmatch(link))
         self.supervisor_fds[_PIDFD] -= len(launchers)
-        self.controller_fds = Counter(map(_fd_kind, _links(f"/proc/{controller}/fd")))
+        of_controller = _links(f"/proc/{controller}/fd")
+        self.controller_fds = Counter(map(_fd_kind, of_controller))
+        self.meters = [_meters(held), _meters(of_controller)]
+        self.supervisor_fds["socket"] -= self.meters[0]
+        self.controller_fds["socket"] -= self.meters[1]
+        self.controller_fds["anon_inode:[eventpoll]"] -= self.meters[1]
+        self.meter_directories = len(list(METERS.iterdir()))
         self.mounts = {"pid 1": _mounts(1), "tenantd": _mounts(supervisor)}
         self.network_namespaces = _network_namespaces([supervisor, *launchers])
         self.kept = _kept()
@@ -174,6 +191,10 @@ def compare(before, after):
                      f"for {len(after.nodes)} tenants")
     if (after.queue_fds - contexts) != (before.queue_fds - before.namespace_fds["net"]):
         found.append(f"tenantd holds message queues {after.queue_fds} of {contexts} tenants")
+    if after.meters[0] > len(after.nodes) or after.meters[1] != after.meters[0]:
+        found.append(f"{after.meters} sockets of {len(after.nodes)} tenants")
+    if after.meter_directories > len(after.nodes):
+        found.append(f"{after.meter_directories} directories of {len(after.nodes)} tenants")
     if after.kept is None or after.kept > (before.kept or 0):
         found.append(f"the keeper holds {after.kept} mount namespaces, not {before.kept}")
     if not after.alive():

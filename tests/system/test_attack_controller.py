@@ -83,7 +83,7 @@ def test_a_controller_that_was_taken_over_stays_within_the_walls(host, full):
                       for leaf in node.iterdir() if leaf.is_dir()]
             records = list(own.exec.iterdir())
         results = results_of(report)
-    assert len(results) == 170
+    assert len(results) == 172
     assert {name: came for name, came in results.items() if came[0] != "held"} == {}
     if flood > 10000:
         assert results["ends that are not settled"][1] == (

@@ -42,6 +42,14 @@ def check_options(setup, facts):
                       long_options(facts.run_options))
     yield from expect("tenantctl -", offered(setup, ["tenantctl", "--"]),
                       long_options(facts.global_options))
+    yield from expect("tenant-meter -", offered(setup, ["tenant-meter", "--"]),
+                      long_options(facts.meter_options))
+    yield from expect("tenant-meter", offered(setup, ["tenant-meter", ""]),
+                      facts.meter_commands)
+    for command, options in facts.meter_commands.items():
+        yield from expect(f"tenant-meter {command}",
+                          offered(setup, ["tenant-meter", command, "--"]),
+                          long_options(options))
     first = {command.split()[0] for command in facts.commands}
     yield from expect("tenantctl", offered(setup, ["tenantctl", ""]), first)
     for group in sorted({command.split()[0] for command in facts.commands if " " in command}):

@@ -3,7 +3,7 @@
 
   manual.py [--self-test] SOURCE-TREE BUILD-TREE
 
-Each option in the help of tenant-run, of every command of tenantctl and of tenantd, each key
+Each option in the help of tenant-run, of every command of tenantctl and of tenant-meter and of tenantd, each key
 of a tier, of tenantd.yaml, of meters.yaml, of a price book and of bounds.conf, each builtin meter, with its range and default, must stand in the page, where the
 page explains it; and no page may explain an option that is not there. Prints one line per
 offence and exits 1 if there is any. With --self-test, takes each of these out of the pages in
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-PAGES = ["tenant-run.1", "tenantctl.1", "tenantd-bounds.5", "tenantd-meters.5", "tenantd-prices.5",
+PAGES = ["tenant-meter.1", "tenant-run.1", "tenantctl.1", "tenantd-bounds.5", "tenantd-meters.5", "tenantd-prices.5",
          "tenantd-tier.5", "tenantd.8", "tenantd.yaml.5"]
 OPTION = re.compile(r"^ {2,6}(?:(-[a-zA-Z]), )?(--[a-z-]+)")
 # Beyond every limit, in some unit.
@@ -109,6 +109,11 @@ class Facts:
         self.global_options = options_in(text)
         self.commands = {name: options_in(run(self.ctl, *name.split(), "--help")) for name in
                          re.findall(r"^  ([a-z]+(?: [a-z]+)?) ", text, re.MULTILINE)}
+        meter = os.path.join(build, "tools/tenant-meter")
+        text = run(meter, "--help")
+        self.meter_options = options_in(text)
+        self.meter_commands = {name: options_in(run(meter, name, "--help")) for name in
+                               re.findall(r"^  ([a-z]+(?:-[a-z]+)?) ", text, re.MULTILINE)}
         self.tier_keys = (self.keys("") + self.keys("network") + self.keys("binds")
                           + self.keys("operators")
                           + self.keys_said("quotas: {tokens: {zzzzzzzz: 1}}\n"))
@@ -165,6 +170,8 @@ class Facts:
             "tenant-run's options": len(self.run_options) >= 16,
             "tenantd's options": len(self.daemon_options) >= 7,
             "tenantctl's commands": len(self.commands) >= 10 and all(self.commands.values()),
+            "tenant-meter's commands": len(self.meter_commands) == 8 and
+            all(self.meter_commands.values()),
             "a tier's keys": len(self.tier_keys) >= 10 and len(self.limits) >= 13,
             "a tier's ranges": sum(bool(low_high) for low_high, _ in self.limits.values()) ==
             len(self.limits) - 1,  # but for oom, which has words
@@ -230,6 +237,17 @@ def check_bounds(text, keys):
             yield f"tenantd-bounds.5: expected '*{key}* {about}'"
 
 
+def check_commands(page, text, own, commands):
+    common = section(text, "OPTIONS")
+    yield from check_options(page, common, own)
+    for command, options in commands.items():
+        of_command = section(text, command)
+        if not of_command:
+            yield f"{page}: command {command} has no section"
+        yield from check_options(f"{page}, {command}", common + of_command, options)
+        yield from check_surplus(f"{page}, {command}", of_command, options)
+
+
 def check(pages, facts):
     for what, found in facts.complete().items():
         if not found:
@@ -239,15 +257,10 @@ def check(pages, facts):
     yield from check_options("tenantd.8", pages["tenantd.8"], facts.daemon_options)
     yield from check_surplus("tenantd.8", pages["tenantd.8"], facts.daemon_options)
 
-    ctl = pages["tenantctl.1"]
-    common = section(ctl, "OPTIONS")
-    yield from check_options("tenantctl.1", common, facts.global_options)
-    for command, options in facts.commands.items():
-        text = section(ctl, command)
-        if not text:
-            yield f"tenantctl.1: command {command} has no section"
-        yield from check_options(f"tenantctl.1, {command}", common + text, options)
-        yield from check_surplus(f"tenantctl.1, {command}", text, options)
+    yield from check_commands("tenantctl.1", pages["tenantctl.1"], facts.global_options,
+                              facts.commands)
+    yield from check_commands("tenant-meter.1", pages["tenant-meter.1"], facts.meter_options,
+                              facts.meter_commands)
     yield from check_keys("tenantd-tier.5", pages["tenantd-tier.5"], facts.tier_keys,
                           facts.limits)
     yield from check_keys("tenantd.yaml.5", pages["tenantd.yaml.5"], facts.daemon_keys,
@@ -265,6 +278,10 @@ def self_test(pages, facts):
     changes += [("tenantctl.1", f"*{option}*", "*x*")
                 for options in facts.commands.values() for option in options]
     changes += [("tenantctl.1", f"\n## {command}", "\n## x") for command in facts.commands]
+    changes += [("tenant-meter.1", f"*{option}*", "*x*")
+                for options in facts.meter_commands.values() for option in options]
+    changes += [("tenant-meter.1", f"\n## {command}", "\n## x")
+                for command in facts.meter_commands]
     for page, keys, values in (("tenantd-tier.5", facts.tier_keys, facts.limits),
                                ("tenantd-meters.5", facts.meters + facts.meter_keys, {}),
                                ("tenantd-prices.5", facts.book_keys, {}),

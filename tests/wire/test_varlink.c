@@ -424,3 +424,69 @@ Test(varlink, says_when_a_descriptor_cannot_be_sent)
 	varlink_free(link);
 	close(raw);
 }
+
+/* Of a peer that is bounded to less than others. */
+static struct varlink *bounded(int *ret_raw)
+{
+	static const struct varlink_bounds bounds = { .bytes_max = 64,
+		                                      .depth_max = 2,
+		                                      .messages_max = 2 };
+	struct varlink *link;
+	int sv[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	cr_assert_eq(varlink_new_bounded(&link, sv[0], &bounds, &err), 0);
+	*ret_raw = sv[1];
+	return link;
+}
+
+Test(varlink, reads_no_further_ahead_than_its_bounds)
+{
+	struct varlink_message message;
+	int raw;
+	struct varlink *link = bounded(&raw);
+
+	for (int i = 0; i < 3; i++)
+		send_raw(raw, "{\"n\":1}", 8, 0);
+	cr_expect_not(varlink_waiting(link));
+	cr_assert_eq(varlink_process(link, &err), 0);
+	cr_expect(varlink_waiting(link));
+	cr_expect_eq(varlink_events(link) & POLLIN, 0);
+	for (int i = 0; i < 3; i++) {
+		cr_expect_eq(varlink_process(link, &err), 0);
+		cr_assert_eq(varlink_next(link, &message, &err), 1);
+		varlink_message_done(&message);
+	}
+	cr_expect_not(varlink_waiting(link));
+	varlink_free(link);
+	(void)close(raw);
+}
+
+Test(varlink, ends_when_a_peer_exceeds_its_bounds)
+{
+	static const char *const texts[] = {
+		"{\"n\":[[1]]}",
+		"{\"n\":\"0123456789012345678901234567890123456789012345678901234567890\"}",
+	};
+	const int before = fds_open();
+
+	for (size_t i = 0; i <= ARRAY_LEN(texts); i++) {
+		struct varlink_message message = { 0 };
+		int raw, r;
+		struct varlink *link = bounded(&raw);
+
+		/* At last a descriptor, of which none is taken. */
+		if (i < ARRAY_LEN(texts))
+			send_raw(raw, texts[i], strlen(texts[i]) + 1, 0);
+		else
+			send_raw(raw, "{\"n\":1}", 8, 1);
+		r = varlink_process(link, &err);
+		if (r == 0)
+			r = varlink_next(link, &message, &err);
+		cr_expect_lt(r, 0, "%zu", i);
+		cr_expect_eq(err.code, TN_PROTOCOL);
+		varlink_free(link);
+		(void)close(raw);
+	}
+	cr_expect_eq(fds_open(), before);
+}

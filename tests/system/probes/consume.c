@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * consume TENANT METER CLIENTS EACH PREFIX: so many clients at once consume 1, EACH times,
+ * consume TENANT METER CLIENTS EACH PREFIX: on the control socket, or where TENANT is - as the
+ * workload that it is on its tenant's own, so many clients at once consume 1, EACH times,
  * under keys of their own. Who gets no answer asks again under the same key. Prints how many
  * were accepted, and how many refused.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,13 +16,18 @@
 
 #define TRIES_MAX 600
 
+static const char *tenant; /* NULL: our own */
+
 static struct tn_client *reach(void)
 {
 	const struct timespec pause = { .tv_nsec = 100000000 };
 	struct tn_client *client = NULL;
 	struct tn_error err;
 
-	for (int i = 0; i < TRIES_MAX && tn_client_open(NULL, &client, &err) < 0; i++)
+	for (int i = 0;
+	     i < TRIES_MAX && (tenant != NULL ? tn_client_open(NULL, &client, &err)
+	                                      : tn_client_open_self(&client, &err)) < 0;
+	     i++)
 		(void)nanosleep(&pause, NULL);
 	return client;
 }
@@ -37,8 +44,7 @@ static char consume(struct tn_client **client, char **argv, const char *key)
 			*client = reach();
 		if (*client == NULL)
 			return '?';
-		if (tn_quota_consume(*client, argv[1], argv[2], 1, &options, &answer, &err) ==
-		    0)
+		if (tn_quota_consume(*client, tenant, argv[2], 1, &options, &answer, &err) == 0)
 			return 'a';
 		if (err.code == TN_QUOTA)
 			return 'r';
@@ -75,6 +81,7 @@ int main(int argc, char **argv)
 
 	if (argc != 6 || pipe(pipe_fds) < 0)
 		return 2;
+	tenant = strcmp(argv[1], "-") == 0 ? NULL : argv[1];
 	for (int i = 0; i < atoi(argv[3]); i++)
 		if (fork() == 0)
 			consume_all(argv, i, pipe_fds[1]);

@@ -14,7 +14,7 @@
 
 union answer answer;
 char store[256], result[RESULT_BYTES];
-int cgroup_fd = -1, reply_fd = -1, patience_msec = ANSWER_MSEC;
+int cgroup_fd = -1, reply_fd = -1, meter_fd = -1, patience_msec = ANSWER_MSEC;
 const struct id acme = { { 0xac } }, other = { { 0x07 } }, nobody = { { 0xff } };
 
 static uint64_t serial = 1000;
@@ -84,6 +84,13 @@ bool receive(int msec)
 		memcpy(&cgroup_fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(cgroup_fd));
 	if (answer.head.op == SPEC_REPLY && CMSG_FIRSTHDR(&msg) != NULL)
 		memcpy(&reply_fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(reply_fd));
+	if (answer.head.op == SPEC_METER && id_equal(&answer.meter.tenant, &acme)) {
+		if (meter_fd >= 0)
+			(void)close(meter_fd);
+		meter_fd = -1;
+		if (CMSG_FIRSTHDR(&msg) != NULL)
+			memcpy(&meter_fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(meter_fd));
+	}
 	return true;
 }
 

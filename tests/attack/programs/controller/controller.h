@@ -56,6 +56,7 @@ union answer {
 	struct spec_started started;
 	struct spec_exited exited;
 	struct spec_reserved reserved;
+	struct spec_meter meter;
 	unsigned char bytes[SPEC_MSG_BYTES_MAX];
 };
 
@@ -67,6 +68,8 @@ extern char result[RESULT_BYTES];
 extern char store[256];
 /* What came beside the last SPEC_REPLY, the taker's; or -1. */
 extern int reply_fd;
+/* acme's own socket, as it was told of last, or -1. */
+extern int meter_fd;
 /* O_PATH of the tree's root, as tenantd gives it to its controller. */
 extern int cgroup_fd;
 /* How long an answer is waited for. */
@@ -275,6 +278,8 @@ void kill_everything(void);
 void remove_used(void);
 void data_beyond(void);
 void data_flood(void);
+void meter_shut(void);
+void meter_again(void);
 void tenants_flood(void);
 void unsettled_flood(void);
 void answers_unread(void);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attacks by SPEC_DATA, and on the socket that it gives. */
+/* Attacks by SPEC_DATA, and on the socket that it gives; and on those of SPEC_METER. */
 #include "controller.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -156,4 +157,31 @@ void data_flood(void)
 	say("%d: %.200s", n, answer.reply.error.msg);
 	while (n > 0)
 		(void)close(socks[--n]);
+}
+
+/* Of a tenant that has one from its first launch on; it is ours as much as tenantd's. */
+void meter_shut(void)
+{
+	struct request r = { .output = -1 };
+
+	sleeper_start(&r);
+	must(meter_fd >= 0 && shutdown(meter_fd, SHUT_RDWR) == 0, "shut the socket");
+	_exit(0);
+}
+
+/* The sleeper is still there, and has one that the one before us cannot have shut. */
+void meter_again(void)
+{
+	struct pollfd pollfd = { .fd = meter_fd, .events = POLLRDHUP };
+	struct request r = { .output = -1 };
+	int listening = 0;
+	socklen_t bytes = sizeof(listening);
+
+	sleeper_start(&r);
+	sleeper_end(&r);
+	pollfd.fd = meter_fd;
+	must(meter_fd >= 0 &&
+	             getsockopt(meter_fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &bytes) == 0,
+	     "look at the socket");
+	say("%s", listening == 1 && poll(&pollfd, 1, 0) == 0 ? "listens" : "is shut");
 }

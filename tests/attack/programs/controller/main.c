@@ -83,6 +83,8 @@ static const struct attack {
 	{ "data with a descriptor", data_make, data_with_fd, NULL, NO_ANSWER },
 	{ "files beyond a tenant's", NULL, NULL, data_beyond, "nothing beyond" },
 	{ "more copies than there is room for", NULL, NULL, data_flood, "16: 16 copies of this tenant's data are under way; try again when one has ended" },
+	{ "to shut a tenant's own socket", NULL, NULL, meter_shut, ENDED },
+	{ "a tenant's own socket after that", NULL, NULL, meter_again, "listens" },
 	{ "to remove a tenant that stores something", NULL, NULL, remove_used, "ran: kind 1, status 0, , said; refused: " },
 	{ "files above the bounds", launch_make, files_above, NULL, "refused: nofile_max of" },
 	{ "core dumps above the bounds", launch_make, core_above, NULL, "refused: core_max of" },
