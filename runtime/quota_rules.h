@@ -17,8 +17,7 @@ int quota_rule_of(const struct tenants *tenants, struct tenant *tenant, const ch
                   struct tn_error *err);
 
 /* The period @per of @tenant that @now lies in; all of time where there is none. */
-struct calendar_span quota_span(const struct tenant *tenant, enum policy_period per,
-                                int64_t now);
+struct calendar_span quota_span(struct tenant *tenant, enum policy_period per, int64_t now);
 
 /* What was used in @rule's period of what the kernel measures, as far as it is booked. */
 int quota_kernel_used(struct store *store, const struct tenant *tenant,
