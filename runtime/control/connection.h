@@ -25,6 +25,7 @@ struct connection {
 	bool pumping;
 	bool doomed;
 	bool executing;
+	bool more_follow;      /* answers, of the batch: what is sent waits for them */
 	bool resting;          /* in the middle of a list of which much is left out */
 	int64_t partial_since; /* CLOCK_MONOTONIC; 0: no message is half here */
 };
