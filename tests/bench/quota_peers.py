@@ -41,6 +41,10 @@ class Server:
         directory.mkdir(mode=0o700)
         os.chown(directory, user.pw_uid, user.pw_gid)
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def _as_user(self, argv, **kwargs):
         with open(self.log, "ab") as log:
             return subprocess.Popen(argv, cwd=self.directory, user=self.user.pw_uid,
@@ -88,7 +92,8 @@ class Postgres(Server):
     """With the defaults of a new cluster, and a table of quotas with @rows rows."""
 
     def __init__(self, directory, rows):
-        found = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: float(Path(path).parent.name))
+        found = sorted(glob.glob("/usr/lib/postgresql/*/bin"),
+                       key=lambda path: float(Path(path).parent.name))
         if not found:
             raise Absent("postgresql is not installed")
         programs = Path(found[-1])
