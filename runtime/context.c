@@ -378,7 +378,19 @@ static void context_on_changed(void *userdata, struct tenant *tenant)
 		budgets_look(context->budgets, tenant);
 }
 
+static int64_t context_on_hour(void *userdata, const struct id *tenant, int64_t at)
+{
+	const struct context *context = userdata;
+	struct tn_error ignored = { 0 };
+	struct tenant *found;
+
+	return tenants_get_by_id(context->tenants, tenant, &found, &ignored) < 0
+	               ? ledger_hour(at)
+	               : quota_hour(found, at);
+}
+
 static const struct journal_handlers journal_handlers = {
+	.hour = context_on_hour,
 	.sample = context_on_sample,
 	.booked = context_on_booked,
 	.settled = context_on_settled,

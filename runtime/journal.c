@@ -105,7 +105,9 @@ static int journal_book(struct journal *journal, const struct ledger_sample *ext
 	struct store_batch batch = { .records = journal->pending,
 		                     .records_n = journal->pending_n,
 		                     .events = journal->events,
-		                     .events_n = journal->events_n };
+		                     .events_n = journal->events_n,
+		                     .hour = journal->handlers->hour,
+		                     .userdata = journal->userdata };
 	int r = journal_samples(journal, extra, &samples, &batch.samples_n, err);
 
 	if (r < 0)
@@ -171,7 +173,10 @@ int journal_commit(struct journal *journal, const struct ledger_sample *sample,
 int journal_looks(struct journal *journal, const struct ledger_sample *samples, size_t n,
                   struct tn_error *err)
 {
-	const struct store_batch batch = { .samples = samples, .samples_n = n };
+	const struct store_batch batch = { .samples = samples,
+		                           .samples_n = n,
+		                           .hour = journal->handlers->hour,
+		                           .userdata = journal->userdata };
 	int r = journal_put(journal, &batch, err);
 
 	if (r < 0) {

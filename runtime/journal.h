@@ -28,6 +28,8 @@ struct journal;
 struct journal_handlers {
 	/* Read the tenant's counters now. */
 	void (*sample)(void *userdata, const struct id *tenant, struct ledger_sample *ret);
+	/* When the row of hours begins that @at lies in: see store_batch. NULL: of UTC. */
+	int64_t (*hour)(void *userdata, const struct id *tenant, int64_t at);
 	/* The store has that reading. NULL: nobody wants to know. */
 	void (*booked)(void *userdata, const struct ledger_sample *sample);
 	/* The store has this exited record. */

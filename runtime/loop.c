@@ -11,8 +11,18 @@
 /* sd-event's default of 250 ms would swallow the commit window. */
 #define LOOP_ACCURACY_USEC 1000
 
+/*
+ * A turn ends when nothing else is ready, so that all that was has its part in it; and since
+ * something always may be, after so many descriptors at the latest.
+ */
+#define TURN_EVENTS_MAX 64
+#define TURN_GOES_ON    (SD_EVENT_PRIORITY_NORMAL + 1)
+#define TURN_IS_OVER    (SD_EVENT_PRIORITY_NORMAL - 1)
+
 struct loop {
 	sd_event *event;
+	struct loop_source *turn_end; /* or NULL */
+	unsigned int turn_events_n;   /* since it was armed */
 };
 
 struct loop_source {
@@ -92,12 +102,20 @@ static struct loop_source *loop_source_new(struct loop *loop, struct loop_handle
 	return source;
 }
 
+static void turn_count(struct loop *loop)
+{
+	if (loop->turn_end != NULL && loop->turn_end->armed &&
+	    ++loop->turn_events_n == TURN_EVENTS_MAX)
+		(void)sd_event_source_set_priority(loop->turn_end->source, TURN_IS_OVER);
+}
+
 static int loop_on_io(sd_event_source *s, int fd, uint32_t events, void *userdata)
 {
 	struct loop_source *source = userdata;
 
 	(void)s;
 	(void)fd;
+	turn_count(source->loop);
 	source->handler.fn(source->handler.userdata, events);
 	return 0;
 }
@@ -167,6 +185,11 @@ int loop_timer(struct loop *loop, struct loop_handler handler, struct loop_sourc
 
 static int loop_on_turn_end(sd_event_source *s, void *userdata)
 {
+	const struct loop_source *source = userdata;
+
+	if (source->loop->turn_events_n >= TURN_EVENTS_MAX)
+		(void)sd_event_source_set_priority(s, TURN_GOES_ON);
+	source->loop->turn_events_n = 0;
 	return loop_on_time(s, 0, userdata);
 }
 
@@ -181,11 +204,14 @@ int loop_turn_end(struct loop *loop, struct loop_handler handler, struct loop_so
 	source->of_turn = true;
 	r = sd_event_add_defer(loop->event, &source->source, loop_on_turn_end, source);
 	if (r >= 0)
+		r = sd_event_source_set_priority(source->source, TURN_GOES_ON);
+	if (r >= 0)
 		r = sd_event_source_set_enabled(source->source, SD_EVENT_OFF);
 	if (r < 0) {
 		(void)loop_source_free(source);
 		return loop_failed(err, r, "add what ends a turn");
 	}
+	loop->turn_end = source;
 	*ret = source;
 	return 0;
 }
@@ -234,8 +260,11 @@ void loop_when_idle(struct loop_source *source)
 
 struct loop_source *loop_source_free(struct loop_source *source)
 {
-	if (source != NULL)
-		(void)sd_event_source_disable_unref(source->source);
+	if (source == NULL)
+		return NULL;
+	if (source->loop->turn_end == source)
+		source->loop->turn_end = NULL;
+	(void)sd_event_source_disable_unref(source->source);
 	free(source);
 	return NULL;
 }

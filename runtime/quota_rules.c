@@ -44,17 +44,32 @@ static enum calendar_period period_of(enum policy_period per)
 	return periods[per];
 }
 
-struct calendar_span quota_span(const struct tenant *tenant, enum policy_period per,
-                                int64_t now)
+struct calendar_span quota_span(struct tenant *tenant, enum policy_period per, int64_t now)
 {
 	const struct calendar calendar = { tenant->row.time_zone,
 		                           (int)tenant->row.billing_anchor_day };
+	struct tenant_periods *known = &tenant->periods;
+	struct calendar_span *span;
 
-	return per == POLICY_PER_NONE ? all_of_time
-	                              : calendar_span_of(&calendar, period_of(per), now);
+	if (per == POLICY_PER_NONE)
+		return all_of_time;
+	if (known->version != tenant->row.version)
+		*known = (struct tenant_periods){ .version = tenant->row.version };
+	span = &known->spans[period_of(per)];
+	if (now < span->start || now >= span->end)
+		*span = calendar_span_of(&calendar, period_of(per), now);
+	return *span;
 }
 
-static void rule_make(const struct tenant *tenant, const struct meter *meter,
+int64_t quota_hour(struct tenant *tenant, int64_t at)
+{
+	const int64_t hour = ledger_hour(at);
+	const int64_t own = quota_span(tenant, POLICY_PER_HOUR, at).start;
+
+	return own > hour ? own : hour;
+}
+
+static void rule_make(struct tenant *tenant, const struct meter *meter,
                       const struct policy_quota *quota, int64_t now, struct quota_rule *ret)
 {
 	*ret = (struct quota_rule){ .meter = *meter, .span = all_of_time };
@@ -111,7 +126,7 @@ int quota_kernel_used(struct store *store, const struct tenant *tenant,
 }
 
 /* 1 if there is room for one more launch under @quota, 0 if it is used up. */
-static int has_room(struct store *store, const struct tenant *tenant,
+static int has_room(struct store *store, struct tenant *tenant,
                     const struct policy_quota *quota, int64_t now, struct quota_exhausted *ret,
                     struct tn_error *err)
 {

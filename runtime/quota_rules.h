@@ -17,8 +17,12 @@ int quota_rule_of(const struct tenants *tenants, struct tenant *tenant, const ch
                   struct tn_error *err);
 
 /* The period @per of @tenant that @now lies in; all of time where there is none. */
-struct calendar_span quota_span(const struct tenant *tenant, enum policy_period per,
-                                int64_t now);
+struct calendar_span quota_span(struct tenant *tenant, enum policy_period per, int64_t now);
+
+/* When the row of hours begins into which goes what @tenant used at @at: with its hour of UTC,
+ * or with its own within that, where its zone is not whole hours away. All its periods begin
+ * so. */
+int64_t quota_hour(struct tenant *tenant, int64_t at);
 
 /* What was used in @rule's period of what the kernel measures, as far as it is booked. */
 int quota_kernel_used(struct store *store, const struct tenant *tenant,

@@ -16,6 +16,7 @@
 
 #include <policy/policy.h>
 
+#include "calendar.h"
 #include "store/store.h"
 #include "supervisor_link.h"
 
@@ -37,6 +38,13 @@ struct tenant_exhausted {
 	char text[TENANT_EXHAUSTED_BYTES_MAX]; /* the quota, and where it is set */
 };
 
+/* The last ones that quota_rules.h was asked for: to find one out takes longer than all else
+ * that a call on a quota does. Zero: none. */
+struct tenant_periods {
+	int64_t version; /* of the row that they are of */
+	struct calendar_span spans[CALENDAR_PERIODS_N];
+};
+
 struct tenant {
 	struct tenant_row row;
 	bool applied;  /* tenantd has been sent its present limits on this channel */
@@ -47,6 +55,7 @@ struct tenant {
 	uint64_t own_generation; /* counts policies */
 	size_t executions_n;     /* launched and not ended, as far as executions.c knows */
 	struct tenant_exhausted exhausted;
+	struct tenant_periods periods;
 };
 
 /* Whether what runs stands still for it, or has hardly any CPU. */

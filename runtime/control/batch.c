@@ -28,12 +28,17 @@ static void waiting_free(struct waiting *waiting)
 	free(waiting);
 }
 
+/* Answers to one connection that follow one another are sent as one. */
 static void waiting_answer(struct waiting *waiting, const struct tn_error *unwritten)
 {
 	struct call *call = waiting->call;
+	struct connection *connection = call->connection;
 	json_t *reply = waiting->reply, *refusal = waiting->refusal;
 
 	waiting->reply = waiting->refusal = NULL;
+	if (connection != NULL)
+		connection->more_follow = waiting->next != NULL &&
+		                          waiting->next->call->connection == connection;
 	if (refusal != NULL) {
 		call_refuse(call, refusal);
 	} else if (unwritten != NULL) {

@@ -79,13 +79,16 @@ static void connection_listen(struct connection *connection)
 	 */
 	if (connection->resting)
 		events |= EPOLLOUT;
+	if (connection->more_follow)
+		events &= ~(uint32_t)EPOLLOUT;
 	loop_watch_events(connection->source, events);
 }
 
-/* A list is written in larger pieces, one per turn of the loop. */
+/* A list is written in larger pieces, one per turn of the loop; so are answers of a batch. */
 static bool streaming(const struct connection *connection)
 {
-	return connection->call != NULL && connection->call->next != NULL;
+	return connection->more_follow ||
+	       (connection->call != NULL && connection->call->next != NULL);
 }
 
 static void connection_send(struct connection *connection, const json_t *json, int fd)

@@ -27,6 +27,7 @@ struct connection {
 	bool pumping;
 	bool doomed;
 	bool executing;
+	bool more_follow; /* answers, of the batch: what is sent waits for them */
 	size_t turn_left; /* bounded: so many calls in this turn yet */
 	bool resting;     /* in the middle of a list of which much is left out */
 	/* CLOCK_MONOTONIC, 0: it is not so. */

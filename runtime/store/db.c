@@ -23,10 +23,23 @@ struct db_statement {
 	sqlite3_stmt *stmt;
 };
 
+/* As often as anything else is done, and so prepared like that. */
+enum transaction {
+	TRANSACTION_BEGIN,
+	TRANSACTION_COMMIT,
+	TRANSACTION_N,
+};
+
+static const char *const transaction_sql[TRANSACTION_N] = {
+	[TRANSACTION_BEGIN] = "BEGIN IMMEDIATE",
+	[TRANSACTION_COMMIT] = "COMMIT",
+};
+
 struct db {
 	sqlite3 *handle;
 	struct db_statement statements[DB_STATEMENTS_MAX];
 	size_t statements_n;
+	struct db_statement *transaction[TRANSACTION_N]; /* of these */
 	struct wal_sync sync;
 	int wal_pages;
 	bool durable;     /* the transaction that has begun */
@@ -198,6 +211,8 @@ int db_open(const char *path, const char *const *migrations, int migrations_n, s
 	if (r == 0)
 		r = db_settings(db, err);
 	if (r == 0)
+		r = db_prepare(db, transaction_sql, TRANSACTION_N, db->transaction, err);
+	if (r == 0)
 		r = db_migrate(db, migrations, migrations_n, err);
 	if (r == 0)
 		r = db_sync(db, err);
@@ -338,9 +353,11 @@ void db_text(const struct db_statement *statement, int column, char *text, size_
 	(void)snprintf(text, size, "%s", value != NULL ? value : "");
 }
 
+#define NOTHING_BOUND ((const struct db_value[]){ DB_END })
+
 int db_begin(struct db *db, struct tn_error *err)
 {
-	return db_exec(db, "BEGIN IMMEDIATE", err);
+	return db_run(db->transaction[TRANSACTION_BEGIN], NOTHING_BOUND, err);
 }
 
 static void db_durable_end(struct db *db)
@@ -364,7 +381,7 @@ int db_begin_durable(struct db *db, struct tn_error *err)
 
 int db_commit(struct db *db, struct tn_error *err)
 {
-	int r = db_exec(db, "COMMIT", err);
+	int r = db_run(db->transaction[TRANSACTION_COMMIT], NOTHING_BOUND, err);
 
 	if (r == 0)
 		db_durable_end(db);

@@ -25,6 +25,7 @@
  */
 struct book {
 	struct sqlite *sqlite;
+	const struct store_batch *batch;
 	struct id tenant; /* none before the first */
 	struct account account;
 	int64_t hour;
@@ -78,7 +79,10 @@ static int book_turn_to(struct book *book, const struct id *tenant, struct tn_er
 static int hour_turn_to(struct book *book, int64_t at, struct tn_error *err)
 {
 	char tenant[ID_TEXT_BYTES];
-	const int64_t hour = ledger_hour(at);
+	const struct store_batch *batch = book->batch;
+	const int64_t hour = batch->hour != NULL
+	                             ? batch->hour(batch->userdata, &book->tenant, at)
+	                             : ledger_hour(at);
 	int r = 0;
 
 	id_format(&book->tenant, tenant);
@@ -240,7 +244,7 @@ static int sample_book(struct book *book, const struct ledger_sample *sample,
 int sqlite_book(struct store *store, const struct store_batch *batch, struct tn_error *err)
 {
 	struct sqlite *sqlite = sqlite_of(store);
-	struct book book = { .sqlite = sqlite };
+	struct book book = { .sqlite = sqlite, .batch = batch };
 	int r = sqlite_begin(sqlite, err);
 
 	if (r < 0)

@@ -86,6 +86,10 @@ struct store_batch {
 	size_t samples_n;
 	const struct event *events;
 	size_t events_n;
+	/* When the row begins into which goes what a tenant used at @at, which is its hour of
+	 * UTC or later within that; NULL: that hour. */
+	int64_t (*hour)(void *userdata, const struct id *tenant, int64_t at);
+	void *userdata;
 };
 
 /* Selects executions, newest first: at or after @since and before @until as they ran. */

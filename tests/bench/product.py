@@ -71,6 +71,14 @@ class Product:
     def pid(self):
         return self._daemon.pid
 
+    def controller_pid(self):
+        """The one child of tenantd's with that name."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii")
+        for pid in children.split():
+            if Path(f"/proc/{pid}/comm").read_text("ascii").startswith("tenant-contro"):
+                return int(pid)
+        raise RuntimeError("there is no controller")
+
     def check_alive(self):
         if self._daemon.poll() is not None:
             raise RuntimeError(f"tenantd does not serve:\n{self.log.read_text()}")

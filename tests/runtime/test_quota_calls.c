@@ -218,6 +218,38 @@ Test(quota_calls, show_what_is_left, .init = set_up, .fini = tear_down)
 	json_decref(row);
 }
 
+static json_int_t reset_at(void)
+{
+	json_t *answer = rig_ask(&rig, admin, "io.tenantd.CheckQuota",
+	                         amount_of("acme", "tokens", 1), NULL);
+	json_int_t at = number(answer, "reset_at");
+
+	json_decref(answer);
+	return at;
+}
+
+Test(quota_calls, follow_the_tenants_calendar_when_that_is_changed, .init = set_up,
+     .fini = tear_down)
+{
+	static const char *const zones[] = { "UTC", "Asia/Tokyo" };
+	json_int_t seen[4];
+	size_t n = 0;
+
+	for (int day = 1; day <= 2; day++)
+		for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
+			json_decref(rig_ask(&rig, admin, "io.tenantd.UpdateTenant",
+			                    json_pack("{s:s, s:{s:i, s:s}}", "tenant", "acme",
+			                              "settings", "billing_anchor_day", day,
+			                              "time_zone", zones[i]),
+			                    NULL));
+			seen[n] = reset_at();
+			cr_expect_eq(reset_at(), seen[n], "once more");
+			for (size_t j = 0; j < n; j++)
+				cr_expect_neq(seen[n], seen[j], "%zu and %zu", n, j);
+			n++;
+		}
+}
+
 Test(quota_calls, give_back_with_an_executions_end_and_count_its_launch, .init = set_up,
      .fini = tear_down)
 {

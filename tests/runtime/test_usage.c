@@ -57,10 +57,6 @@ static void use(const char *utc, int64_t usec)
 		                        .cgroup_id = 7,
 		                        .at = instant(utc) };
 	struct record record;
-	const struct store_batch batch = {
-		.records = &record, .records_n = 1, .samples = &sample, .samples_n = 1
-	};
-	struct store *store = rig.context->store;
 	struct tn_error err = { 0 };
 
 	cpu += usec;
@@ -77,7 +73,8 @@ static void use(const char *utc, int64_t usec)
 	record.wall_usec = 5 * CLOCK_USEC_PER_SEC;
 	record.cpu_usec = usec;
 	record.overhead_usec = 100;
-	cr_assert_eq(store->ops->book(store, &batch, &err), 0, "%s", err.msg);
+	cr_assert_eq(journal_add(rig.context->journal, &record, &err), 0, "%s", err.msg);
+	cr_assert_eq(journal_commit(rig.context->journal, &sample, &err), 0, "%s", err.msg);
 }
 
 static const char *utc_of(int64_t usec, char text[static 32])
@@ -168,14 +165,17 @@ Test(usage, has_days_and_months_of_the_tenants_zone_and_anchor, .init = set_up,
 	zone_set("Europe/Vienna", 15);
 	cr_expect_str_eq(periods(by("month")), "5000 2\n"
 	                                       "2026-10-14T22:00 2026-11-14T23:00 5000 2\n");
-	/* Days that begin within an hour: that is of the one in which it began. */
+	/* Days that begin within an hour of UTC. */
 	zone_set("Asia/Kolkata", 1);
 	use("2026-11-05T18:10:00Z", 10);
 	use("2026-11-05T18:50:00Z", 20);
 	use("2026-11-05T19:10:00Z", 40);
 	cr_expect(strstr(periods(by("day")),
-	                 "2026-11-04T18:30 2026-11-05T18:30 30 2\n"
-	                 "2026-11-05T18:30 2026-11-06T18:30 40 1\n") != NULL);
+	                 "2026-11-04T18:30 2026-11-05T18:30 10 1\n"
+	                 "2026-11-05T18:30 2026-11-06T18:30 60 2\n") != NULL);
+	cr_expect(strstr(periods(by("hour")),
+	                 "2026-11-05T17:30 2026-11-05T18:30 10 1\n"
+	                 "2026-11-05T18:30 2026-11-05T19:30 60 2\n") != NULL);
 }
 
 Test(usage, counts_whole_hours_within_its_bounds, .init = set_up, .fini = tear_down)
