@@ -19,6 +19,7 @@
 #include "quota.h"
 
 #include <err.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,7 +147,7 @@ static void clients_start(const struct bench *bench)
 	int ready[2], go[2];
 	char byte;
 
-	if (pipe(ready) < 0 || pipe(go) < 0)
+	if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
 		err(1, "pipe");
 	for (size_t i = 0; i < (size_t)bench->clients_n; i++) {
 		pid_t pid = fork();

@@ -43,7 +43,7 @@ static int dial(const char *path)
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		errx(2, "%s: longer than the path of a socket", path);
-	(void)strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		err(1, "%s", path);
 	return fd;
