@@ -13,16 +13,16 @@
 
 /*
  * A turn ends when nothing else is ready, so that all that was has its part in it; and since
- * something always may be, after so many descriptors at the latest.
+ * something always may be, when one that has had its part is ready again.
  */
-#define TURN_EVENTS_MAX 64
-#define TURN_GOES_ON    (SD_EVENT_PRIORITY_NORMAL + 1)
-#define TURN_IS_OVER    (SD_EVENT_PRIORITY_NORMAL - 1)
+#define TURN_GOES_ON (SD_EVENT_PRIORITY_NORMAL + 1)
+#define TURN_IS_OVER (SD_EVENT_PRIORITY_NORMAL - 1)
 
 struct loop {
 	sd_event *event;
 	struct loop_source *turn_end; /* or NULL */
-	unsigned int turn_events_n;   /* since it was armed */
+	uint64_t turn;             /* counts those that something is to be done at the end of */
+	struct loop_source *heard; /* what is being handled, or NULL */
 };
 
 struct loop_source {
@@ -30,7 +30,8 @@ struct loop_source {
 	sd_event_source *source;
 	struct loop_handler handler;
 	bool armed;
-	bool of_turn; /* it ends turns: there is no time to set */
+	bool of_turn;  /* it ends turns: there is no time to set */
+	uint64_t turn; /* the last in which it had its part */
 };
 
 static int loop_failed(struct tn_error *err, int r, const char *what)
@@ -102,21 +103,32 @@ static struct loop_source *loop_source_new(struct loop *loop, struct loop_handle
 	return source;
 }
 
-static void turn_count(struct loop *loop)
+/* Whether @source has its part in this turn. Else the turn ends, and then it is ready still. */
+static bool turn_takes(struct loop_source *source)
 {
-	if (loop->turn_end != NULL && loop->turn_end->armed &&
-	    ++loop->turn_events_n == TURN_EVENTS_MAX)
+	struct loop *loop = source->loop;
+
+	if (loop->turn_end != NULL && loop->turn_end->armed && source->turn == loop->turn) {
 		(void)sd_event_source_set_priority(loop->turn_end->source, TURN_IS_OVER);
+		return false;
+	}
+	source->turn = loop->turn;
+	loop->heard = source;
+	return true;
 }
 
 static int loop_on_io(sd_event_source *s, int fd, uint32_t events, void *userdata)
 {
 	struct loop_source *source = userdata;
+	struct loop *loop = source->loop;
 
 	(void)s;
 	(void)fd;
-	turn_count(source->loop);
+	if (!turn_takes(source))
+		return 0;
 	source->handler.fn(source->handler.userdata, events);
+	/* The source may be gone. */
+	loop->heard = NULL;
 	return 0;
 }
 
@@ -185,11 +197,7 @@ int loop_timer(struct loop *loop, struct loop_handler handler, struct loop_sourc
 
 static int loop_on_turn_end(sd_event_source *s, void *userdata)
 {
-	const struct loop_source *source = userdata;
-
-	if (source->loop->turn_events_n >= TURN_EVENTS_MAX)
-		(void)sd_event_source_set_priority(s, TURN_GOES_ON);
-	source->loop->turn_events_n = 0;
+	(void)sd_event_source_set_priority(s, TURN_GOES_ON);
 	return loop_on_time(s, 0, userdata);
 }
 
@@ -222,6 +230,10 @@ void loop_arm(struct loop_source *source, int64_t usec)
 		return;
 	source->armed = true;
 	if (source->of_turn) {
+		/* Whoever has it armed has had its part. */
+		source->loop->turn++;
+		if (source->loop->heard != NULL)
+			source->loop->heard->turn = source->loop->turn;
 		(void)sd_event_source_set_enabled(source->source, SD_EVENT_ONESHOT);
 		return;
 	}
@@ -264,6 +276,8 @@ struct loop_source *loop_source_free(struct loop_source *source)
 		return NULL;
 	if (source->loop->turn_end == source)
 		source->loop->turn_end = NULL;
+	if (source->loop->heard == source)
+		source->loop->heard = NULL;
 	(void)sd_event_source_disable_unref(source->source);
 	free(source);
 	return NULL;

@@ -64,9 +64,9 @@ struct calendar_span quota_span(struct tenant *tenant, enum policy_period per, i
 int64_t quota_hour(struct tenant *tenant, int64_t at)
 {
 	const int64_t hour = ledger_hour(at);
-	const int64_t own = quota_span(tenant, POLICY_PER_HOUR, at).start;
+	const int64_t day = quota_span(tenant, POLICY_PER_DAY, at).start;
 
-	return own > hour ? own : hour;
+	return day > hour ? day : hour;
 }
 
 static void rule_make(struct tenant *tenant, const struct meter *meter,

@@ -20,8 +20,8 @@ int quota_rule_of(const struct tenants *tenants, struct tenant *tenant, const ch
 struct calendar_span quota_span(struct tenant *tenant, enum policy_period per, int64_t now);
 
 /* When the row of hours begins into which goes what @tenant used at @at: with its hour of UTC,
- * or with its own within that, where its zone is not whole hours away. All its periods begin
- * so. */
+ * or with the tenant's day, where that begins within the hour. All longer periods begin so,
+ * too. */
 int64_t quota_hour(struct tenant *tenant, int64_t at);
 
 /* What was used in @rule's period of what the kernel measures, as far as it is booked. */

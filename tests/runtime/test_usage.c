@@ -174,8 +174,8 @@ Test(usage, has_days_and_months_of_the_tenants_zone_and_anchor, .init = set_up,
 	                 "2026-11-04T18:30 2026-11-05T18:30 10 1\n"
 	                 "2026-11-05T18:30 2026-11-06T18:30 60 2\n") != NULL);
 	cr_expect(strstr(periods(by("hour")),
-	                 "2026-11-05T17:30 2026-11-05T18:30 10 1\n"
-	                 "2026-11-05T18:30 2026-11-05T19:30 60 2\n") != NULL);
+	                 "2026-11-05T18:00 2026-11-05T19:00 30 2\n"
+	                 "2026-11-05T19:00 2026-11-05T20:00 40 1\n") != NULL);
 }
 
 Test(usage, counts_whole_hours_within_its_bounds, .init = set_up, .fini = tear_down)
