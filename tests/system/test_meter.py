@@ -173,6 +173,10 @@ def times(host, tenant, count):
     return sorted(map(int, result.out.split()))
 
 
+def p50(values):
+    return values[len(values) // 2]
+
+
 def p99(values):
     return values[len(values) * 99 // 100]
 
@@ -204,10 +208,13 @@ def test_a_hostile_workload_slows_no_other_tenant(host, full, kind):
         beside_loop = times_beside(host, tenant, hostile, loop, count)
         during = times_beside(host, tenant, hostile, command("spite", kind, 600), count)
         shown = f"{kind}: consume, " + "; ".join(
-            f"{name}: p50 {values[count // 2]} us, p99 {p99(values)} us" for name, values in
+            f"{name}: p50 {p50(values)} us, p99 {p99(values)} us" for name, values in
             (("before", before), ("beside a loop", beside_loop), ("beside it", during)))
         print(shown)
-        if p99(during) <= max(2 * p99(beside_loop), FLOOR_USEC):
+        # What the machine does to each of them is in all three.
+        quiet = [max(of(before), of(beside_loop)) for of in (p50, p99)]
+        if all(of(during) <= max(2 * usual, FLOOR_USEC)
+               for of, usual in zip((p50, p99), quiet, strict=True)):
             # Its own are served, too, if not at once.
             assert meter(hostile, "check", "tokens", "1").status == 0
             return
