@@ -12,8 +12,9 @@
 #include <base/fd.h>
 #include <base/fdpass.h>
 
-#define TURNS_MAX   4096
-#define ANSWER_USEC 100000
+#define CONNECT_TRIES_MAX 5000
+#define TURNS_MAX         4096
+#define ANSWER_USEC       100000
 
 union message {
 	struct spec_head head;
@@ -80,7 +81,14 @@ int plane_connect(const char *name)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	plane_address(&address, name);
-	require(connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
+	/* A tenant that has had its share is not accepted for a while, and its backlog is full.
+	 */
+	for (int i = 0; connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0;
+	     i++) {
+		require(errno == EAGAIN && i < CONNECT_TRIES_MAX);
+		plane_turn();
+		(void)usleep(1000);
+	}
 	return fd;
 }
 
