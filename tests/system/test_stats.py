@@ -31,9 +31,10 @@ def test_cpu_memory_and_tasks_are_those_that_are_used(host):
                      execution_memory_max="64M")
     tenant = host.tenant(tier)
     busy = tenant.start(["sh", "-c", "echo go; while :; do :; done"])
+    # They are listed as they began, and of two at once either may.
+    busy.wait_out(b"go")
     idle = tenant.start(["sh", "-c", "head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null; "
                          "sleep 600 & sleep 1; echo go; wait"])
-    busy.wait_out(b"go")
     idle.wait_out(b"go")
     whole, each = look(tenant)
     assert set(each) == {busy.id, idle.id}
