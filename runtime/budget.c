@@ -236,8 +236,10 @@ static int look_ahead(struct look *look, struct tn_error *err)
 
 	if (r == -EAGAIN) {
 		r = config->book(config->userdata, tenant, err);
-		if (r == 0)
-			r = sampler_ahead(config->sampler, &tenant->row.id, ahead);
+		/* What is not booked is not known, and that is not nothing. */
+		if (r < 0)
+			return r;
+		r = sampler_ahead(config->sampler, &tenant->row.id, ahead);
 	}
 	/* Its node went, or it does not run: all that there was is booked. */
 	if (r < 0)
@@ -310,22 +312,60 @@ static void budget_tell(const struct budget *budget, enum event_kind kind,
 		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
 }
 
-/* What the kernel has not been told is tried again at the next look, by not being true. */
+static void on_timer(void *userdata, uint32_t events);
+
+/* One that is watched already, or is from now on; or NULL. */
+static struct budget *budget_get(struct budgets *budgets, struct tenant *tenant)
+{
+	struct budget *budget = id_table_find(&budgets->table, &tenant->row.id);
+	struct tn_error err = { 0 };
+
+	if (budget != NULL)
+		return budget;
+	budget = calloc(1, sizeof(*budget));
+	if (budget == NULL)
+		(void)err_errno(&err, "watch the budgets of a tenant");
+	if (budget == NULL ||
+	    loop_timer(budgets->config.loop, (struct loop_handler){ on_timer, budget },
+	               &budget->timer, &err) < 0) {
+		log_event(LOG_ERR, "the budgets of a tenant are not watched",
+		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
+		free(budget);
+		return NULL;
+	}
+	budget->node.id = tenant->row.id;
+	budget->all = budgets;
+	budget->tenant = tenant;
+	id_table_add(&budgets->table, &budget->node);
+	return budget;
+}
+
+/* What is done to one by whom, and for which quota, is not known here. */
+static struct tenant_exhausted found(enum policy_exhaust how)
+{
+	return (struct tenant_exhausted){ .is = true,
+		                          .how = how,
+		                          .text = "a quota that it was held to before" };
+}
+
+/* The kernel has what it had before, and the next look finds that it is not so. */
 static void on_stood(void *userdata, const struct spec_reply *reply)
 {
 	struct budgets *budgets = userdata;
-	struct tn_error err = { 0 };
+	struct tn_error err = { 0 }, ignored = { 0 };
 	struct budget *budget;
+	struct tenant *tenant;
 
-	if (tenants_reply_check(reply, &err) == 0 || reply == NULL)
-		return;
-	budget = id_table_find(&budgets->table, &reply->tenant);
-	if (budget == NULL)
+	if (reply == NULL || tenants_reply_check(reply, &err) == 0 ||
+	    tenants_get_by_id(budgets->config.tenants, &reply->tenant, &tenant, &ignored) < 0)
 		return;
 	log_event(LOG_ERR, "a tenant could not be held to a quota, or let go on",
-	          LF_STR("tenant", budget->tenant->row.name), LF_STR("error", err.msg), LF_END);
-	budget->tenant->exhausted = (struct tenant_exhausted){ 0 };
-	look_in(budget, AGAIN_USEC);
+	          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
+	tenant->exhausted = tenant_held(&tenant->exhausted) ? (struct tenant_exhausted){ 0 }
+	                                                    : found(POLICY_EXHAUST_FREEZE);
+	budget = budget_get(budgets, tenant);
+	if (budget != NULL)
+		look_in(budget, AGAIN_USEC);
 }
 
 static int tell_kernel(const struct budget *budget, const struct tenant_exhausted *before,
@@ -336,10 +376,11 @@ static int tell_kernel(const struct budget *budget, const struct tenant_exhauste
 	const struct execution_end at_once = { .quota = true };
 	int r = 0;
 
-	if (tenant_slowed(&tenant->exhausted) != tenant_slowed(before)) {
+	if (tenant_slowed(&tenant->exhausted) != tenant_slowed(before))
 		tenant->applied = false;
+	/* Nor is it if tenantd could not do it the last time. */
+	if (tenant_slowed(&tenant->exhausted) || tenant_slowed(before))
 		r = tenants_apply(config->tenants, tenant, err);
-	}
 	if (r == 0 && tenant_held(&tenant->exhausted) != tenant_held(before) &&
 	    tenant->row.status == TENANT_ACTIVE)
 		r = lifecycle_stand(config->lifecycle, tenant, on_stood, budget->all, err);
@@ -434,28 +475,6 @@ static void on_timer(void *userdata, uint32_t events)
 	budget_look(userdata);
 }
 
-static struct budget *budget_add(struct budgets *budgets, struct tenant *tenant)
-{
-	struct budget *budget = calloc(1, sizeof(*budget));
-	struct tn_error err = { 0 };
-
-	if (budget == NULL)
-		(void)err_errno(&err, "watch the budgets of a tenant");
-	if (budget == NULL ||
-	    loop_timer(budgets->config.loop, (struct loop_handler){ on_timer, budget },
-	               &budget->timer, &err) < 0) {
-		log_event(LOG_ERR, "the budgets of a tenant are not watched",
-		          LF_STR("tenant", tenant->row.name), LF_STR("error", err.msg), LF_END);
-		free(budget);
-		return NULL;
-	}
-	budget->node.id = tenant->row.id;
-	budget->all = budgets;
-	budget->tenant = tenant;
-	id_table_add(&budgets->table, &budget->node);
-	return budget;
-}
-
 void budgets_look(struct budgets *budgets, struct tenant *tenant)
 {
 	struct budget *budget = id_table_find(&budgets->table, &tenant->row.id);
@@ -467,8 +486,7 @@ void budgets_look(struct budgets *budgets, struct tenant *tenant)
 	     tenants_tier(budgets->config.tenants, tenant, &tier, &ignored) < 0 ||
 	     !has_budgets(tier)))
 		return;
-	if (budget == NULL)
-		budget = budget_add(budgets, tenant);
+	budget = budget_get(budgets, tenant);
 	if (budget != NULL)
 		budget_look(budget);
 }
@@ -500,7 +518,7 @@ static bool control_reads(const struct budgets *budgets, const struct tenant *te
 
 void budgets_adopt(struct budgets *budgets, struct tenant *tenant)
 {
-	struct tenant_exhausted found = { .is = true, .text = "as it was found" };
+	enum policy_exhaust how;
 	char slowed[CONTROL_BYTES_MAX];
 	struct budget *budget;
 
@@ -510,15 +528,15 @@ void budgets_adopt(struct budgets *budgets, struct tenant *tenant)
 	(void)snprintf(slowed, sizeof(slowed), "%d %d\n", TENANT_SLOWED_CPU_USEC,
 	               SPEC_CPU_PERIOD_USEC);
 	if (control_reads(budgets, tenant, "cgroup.freeze", "1\n"))
-		found.how = POLICY_EXHAUST_FREEZE;
+		how = POLICY_EXHAUST_FREEZE;
 	else if (control_reads(budgets, tenant, "cpu.max", slowed))
-		found.how = POLICY_EXHAUST_THROTTLE;
+		how = POLICY_EXHAUST_THROTTLE;
 	else
 		return;
-	budget = budget_add(budgets, tenant);
+	budget = budget_get(budgets, tenant);
 	if (budget == NULL)
 		return;
-	tenant->exhausted = found;
+	tenant->exhausted = found(how);
 	budget_look(budget);
 }
 

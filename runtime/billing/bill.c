@@ -25,13 +25,20 @@ int bill_period_find(const struct tenant_row *tenant, const char *name, int64_t 
 		.month = deleted ? calendar_month_at(&calendar, tenant->updated_at) : present
 	};
 
+	char asked[CALENDAR_MONTH_BYTES_MAX], last[CALENDAR_MONTH_BYTES_MAX];
+
 	if (name != NULL && calendar_month_parse(name, &period.month) < 0)
 		return err_refuse(err, TN_INVALID,
 		                  "period: '%.32s' is no month; expected the one in which it "
 		                  "begins, such as 2026-11",
 		                  name);
-	if (period.month > present)
-		return err_refuse(err, TN_INVALID, "period: %s has not begun", name);
+	if (period.month > present) {
+		calendar_month_format(period.month, asked);
+		calendar_month_format(present, last);
+		return err_refuse(err, TN_INVALID,
+		                  "period: %s has not begun; expected %s or one before it",
+		                  asked, last);
+	}
 	period.span = calendar_month_span(&calendar, period.month);
 	/* What one has used is booked for the last time when it is deleted. */
 	period.open = !deleted && now < period.span.end;

@@ -152,13 +152,40 @@ Test(budget, that_is_used_up_stops_what_runs_and_a_higher_one_lets_it_go_on, .in
 	cr_expect_eq(events_of(EVENT_QUOTA_EXHAUSTED), 2);
 }
 
+Test(budget, lets_go_on_in_the_end_what_could_not_be_told_to_at_once, .init = set_up,
+     .fini = tear_down)
+{
+	begin("freeze");
+	rig_cgroup(&rig, "acme", LIMIT_USEC);
+	await(SPEC_TENANT_FREEZE);
+	rig_reply(&rig, &message, TN_SYSTEM);
+	/* It was not stopped. */
+	await(SPEC_TENANT_FREEZE);
+	cr_expect_eq(message.freeze.frozen, 1);
+	rig_reply(&rig, &message, TN_OK);
+	reload("quotas: {}\n");
+	await(SPEC_TENANT_APPLY);
+	rig_reply(&rig, &message, TN_OK);
+	json_decref(rig_answer(&rig, admin));
+	for (int i = 0; i < 3; i++) {
+		await(SPEC_TENANT_FREEZE);
+		cr_expect_eq(message.freeze.frozen, 0);
+		rig_reply(&rig, &message, i < 2 ? TN_SYSTEM : TN_OK);
+	}
+	nothing();
+}
+
 Test(budget, that_is_used_up_leaves_next_to_no_cpu, .init = set_up, .fini = tear_down)
 {
 	begin("throttle");
 	rig_cgroup(&rig, "acme", LIMIT_USEC + 7);
-	await(SPEC_TENANT_APPLY);
-	cr_expect_eq(message.apply.limits.cpu_quota_usec, TENANT_SLOWED_CPU_USEC);
-	rig_reply(&rig, &message, TN_OK);
+	/* What could not be done is asked for again. */
+	for (int i = 0; i < 2; i++) {
+		await(SPEC_TENANT_APPLY);
+		cr_expect_eq(message.apply.limits.cpu_quota_usec, TENANT_SLOWED_CPU_USEC);
+		rig_reply(&rig, &message, i == 0 ? TN_SYSTEM : TN_OK);
+		rig_cgroup(&rig, "acme", LIMIT_USEC + 8);
+	}
 	/* Whatever sets its limits leaves it so. */
 	reload("quotas: {cpu_time: {limit: 4s, per: month, on_exhaust: throttle}}\n");
 	await(SPEC_TENANT_APPLY);
