@@ -54,8 +54,8 @@ SETTING_KEYS = {"billing_anchor_day", "time_zone", "currency", "customer_id"}
 STATUS_KEYS = {"version", "uptime_usec", "health", "degraded", "policy_hash", "tenants",
                "executions", "store_bytes", "unenforced", "drained_at", "drained_by",
                "commit_lag_usec"}
-USAGE_KEYS = {"tenant", "since", "until", "meters", "unattributed_usec", "itemized_since",
-              "executions"}
+USAGE_KEYS = {"tenant", "since", "until", "meters", "held", "unattributed_usec",
+              "itemized_since", "executions"}
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
@@ -199,6 +199,7 @@ def test_usage_gives_totals_and_records(host):
     assert set(usage) == USAGE_KEYS
     assert usage["tenant"] == tenant.name
     assert usage["meters"]["executions"] == 1
+    assert usage["held"] == {}  # no gauge: these are applications'
     assert {"cpu_time", "executions"} <= set(usage["meters"])
     assert all(isinstance(amount, int) for amount in usage["meters"].values())
     assert usage["executions"] == [record]
