@@ -9,10 +9,12 @@
  * messages or begin in the middle of one. So the end of such a read is known, the
  * first byte of the carrying buffer is not, unless a read is kept from crossing it:
  *
- *   - At the start of a message exactly one byte is read. Descriptors that come
- *     with it came with that byte, and so with this message.
- *   - The rest is peeked at first and then read up to its NUL and not further, so
- *     that the first byte of the next message is always the first byte of a read.
+ *   - Each read is peeked at first. Where no descriptors come with what is there, it has
+ *     no such question, and is read as a whole, however many messages it is.
+ *   - Else, at the start of a message exactly one byte is read. Descriptors that come
+ *     with it came with that byte, and so with this message; its rest is read up to its
+ *     NUL and not further, so that the first byte of the next message is again the first
+ *     of a read.
  *   - Descriptors that come with any later byte belong to no message: the peer
  *     broke the protocol.
  *
@@ -214,12 +216,53 @@ static size_t fds_from_cmsgs(struct msghdr *msg, int fds[static VARLINK_FDS_MAX]
 }
 
 /*
- * Receive up to @n bytes behind the input. Returns their number, 0 if there are none
- * now or the peer has closed, or -errno.
+ * Look at what can be read behind the input without taking it, and whether descriptors come
+ * with any of it: without room for them the kernel can only say that there are some. Returns
+ * the number of bytes, 0 if there are none now or the peer has closed, or -errno.
  */
-static ssize_t receive(struct varlink *link, size_t n, struct tn_error *err)
+static ssize_t peek(struct varlink *link, bool *ret_fds, struct tn_error *err)
 {
-	bool at_start = link->in_n == partial_start(link);
+	struct iovec iov = { .iov_base = link->in + link->in_n,
+		             .iov_len = link->bounds.bytes_max - link->in_n };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	do
+		n = recvmsg(link->fd, &msg, MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+		link->peer_closed = true;
+		return 0;
+	}
+	if (n < 0)
+		return err_errno(err, "receive from the peer");
+	*ret_fds = (msg.msg_flags & MSG_CTRUNC) != 0;
+	return n;
+}
+
+/* How many of the @n bytes that were peeked at are to be taken in one read. */
+static size_t read_size(const struct varlink *link, size_t n, bool fds)
+{
+	const char *p = link->in + link->in_n, *nul;
+	size_t messages = link->bounds.messages_max - link->ends_n, size = 0;
+
+	if (fds && link->in_n == partial_start(link))
+		return 1;
+	if (fds || link->in_fds_n > 0)
+		messages = 1;
+	for (; messages > 0 && size < n; messages--) {
+		nul = memchr(p + size, '\0', n - size);
+		size = nul == NULL ? n : (size_t)(nul - p) + 1;
+	}
+	return size;
+}
+
+/* Take @n bytes, which are there, behind the input, and the descriptors of a first byte. */
+static int receive(struct varlink *link, size_t n, struct tn_error *err)
+{
+	const bool first = n == 1 && link->in_n == partial_start(link);
 	union fds_cmsg control = { 0 };
 	struct iovec iov = { .iov_base = link->in + link->in_n, .iov_len = n };
 	struct msghdr msg = {
@@ -237,75 +280,51 @@ static ssize_t receive(struct varlink *link, size_t n, struct tn_error *err)
 	do
 		got = recvmsg(link->fd, &msg, MSG_CMSG_CLOEXEC);
 	while (got < 0 && errno == EINTR);
-	if (got < 0 && errno == EAGAIN)
-		return 0;
-	if (got == 0 || (got < 0 && errno == ECONNRESET)) {
-		link->peer_closed = true;
-		return 0;
-	}
 	if (got < 0)
 		return err_errno(err, "receive from the peer");
 
 	fds_n = fds_from_cmsgs(&msg, fds);
-	if ((msg.msg_flags & MSG_CTRUNC) != 0 || (fds_n > 0 && !at_start)) {
+	if ((msg.msg_flags & MSG_CTRUNC) != 0 || (fds_n > 0 && !first)) {
 		close_all(fds, &fds_n);
 		return broke(link, err,
-		             at_start ? "more descriptors with a message than may be"
-		                      : "descriptors in the middle of a message");
+		             first ? "more descriptors with a message than may be"
+		                   : "descriptors in the middle of a message");
 	}
-	if (at_start) {
+	if (first) {
 		memcpy(link->in_fds, fds, fds_n * sizeof(fds[0]));
 		link->in_fds_n = fds_n;
 	}
-	return got;
-}
-
-/*
- * How many bytes of the current message can be read now, its NUL included. 0 if none
- * or the peer has closed.
- */
-static ssize_t rest_of_message(struct varlink *link, struct tn_error *err)
-{
-	char *p = link->in + link->in_n;
-	const char *nul;
-	ssize_t n;
-
-	do
-		n = recv(link->fd, p, link->bounds.bytes_max - link->in_n, MSG_PEEK);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
-		return 0;
-	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
-		link->peer_closed = true;
-		return 0;
-	}
-	if (n < 0)
-		return err_errno(err, "receive from the peer");
-	nul = memchr(p, '\0', (size_t)n);
-	return nul == NULL ? n : nul - p + 1;
+	for (; got > 0; got--)
+		if (link->in[link->in_n++] == '\0')
+			link->ends[link->ends_n++] = link->in_n;
+	return 0;
 }
 
 /* Read until the socket is empty, the peer has closed, or the input is full. */
 static int read_input(struct varlink *link, struct tn_error *err)
 {
 	while (!link->peer_closed && !input_full(link)) {
-		ssize_t n = 1;
+		const size_t room = link->bounds.bytes_max - link->in_n;
+		bool fds = false;
+		size_t size;
+		ssize_t n;
+		int r;
 
-		if (link->in_n == link->bounds.bytes_max)
+		if (room == 0)
 			return broke(link, err,
 			             link->bounds.bytes_max == VARLINK_MSG_BYTES_MAX
 			                     ? "a message is longer than 64 KiB"
 			                     : "a message is longer than may be here");
-		if (link->in_n != partial_start(link))
-			n = rest_of_message(link, err);
-		if (n > 0)
-			n = receive(link, (size_t)n, err);
+		n = peek(link, &fds, err);
 		if (n <= 0)
 			return (int)n;
-
-		link->in_n += (size_t)n;
-		if (link->in[link->in_n - 1] == '\0')
-			link->ends[link->ends_n++] = link->in_n;
+		size = read_size(link, (size_t)n, fds);
+		r = receive(link, size, err);
+		if (r < 0)
+			return r;
+		/* That was all: what has come since, a poll tells. */
+		if (size == (size_t)n && size < room && !fds)
+			return 0;
 	}
 	return 0;
 }
