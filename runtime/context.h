@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control plane put together: who owns whom, and which part hears from which.
+ * The control plane put together: who owns whom. Which part hears from which is in wiring.h.
  *
  *   control/server ──▶ tenants, executions, usage ──▶ supervisor_link ──▶ tenantd
  *                                 └──▶ journal ──▶ store
