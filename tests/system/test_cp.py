@@ -283,8 +283,10 @@ def test_a_deep_tree_costs_nobody_anything(host, tmp_path, full):
     assert b"256 directories" in done.stderr
     assert (tmp_path / "out/beside").read_text("ascii") == "beside"
     host.ctl("delete", "--force", tenant.name, timeout=300)
-    # Its files go beside all else, and these take their time.
-    wait_for(lambda: not tenant.storage.exists(), "the end of what was stored", timeout=300)
+    # Its files are put aside at once and go beside all else; these take their time.
+    assert not tenant.storage.exists()
+    discarded = tenant.storage.parent.parent / ".deleted" / tenant.id
+    wait_for(lambda: not discarded.exists(), "the end of what was stored", timeout=300)
 
 
 def test_a_tenant_that_keeps_its_directory_busy_holds_up_nobody_else(host, tmp_path):
