@@ -21,9 +21,18 @@ LOOKS = 3
 FLOOR_USEC = 5000  # below that nobody is slow
 
 
-def used(host, tenant, meter="tokens"):
+def quota(host, tenant, meter="tokens"):
     summary = host.ctl_json("quota", "show", tenant.name)
-    return next(row for row in summary["quotas"] if row["meter"] == meter)["used"]
+    return next(row for row in summary["quotas"] if row["meter"] == meter)
+
+
+def used(host, tenant, meter="tokens"):
+    return quota(host, tenant, meter)["used"]
+
+
+def used_and_reserved(host, tenant):
+    row = quota(host, tenant)
+    return row["used"], row["reserved"]
 
 
 def meter(tenant, *argv):
@@ -55,6 +64,31 @@ def test_a_workload_meters_itself_and_nobody_else(host):
         ["io.tenantd.NotPermitted"] * 4 + [None])
     assert answers[-1]["parameters"]["tenant"] == tenant.name
     assert used(host, other) == 0
+
+
+def test_workloads_lease_what_there_is_and_no_more(host):
+    tenant = host.tenant(host.tier(quotas={"tokens": {"limit": 1000, "per": "month"}}))
+    lease = host.probe("lease", "-ltenant")
+    both = [tenant.start([lease, "tokens", "70", "2000"]) for _ in range(2)]
+    results = [running.wait() for running in both]
+    assert [result.status for result in results] == [0, 0], results
+    assert sum(int(result.out) for result in results) == 1000
+    assert used_and_reserved(host, tenant) == (1000, 0)
+
+
+def test_what_a_workload_that_is_killed_has_leased_counts_as_used(host):
+    tenant = host.tenant(host.tier(quotas={"tokens": {"limit": 1000, "per": "month"}}))
+    lease = host.probe("lease", "-ltenant")
+    closed = tenant.run([lease, "tokens", "100", "30"])
+    assert (closed.status, closed.out) == (0, b"30\n"), closed.err
+    assert used_and_reserved(host, tenant) == (30, 0)
+    running = tenant.start([lease, "tokens", "100", "30", "hold"])
+    running.wait_out(b"30\n")
+    assert sum(used_and_reserved(host, tenant)) >= 30 + 100
+    running.kill()
+    running.wait()
+    held = sum(used_and_reserved(host, tenant))
+    wait_for(lambda: used_and_reserved(host, tenant) == (held, 0), "the end of its term")
 
 
 def test_nobody_outside_is_taken_for_a_workload(host):
