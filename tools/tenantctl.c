@@ -347,7 +347,7 @@ static const struct command {
 	{ "policy", "schema", "[tier|drop-in|tenantd|meters|prices]",
 	  "a JSON Schema of what policy files may hold", ROWS(help_rows), 0, 1, true, 0,
 	  cmd_policy_schema },
-	{ "policy", "edit", "TIER | tenantd.yaml",
+	{ "policy", "edit", "TIER | tenantd.yaml | meters.yaml | prices/NAME.yaml",
 	  "change such a file, which is checked before it counts", ROWS(edit_rows), 1, 1, true,
 	  0, cmd_policy_edit },
 	{ "policy", "reload", "", "have the policy files read again", ROWS(reload_rows), 0, 0,
