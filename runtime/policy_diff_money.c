@@ -9,7 +9,7 @@
 
 static_assert(POLICY_DIFF_CHANGES_MAX >= 2ul * POLICY_METERS_MAX &&
                       POLICY_DIFF_CHANGES_MAX >=
-                              1ul + POLICY_BOOK_KEYS_N + 2 * POLICY_PRICES_MAX,
+                              1ul + POLICY_BOOK_KEYS_N + 2ul * POLICY_PRICES_MAX,
               "room for each");
 static_assert(POLICY_DIFF_KEY_BYTES_MAX >=
                       sizeof("book..prices.") + NAME_BYTES_MAX + METER_NAME_BYTES_MAX,
