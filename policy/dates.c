@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define USEC_PER_DAY INT64_C(86400000000)
@@ -66,4 +67,17 @@ int dates_parse(const char *text, int64_t *ret)
 		days += days_of_month(year, i);
 	*ret = days * USEC_PER_DAY;
 	return 0;
+}
+
+void dates_format(int64_t start, char ret[static DATES_BYTES_MAX])
+{
+	int64_t days = start / USEC_PER_DAY, year = DATES_YEAR_MIN, month = 1;
+
+	while (days >= days_before_year(year + 1))
+		year++;
+	days -= days_before_year(year);
+	for (; days >= days_of_month(year, month); month++)
+		days -= days_of_month(year, month);
+	(void)snprintf(ret, DATES_BYTES_MAX, "%04u-%02u-%02u", (unsigned int)year % 10000,
+	               (unsigned int)month, (unsigned int)days + 1);
 }

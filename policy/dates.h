@@ -11,4 +11,9 @@
  * day of the calendar from 1970 to 9999. */
 int dates_parse(const char *text, int64_t *ret);
 
+#define DATES_BYTES_MAX 11 /* with the NUL */
+
+/* The day that begins at @start, as dates_parse() has given it. */
+void dates_format(int64_t start, char ret[static DATES_BYTES_MAX]);
+
 #endif

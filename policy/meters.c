@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "meters.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <base/fd.h>
@@ -201,6 +202,12 @@ int policy_meters_parse(const char *file, const char *text, size_t n, struct pol
 	if (r == 0)
 		*ret = meters;
 	return r;
+}
+
+void policy_meter_text(const struct meter *meter, char ret[static POLICY_METER_TEXT_BYTES_MAX])
+{
+	(void)snprintf(ret, POLICY_METER_TEXT_BYTES_MAX, "%s, %s", kinds[meter->kind],
+	               meter->label);
 }
 
 const struct meter *policy_meter_at(const struct policy_meters *meters, size_t i)

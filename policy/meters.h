@@ -31,6 +31,11 @@ const struct meter *policy_meter(const struct policy_meters *meters, const char 
 /* Meter @i of all there are, the builtin ones first, from 0 until NULL. */
 const struct meter *policy_meter_at(const struct policy_meters *meters, size_t i);
 
+#define POLICY_METER_TEXT_BYTES_MAX (METER_LABEL_BYTES_MAX + 16)
+
+/* "counter, bytes": what it is, and what it is counted in. */
+void policy_meter_text(const struct meter *meter, char ret[static POLICY_METER_TEXT_BYTES_MAX]);
+
 /* Parse and check the file's content; @file names it in messages. */
 int policy_meters_parse(const char *file, const char *text, size_t n, struct policy_meters *ret,
                         struct tn_error *err);

@@ -183,16 +183,10 @@ int policy_load_with(const char *dir, const struct policy_file *file, struct pol
 {
 	struct sources sources = { 0 };
 	int r = sources_read(dir, &sources, err);
-	size_t i = 0;
 
 	if (r < 0)
 		return r;
-	while (i < sources.n && strcmp(sources.files[i].name, file->name) != 0)
-		i++;
-	if (i == sources.n)
-		r = err_refuse(err, TN_NOT_FOUND, "there is no %s/%s", dir, file->name);
-	else
-		r = sources_text_set(&sources.files[i], file->text, file->n, err);
+	r = sources_put(&sources, file, err);
 	if (r < 0) {
 		sources_done(&sources);
 		return r;

@@ -48,8 +48,8 @@ struct policy_file {
 int policy_load(const char *dir, struct policy **ret, struct tn_error *err);
 
 /*
- * The same with @file (borrowed) in the place of the one of its name, which has to be there but
- * need not check.
+ * The same with @file (borrowed) in the place of the one of its name, which need not check, nor
+ * be there.
  */
 int policy_load_with(const char *dir, const struct policy_file *file, struct policy **ret,
                      struct tn_error *err);

@@ -271,6 +271,7 @@ static int set_currency(struct reading *reading, const struct document_node *key
 			value->text);
 	memcpy(reading->book->currency, value->text, sizeof(reading->book->currency));
 	reading->currency = key;
+	reading->book->currency_where = (struct policy_location){ key->line, key->column, 0 };
 	return 0;
 }
 
@@ -296,6 +297,7 @@ static int set_valid_until(struct reading *reading, const struct document_node *
                            struct tn_error *err)
 {
 	reading->valid_until = key;
+	reading->book->until_where = (struct policy_location){ key->line, key->column, 0 };
 	return date_read(key, &reading->book->valid_until, err);
 }
 

@@ -276,19 +276,55 @@ static int dropins_take(struct loader *loader, const char *parent, const char *e
 	return entries_each(loader->dir_fd, entry, path, dropin_take, loader, err);
 }
 
+/* Tiers first, then what stands beside them, books last. */
+static int rank(const char *name)
+{
+	char whose[NAME_BYTES_MAX];
+	bool dropin;
+
+	if (sources_is_of_tier(name, whose, &dropin))
+		return 0;
+	if (strcmp(name, POLICY_METERS_FILE) == 0)
+		return 1;
+	return strcmp(name, POLICY_DAEMON_FILE) == 0 ? 2 : 3;
+}
+
+/* The order in which files hold. */
 static int compare(const void *a, const void *b)
 {
 	const struct policy_file *left = a, *right = b;
 	char left_tier[NAME_BYTES_MAX] = "", right_tier[NAME_BYTES_MAX] = "";
 	bool left_dropin = false, right_dropin = false;
-	int r;
+	int r = rank(left->name) - rank(right->name);
 
+	if (r != 0)
+		return r;
 	(void)sources_is_of_tier(left->name, left_tier, &left_dropin);
 	(void)sources_is_of_tier(right->name, right_tier, &right_dropin);
 	r = strcmp(left_tier, right_tier);
 	if (r == 0)
 		r = (int)left_dropin - (int)right_dropin;
 	return r != 0 ? r : strcmp(left->name, right->name);
+}
+
+int sources_put(struct sources *sources, const struct policy_file *file, struct tn_error *err)
+{
+	struct policy_file *place;
+	int r;
+
+	for (size_t i = 0; i < sources->n; i++)
+		if (strcmp(sources->files[i].name, file->name) == 0)
+			return sources_text_set(&sources->files[i], file->text, file->n, err);
+	place = sources_add(sources, err);
+	if (place == NULL)
+		return -ENOMEM;
+	memcpy(place->name, file->name, sizeof(place->name));
+	r = sources_text_set(place, file->text, file->n, err);
+	if (r < 0)
+		return r;
+	sources->n++;
+	qsort(sources->files, sources->n, sizeof(*sources->files), compare);
+	return 0;
 }
 
 static int names_read(struct loader *loader, struct tn_error *err)

@@ -28,6 +28,10 @@ struct policy_file *sources_add(struct sources *sources, struct tn_error *err);
 int sources_text_set(struct policy_file *file, const char *text, size_t n,
                      struct tn_error *err);
 
+/* Give the file of @file's name a copy of its text; one that is not there comes to where it
+ * would have been read. */
+int sources_put(struct sources *sources, const struct policy_file *file, struct tn_error *err);
+
 void sources_done(struct sources *sources);
 
 /* Whether @file is named as a policy's are, and whose it is: "tiers/free.d/memory.yaml". */

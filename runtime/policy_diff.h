@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What another policy would change for each tenant, and which of that could hurt: a limit
- * that goes below what is in use now.
+ * that goes below what is in use now. Meters and price books are in policy_diff_money.h.
  */
 #ifndef RUNTIME_POLICY_DIFF_H
 #define RUNTIME_POLICY_DIFF_H
@@ -11,9 +11,9 @@
 #include "plan.h"
 #include "usage.h"
 
-#define POLICY_DIFF_WORDS_BYTES_MAX 96
+#define POLICY_DIFF_WORDS_BYTES_MAX 128
 #define POLICY_DIFF_VALUE_BYTES_MAX POLICY_PATH_BYTES_MAX
-#define POLICY_DIFF_KEY_BYTES_MAX   64
+#define POLICY_DIFF_KEY_BYTES_MAX   128
 
 /* As encode_limits() has one: key, value as files write it, and where it is set. */
 struct policy_diff_change {

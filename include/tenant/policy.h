@@ -66,8 +66,8 @@ typedef int tn_policy_change_fn(const struct tn_policy_change *change, void *use
 
 /**
  * What would change for whom if the files came to hold, or, if @hash is not NULL, that earlier
- * policy: for the node, then tenant by tenant, in order of their names. Fails as a reload or a
- * rollback would.
+ * policy: for the node, then of meters and price books, then tenant by tenant, in order of
+ * their names. Fails as a reload or a rollback would.
  */
 TN_API int tn_policy_diff(struct tn_client *client, const char *hash, tn_policy_change_fn *each,
                           void *userdata, struct tn_error *err);

@@ -248,15 +248,17 @@ struct tn_tenant_policy {
 
 /** What another policy would change for one tenant. */
 struct tn_policy_change {
-	void *owner;        /**< private */
-	const char *tenant; /**< NULL, and so is tier: it is said of the node */
+	void *owner; /**< private */
+	/** NULL, and so is tier: it is said of the node, of a meter or of a price book. */
+	const char *tenant;
 	const char *tier;
-	const char *key; /**< "memory_max" */
+	const char *key; /**< "memory_max", "meters.documents", "book.standard.prices.tokens" */
 	const char *before;
 	const char *before_source;
 	const char *after;
 	const char *after_source;
-	const char *hurts; /**< what of it is in use now, in words; NULL: it does not hurt */
+	/** What of it is in use now, or that bills change, in words; NULL: it does not hurt. */
+	const char *hurts;
 };
 
 struct tn_status {

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <base/clock.h>
 #include <base/fd.h>
 
 #include "../operators.h"
 #include "../policy_diff.h"
+#include "../policy_diff_money.h"
 #include "encode.h"
 #include "methods.h"
 
@@ -260,11 +262,12 @@ static int handle_show(struct call *call, struct tn_error *err)
 	return 0;
 }
 
-/* The node first, then one tenant after the other; what changes for it goes out change by
- * change. */
+/* The node first, then meters and price books, which are all tenants', then one tenant after
+ * the other; what changes for it goes out change by change. */
 struct diff {
 	struct policies_change wanted;
-	bool node_looked;
+	bool node_looked, money_looked;
+	size_t money_step;           /* the next */
 	char tenant[NAME_BYTES_MAX]; /* the one looked at last; "": none */
 	char tier[NAME_BYTES_MAX];
 	struct policy_diff_change changes[POLICY_DIFF_CHANGES_MAX];
@@ -296,29 +299,51 @@ static int diff_look(const struct context *context, struct diff *diff,
 	return r;
 }
 
+static void diff_node(const struct context *context, struct diff *diff)
+{
+	diff->node_looked = true;
+	diff->next = 0;
+	diff->n = policy_diff_daemon(policy_daemon(context->policies.present),
+	                             policy_daemon(diff->wanted.policy), diff->changes);
+}
+
+static int diff_money(const struct context *context, struct diff *diff, struct tn_error *err)
+{
+	const struct policy_diff_money money = { context->policies.present, diff->wanted.policy,
+		                                 context->store, clock_usec(CLOCK_REALTIME) };
+	int r = policy_diff_money(&money, diff->money_step++, diff->changes, &diff->n, err);
+
+	diff->next = 0;
+	diff->money_looked = r == 0;
+	return r < 0 ? r : 1;
+}
+
+static int diff_tenant(const struct context *context, struct diff *diff, struct tn_error *err)
+{
+	struct store *store = context->store;
+	struct tenant_row row = { 0 };
+	int r = store->ops->tenant_next(store, diff->tenant, &row, err);
+
+	if (r != 1)
+		return r;
+	(void)snprintf(diff->tenant, sizeof(diff->tenant), "%s", row.name);
+	(void)snprintf(diff->tier, sizeof(diff->tier), "%s", row.tier);
+	r = diff_look(context, diff, &row, err);
+	tenant_row_done(&row);
+	return r < 0 ? r : 1;
+}
+
 /* 1 if there is one more change to tell, 0 at the end. */
 static int diff_find(const struct context *context, struct diff *diff, struct tn_error *err)
 {
-	struct store *store = context->store;
+	int r = 1;
 
 	if (!diff->node_looked)
-		diff->n = policy_diff_daemon(policy_daemon(context->policies.present),
-		                             policy_daemon(diff->wanted.policy), diff->changes);
-	diff->node_looked = true;
-	while (diff->next == diff->n) {
-		struct tenant_row row = { 0 };
-		int r = store->ops->tenant_next(store, diff->tenant, &row, err);
-
-		if (r != 1)
-			return r;
-		(void)snprintf(diff->tenant, sizeof(diff->tenant), "%s", row.name);
-		(void)snprintf(diff->tier, sizeof(diff->tier), "%s", row.tier);
-		r = diff_look(context, diff, &row, err);
-		tenant_row_done(&row);
-		if (r < 0)
-			return r;
-	}
-	return 1;
+		diff_node(context, diff);
+	while (r == 1 && diff->next == diff->n)
+		r = diff->money_looked ? diff_tenant(context, diff, err)
+		                       : diff_money(context, diff, err);
+	return r;
 }
 
 static int diff_next(struct call *call, json_t **ret, struct tn_error *err)

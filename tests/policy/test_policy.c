@@ -610,6 +610,40 @@ Test(policy, holds_meters_and_price_books_after_the_tiers)
 	cr_expect_not(policy_file_name_valid("meters.yml"));
 }
 
+Test(policy, is_checked_with_a_file_that_is_not_there_as_if_it_were)
+{
+	struct policy_file meters = { "meters.yaml", NULL, 0 };
+	struct policy_file tier = { "tiers/abc.yaml", NULL, 0 };
+	struct policy *policy = NULL;
+	struct tn_error err = { 0 };
+	char hash[POLICY_HASH_HEX_SIZE];
+	char text[] = "meters: {mails: {kind: counter}}\n", tier_text[] = "tier: abc\n";
+
+	put("free.yaml", "tier: free\n");
+	put_top("tenantd.yaml", "commit_window: 5ms\n", 0644);
+	put_book("a.yaml", "book: a\ncurrency: EUR\nvalid_from: 2026-01-01\n"
+	                   "prices: {mails: {price: 1}}\n");
+	cr_expect_eq(policy_load(dir, &policy, &err), -EINVAL, "there is no such meter");
+	err = (struct tn_error){ 0 };
+	meters.text = text;
+	meters.n = strlen(text);
+	cr_assert_eq(policy_load_with(dir, &meters, &policy, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(policy_file_at(policy, 1)->name, "meters.yaml");
+	(void)snprintf(hash, sizeof(hash), "%s", policy_hash_hex(policy));
+	(void)policy_free(policy);
+	put_top("meters.yaml", text, 0644);
+	policy = load();
+	cr_expect_str_eq(policy_hash_hex(policy), hash);
+	(void)policy_free(policy);
+
+	tier.text = tier_text;
+	tier.n = strlen(tier_text);
+	cr_assert_eq(policy_load_with(dir, &tier, &policy, &err), 0, "%s", err.msg);
+	cr_expect_str_eq(policy_file_at(policy, 0)->name, "tiers/abc.yaml");
+	cr_expect_not_null(policy_tier(policy, "abc"));
+	(void)policy_free(policy);
+}
+
 Test(policy, says_where_a_quota_is_not_whole_once_all_is_read)
 {
 	char path[512];

@@ -261,3 +261,45 @@ Test(policy_prices, of_two_books_for_one_time_are_refused)
 	                 "prices/a.yaml:3:1: valid_from: another book for EUR still holds then "
 	                 "(prices/b.yaml:2:1); expected one book at a time");
 }
+
+Test(policy_prices, say_what_they_are_and_where_it_stands)
+{
+	static const struct {
+		const char *from, *until;
+	} days[] = {
+		{ "1970-01-01", "1970-01-02" }, { "1999-12-31", "2000-01-01" },
+		{ "2000-02-29", "2000-03-01" }, { "2023-12-31", "2024-02-29" },
+		{ "2025-02-28", "2026-11-30" }, { "2026-01-31", "9999-12-31" },
+	};
+	char text[POLICY_BOOK_TEXT_BYTES_MAX], price[POLICY_PRICE_TEXT_BYTES_MAX];
+	struct tn_error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(days); i++) {
+		char file[128];
+
+		(void)snprintf(file, sizeof(file),
+		               "book: std\nvalid_until: %s\ncurrency: EUR\nvalid_from: %s\n"
+		               "prices: {}\n",
+		               days[i].until, days[i].from);
+		cr_assert_eq(parse(file, &err), 0, "%s", err.msg);
+		policy_book_text(&book, POLICY_BOOK_VALID_FROM, text);
+		cr_expect_str_eq(text, days[i].from);
+		policy_book_text(&book, POLICY_BOOK_VALID_UNTIL, text);
+		cr_expect_str_eq(text, days[i].until);
+		cr_expect_eq(policy_book_where(&book, POLICY_BOOK_VALID_UNTIL)->line, 2u);
+		cr_expect_eq(policy_book_where(&book, POLICY_BOOK_CURRENCY)->line, 3u);
+		cr_expect_eq(policy_book_where(&book, POLICY_BOOK_VALID_FROM)->line, 4u);
+	}
+	cr_assert_eq(parse(TOP "prices:\n  gpu_time: {price: \"0.50\", per: 2h}\n"
+	                       "  tokens: {price: 2}\n",
+	                   &err),
+	             0, "%s", err.msg);
+	policy_book_text(&book, POLICY_BOOK_VALID_UNTIL, text);
+	cr_expect_str_eq(text, "never");
+	cr_expect_eq(policy_book_where(&book, POLICY_BOOK_VALID_UNTIL)->line, 0u);
+	policy_price_text(policy_book_price(&book, "gpu_time"), &meters, price);
+	cr_expect_str_eq(price, "0.50 per 2h");
+	policy_price_text(policy_book_price(&book, "tokens"), &meters, price);
+	cr_expect_str_eq(price, "2 per 1");
+	cr_expect_null(policy_book_price(&book, "cpu_time"));
+}

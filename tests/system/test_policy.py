@@ -2,9 +2,13 @@
 """Policy that can be trusted: seen before it holds, kept when files are wrong, and taken back."""
 
 import json
+import os
 import subprocess
+from pathlib import Path
 
 from product import TIERS, Host
+
+BOOK = Path("/etc/tenantd/prices/test-nok.yaml")
 
 
 def in_force():
@@ -108,3 +112,37 @@ def test_the_files_of_an_earlier_one_can_be_put_back(host, tmp_path):
     for path in (tmp_path / "policy" / "tiers").glob("*.yaml"):
         assert path.read_bytes() == (TIERS / path.name).read_bytes()
     assert (tmp_path / "policy" / "tiers" / f"{tier}.yaml").exists()
+
+
+def edit(what, editor, answer):
+    """`tenantctl policy edit` with an editor that is a shell command, whose $1 is the copy."""
+    return subprocess.run(["tenantctl", "policy", "edit", what], input=answer, text=True,
+                          capture_output=True, timeout=60, check=False,
+                          env=os.environ | {"EDITOR": editor, "VISUAL": ""})
+
+
+def test_a_price_book_is_made_by_editing_and_a_diff_tells_of_its_prices(host):
+    text = "currency: NOK\\nvalid_from: 2020-01-01\\nprices: {tokens: {price: 2}}\\n"
+    write = f"printf '{text}' >>"
+    shown_before = host.ctl_json("policy", "diff")
+    assert edit("prices/test-nok.yaml", write, "n\n").returncode == 1
+    assert not BOOK.exists() and host.ctl_json("policy", "diff") == shown_before
+    try:
+        done = edit("prices/test-nok.yaml", write, "y\n")
+        assert done.returncode == 0 and f"{BOOK} is made" in done.stdout, done
+        changes = {change["key"]: change for change in host.ctl_json("policy", "diff")}
+        assert changes["book.test-nok"]["before"] == "none"
+        assert changes["book.test-nok"]["after"] == "NOK from 2020-01-01 until never"
+        assert changes["book.test-nok.prices.tokens"]["after"] == "2 per 1"
+        # Who has been there for no ended period has no bill of one.
+        assert changes["book.test-nok"]["hurts"] is None
+        host.ctl("policy", "reload")
+        assert edit("prices/test-nok.yaml", "sed -i s/2}}/3}}/", "y\n").returncode == 0
+        (change,) = host.ctl_json("policy", "diff")
+        assert (change["tenant"], change["key"]) == (None, "book.test-nok.prices.tokens")
+        assert (change["before"], change["after"]) == ("2 per 1", "3 per 1")
+        line = BOOK.read_text("utf-8").splitlines().index("prices: {tokens: {price: 3}}") + 1
+        assert change["before_source"] == change["after_source"] == f"prices/{BOOK.name}:{line}"
+    finally:
+        BOOK.unlink(missing_ok=True)
+        host.ctl("policy", "reload")

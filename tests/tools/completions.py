@@ -7,6 +7,7 @@ Every command, every long option of each and no other, and the tenants that the 
 (here a stand-in for it). Prints one line per offence and exits 1 if there is any.
 """
 
+import glob
 import os
 import subprocess
 import sys
@@ -76,6 +77,15 @@ def check_names(setup, socket):
         yield from expect(" ".join(words), offered(setup, words), tenants)
 
 
+def check_policy_files(setup):
+    """Those that need not be there, and what this host has of others."""
+    folder = "/etc/tenantd"
+    files = [name[:-len(".yaml")] for name in glob.glob("*.yaml", root_dir=f"{folder}/tiers")]
+    files += [f"prices/{name}" for name in glob.glob("*.yaml", root_dir=f"{folder}/prices")]
+    yield from expect("tenantctl policy edit", offered(setup, ["tenantctl", "policy", "edit", ""]),
+                      ["tenantd.yaml", "meters.yaml", *files])
+
+
 def check_executions(setup, folder):
     """The stand-in has none that run, so what tenantctl would say of one is said by a script."""
     identity = "5b13e3c2-54d5-4f31-8043-08ce8c8582fb"
@@ -95,6 +105,7 @@ def main():
         socket = os.path.join(folder, "socket")
         setup = (source, environment, [fake, socket])
         offences = [*check_options(setup, facts), *check_names(setup, socket),
+                    *check_policy_files(setup),
                     *check_executions(setup, folder)]
     for offence in offences:
         print(offence)
