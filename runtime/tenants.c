@@ -11,6 +11,7 @@
 #include <base/log.h>
 #include <base/nearest.h>
 
+#include "billing/terms.h"
 #include "identity.h"
 #include "overrides.h"
 #include "plan.h"
@@ -256,10 +257,13 @@ static bool tenant_changes(const struct tenant_row *a, const struct tenant_row *
 int tenants_save(struct tenants *tenants, struct tenant *tenant, struct tenant_row *row,
                  const struct event *event, struct tn_error *err)
 {
+	struct store *store = tenants->config.store;
 	int r;
 
 	row->updated_at = clock_usec(CLOCK_REALTIME);
-	r = tenants->config.store->ops->tenant_update(tenants->config.store, row, event, err);
+	r = terms_change(store, &tenant->row, row, row->updated_at, err);
+	if (r == 0)
+		r = store->ops->tenant_update(store, row, event, err);
 	if (r < 0)
 		return r;
 	if (row->metadata != tenant->row.metadata)
@@ -436,6 +440,7 @@ static int creation_row(struct tenants *tenants, const struct tenant_row *wanted
 	row.version = 1;
 	row.created_at = clock_usec(CLOCK_REALTIME);
 	row.updated_at = row.created_at;
+	row.terms_since = row.created_at;
 	(void)snprintf(row.policy_hash, sizeof(row.policy_hash), "%s",
 	               policy_hash_hex(tenants->config.policy));
 	*ret = row;

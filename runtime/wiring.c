@@ -8,6 +8,7 @@
 #include <base/fd.h>
 #include <base/log.h>
 
+#include "billing/bill.h"
 #include "control/meters.h"
 #include "control/server.h"
 #include "operators.h"
@@ -365,12 +366,16 @@ void wiring_on_changed(void *userdata, struct tenant *tenant)
 		budgets_look(context->budgets, tenant);
 }
 
+/* What is told late is booked when it was used, unless the bill of then is closed: then now. */
 static int64_t on_hour(void *userdata, const struct id *tenant, int64_t at)
 {
 	const struct context *context = userdata;
+	const int64_t now = clock_usec(CLOCK_REALTIME);
 	struct tn_error ignored = { 0 };
 	struct tenant *found;
 
+	if (bill_is_closed(context->store, tenant, at, now))
+		at = now;
 	return tenants_get_by_id(context->tenants, tenant, &found, &ignored) < 0
 	               ? ledger_hour(at)
 	               : quota_hour(found, at);

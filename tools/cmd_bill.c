@@ -128,6 +128,8 @@ static int print_table(struct ctl *ctl, struct show *show, struct tn_bill *bill,
 		if (bill->state == TN_BILL_OPEN)
 			(void)printf("; open, with what was used until %s",
 			             output_instant(bill->booked_until, cell));
+		if (bill->state == TN_BILL_CLOSING)
+			(void)printf("; closing, with what is told late still to come");
 		(void)printf("\n\n");
 		subtotal_row(bill, &show->table);
 		if (table_print(&show->table, stdout) < 0)

@@ -29,7 +29,7 @@
 	(sizeof(BACKUP_MAGIC) - 1 + BACKUP_OFFSET_DIGITS + 1 + BACKUP_HASH_DIGITS + 1)
 
 /* Version of the store's schema; store/sqlite.c has the steps that lead there. */
-#define BACKUP_SCHEMA 16
+#define BACKUP_SCHEMA 17
 
 /* Where the store is, in the daemon's state directory. */
 #define BACKUP_STORE_DIR  "store"

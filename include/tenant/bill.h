@@ -19,7 +19,10 @@ extern "C" {
 enum tn_bill_state {
 	TN_BILL_OPEN,  /**< the period goes on: there is in it what was used until booked_until
 	                */
-	TN_BILL_ENDED, /**< all of it has been used */
+	TN_BILL_ENDED, /**< nothing is ever booked in it again */
+	/** It is over, but for an hour more what is told late of it may still be booked in it.
+	 */
+	TN_BILL_CLOSING,
 	TN_BILL_UNKNOWN,
 };
 
@@ -28,7 +31,7 @@ struct tn_bill {
 	void *owner; /**< private */
 	const char *tenant;
 	const char *tenant_id;
-	const char *period; /**< the month in which it begins: "2026-11" */
+	const char *period; /**< "2026-11", or its first day: see tenantctl(1) */
 	int64_t start;
 	int64_t end;
 	enum tn_bill_state state;
@@ -66,7 +69,8 @@ TN_API void tn_bill_line_done(struct tn_bill_line *bill_line);
 typedef int tn_bill_line_fn(const struct tn_bill_line *line, void *userdata);
 
 /**
- * The bill of @tenant for a period, @period, "2026-11", or the present one for NULL.
+ * The bill of @tenant for a period, @period, "2026-11" or its first day, "2026-11-15", or the
+ * present one for NULL.
  *
  * @ret   Receives it, before the first line; release it with tn_bill_done().
  * @each  Called with each line, in the order of parts and books; NULL: only the bill.

@@ -15,39 +15,81 @@ static bool is_billed(enum ledger_meter meter)
 	return meter != METER_MEMORY_ERROR && meter != METER_CPU_ATTRIBUTED;
 }
 
-int bill_period_find(const struct tenant_row *tenant, const char *name, int64_t now,
-                     struct bill_period *ret, struct tn_error *err)
+const char *const bill_state_names[] = {
+	[BILL_OPEN] = "open",
+	[BILL_CLOSING] = "closing",
+	[BILL_ENDED] = "ended",
+	NULL,
+};
+
+static int period_named(const struct terms_list *terms, const char *name, int64_t now,
+                        struct terms_period *ret, struct tn_error *err)
 {
-	const struct calendar calendar = { tenant->time_zone, (int)tenant->billing_anchor_day };
-	const bool deleted = tenant->status == TENANT_DELETED;
-	const int64_t present = calendar_month_at(&calendar, now);
-	struct bill_period period = {
-		.month = deleted ? calendar_month_at(&calendar, tenant->updated_at) : present
-	};
+	struct terms_period before;
+	int r = terms_period_named(terms, name, ret);
 
-	char asked[CALENDAR_MONTH_BYTES_MAX], last[CALENDAR_MONTH_BYTES_MAX];
-
-	if (name != NULL && calendar_month_parse(name, &period.month) < 0)
+	if (r < 0)
 		return err_refuse(err, TN_INVALID,
 		                  "period: '%.32s' is no month; expected the one in which it "
-		                  "begins, such as 2026-11",
+		                  "begins, such as 2026-11, or its first day, 2026-11-15",
 		                  name);
-	if (period.month > present) {
-		calendar_month_format(period.month, asked);
-		calendar_month_format(present, last);
-		return err_refuse(err, TN_INVALID,
-		                  "period: %s has not begun; expected %s or one before it",
-		                  asked, last);
-	}
-	period.span = calendar_month_span(&calendar, period.month);
-	/* What one has used is booked for the last time when it is deleted. */
-	period.open = !deleted && now < period.span.end;
-	period.booked_until = period.open ? now : period.span.end;
+	if (r == 1 && ret->span.start <= now)
+		return 0;
+	*ret = terms_period_at(terms, now);
+	before = terms_period_at(terms, ret->span.start - 1);
+	return err_refuse(err, TN_INVALID, "period: %s %s; expected %s, %s or one before it",
+	                  name, r == 1 ? "has not begun" : "is the name of none", ret->name,
+	                  before.name);
+}
+
+/* What one has used is booked for the last time when it is deleted. */
+static enum bill_state state_of(const struct tenant_row *tenant, int64_t end, int64_t now)
+{
+	if (tenant->status == TENANT_DELETED || now - BILL_CLOSING_USEC >= end)
+		return BILL_ENDED;
+	return now < end ? BILL_OPEN : BILL_CLOSING;
+}
+
+int bill_period_find(const struct tenant_row *tenant, const struct terms_list *terms,
+                     const char *name, int64_t now, struct bill_period *ret,
+                     struct tn_error *err)
+{
+	const bool deleted = tenant->status == TENANT_DELETED;
+	struct terms_period found;
+	struct bill_period period;
+	int r = 0;
+
+	if (name == NULL)
+		found = terms_period_at(terms, deleted ? tenant->updated_at : now);
+	else
+		r = period_named(terms, name, now, &found, err);
+	if (r < 0)
+		return r;
+	period = (struct bill_period){ .span = found.span,
+		                       .state = state_of(tenant, found.span.end, now) };
+	memcpy(period.name, found.name, sizeof(period.name));
+	memcpy(period.currency, found.terms->currency, sizeof(period.currency));
+	period.booked_until = period.state == BILL_OPEN ? now : period.span.end;
 	if (deleted && tenant->updated_at >= period.span.start &&
 	    tenant->updated_at < period.span.end)
 		period.booked_until = tenant->updated_at;
 	*ret = period;
 	return 0;
+}
+
+bool bill_is_closed(struct store *store, const struct id *tenant, int64_t at, int64_t now)
+{
+	struct tn_error ignored = { 0 };
+	struct terms_list terms;
+	int64_t end;
+
+	if (now - at < BILL_CLOSING_USEC)
+		return false;
+	if (terms_read(store, tenant, &terms, &ignored) < 0)
+		return true;
+	end = terms_period_at(&terms, at).span.end;
+	terms_done(&terms);
+	return now - BILL_CLOSING_USEC >= end;
 }
 
 struct rows {
@@ -164,14 +206,14 @@ int bill_make(struct store *store, const struct policy *policy, const struct ten
               const struct bill_period *period, struct bill *ret, struct tn_error *err)
 {
 	struct bill bill = { .period = *period,
-		             .exponent = policy_currency_exponent(tenant->currency) };
+		             .exponent = policy_currency_exponent(period->currency) };
 	struct rows rows = { 0 };
 	struct rate_question question = { .start = period->span.start,
 		                          .end = period->span.end,
 		                          .books = bill.books };
 	int r;
 
-	memcpy(bill.currency, tenant->currency, sizeof(bill.currency));
+	memcpy(bill.currency, period->currency, sizeof(bill.currency));
 	r = books_find(policy, &bill, err);
 	if (r == 0)
 		r = hours_read(store, &tenant->id, &period->span, &rows, err);

@@ -22,7 +22,7 @@ static const char *const reason_names[] = { "exited",  "signaled", "oom",    "ti
 	                                    "seccomp", "quota",    "killed", "runtime",
 	                                    "unknown", NULL };
 static const char *const policy_state_names[] = { "in_force", "earlier", "unknown", NULL };
-static const char *const bill_state_names[] = { "open", "ended", "unknown", NULL };
+static const char *const bill_state_names[] = { "open", "ended", "closing", "unknown", NULL };
 static const char *const health_names[] = { "ok", "degraded", "unknown", NULL };
 
 static_assert(ARRAY_LEN(tenant_status_names) == TN_TENANT_UNKNOWN + 2 &&

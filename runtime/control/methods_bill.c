@@ -92,16 +92,15 @@ static json_t *bill_pack(const struct policy *policy, const struct tenant_row *t
                          const struct bill *bill)
 {
 	const struct bill_period *period = &bill->period;
-	char id[ID_TEXT_BYTES], name[CALENDAR_MONTH_BYTES_MAX];
+	char id[ID_TEXT_BYTES];
 
 	id_format(&tenant->id, id);
-	calendar_month_format(period->month, name);
 	return json_pack("{s:{s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:s, s:i, s:I, s:o}}", "bill",
-	                 "tenant", tenant->name, "tenant_id", id, "period", name, "start",
-	                 (json_int_t)period->span.start, "end", (json_int_t)period->span.end,
-	                 "state", period->open ? "open" : "ended", "booked_until",
-	                 (json_int_t)period->booked_until, "currency", bill->currency,
-	                 "exponent", bill->exponent, "subtotal",
+	                 "tenant", tenant->name, "tenant_id", id, "period", period->name,
+	                 "start", (json_int_t)period->span.start, "end",
+	                 (json_int_t)period->span.end, "state", bill_state_names[period->state],
+	                 "booked_until", (json_int_t)period->booked_until, "currency",
+	                 bill->currency, "exponent", bill->exponent, "subtotal",
 	                 (json_int_t)bill->lines.subtotal, "books", books_pack(policy, bill));
 }
 
@@ -141,12 +140,25 @@ static int settle(const struct context *context, const struct tenant_row *tenant
 {
 	struct ledger_sample sample;
 
-	if (!period->open)
+	if (period->state != BILL_OPEN)
 		return journal_commit(context->journal, NULL, err);
 	usage_sample(&context->usage, &tenant->id, &sample, NULL, NULL);
 	if (sample.at < period->span.end)
 		period->booked_until = sample.at;
 	return journal_commit(context->journal, &sample, err);
+}
+
+static int period_find(const struct context *context, const struct tenant_row *tenant,
+                       const char *name, struct bill_period *ret, struct tn_error *err)
+{
+	struct terms_list terms = { 0 };
+	int r = terms_read(context->store, &tenant->id, &terms, err);
+
+	if (r == 0)
+		r = bill_period_find(tenant, &terms, name, clock_usec(CLOCK_REALTIME), ret,
+		                     err);
+	terms_done(&terms);
+	return r;
 }
 
 static int handle_bill(struct call *call, struct tn_error *err)
@@ -167,8 +179,7 @@ static int handle_bill(struct call *call, struct tn_error *err)
 	telling->replies = json_array();
 	r = tenants_get(context->tenants, arguments->tenant, &tenant, err);
 	if (r == 0)
-		r = bill_period_find(&tenant->row, arguments->period,
-		                     clock_usec(CLOCK_REALTIME), &period, err);
+		r = period_find(context, &tenant->row, arguments->period, &period, err);
 	if (r == 0)
 		r = settle(context, &tenant->row, &period, err);
 	if (r == 0)

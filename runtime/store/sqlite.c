@@ -368,10 +368,23 @@ static const char schema_16[] =
 	"ALTER TABLE accounts ADD COLUMN open_cpu_time_attributed INTEGER NOT NULL DEFAULT 0"
 	"  CHECK (open_cpu_time_attributed >= 0);";
 
-static const char *const migrations[] = { schema_1,  schema_2,  schema_3,  schema_4,
-	                                  schema_5,  schema_6,  schema_7,  schema_8,
-	                                  schema_9,  schema_10, schema_11, schema_12,
-	                                  schema_13, schema_14, schema_15, schema_16 };
+/* What bills are made by, since when. Of what was before, that is known which is set. */
+static const char schema_17[] =
+	"CREATE TABLE terms ("
+	"  tenant TEXT NOT NULL REFERENCES tenants (id),"
+	"  since INTEGER NOT NULL,"
+	"  time_zone TEXT NOT NULL,"
+	"  billing_anchor_day INTEGER NOT NULL CHECK (billing_anchor_day BETWEEN 1 AND 31),"
+	"  currency TEXT NOT NULL,"
+	"  PRIMARY KEY (tenant, since)"
+	") STRICT, WITHOUT ROWID;"
+	"INSERT INTO terms SELECT id, created_at, time_zone, billing_anchor_day, currency "
+	"FROM tenants;";
+
+static const char *const migrations[] = { schema_1,  schema_2,  schema_3,  schema_4,  schema_5,
+	                                  schema_6,  schema_7,  schema_8,  schema_9,  schema_10,
+	                                  schema_11, schema_12, schema_13, schema_14, schema_15,
+	                                  schema_16, schema_17 };
 
 static_assert(ARRAY_LEN(migrations) == BACKUP_SCHEMA, "a backup says which schema it has");
 
@@ -434,6 +447,7 @@ static const struct store_ops sqlite_ops = {
 	.tenant_operated_next = sqlite_tenant_operated_next,
 	.tenant_unsettled_next = sqlite_tenant_unsettled_next,
 	.tier_next = sqlite_tier_next,
+	.terms_next = sqlite_terms_next,
 	.book = sqlite_book,
 	.sync = sqlite_sync,
 	.sync_begin = sqlite_sync_begin,

@@ -59,6 +59,8 @@ int sqlite_tenant_next(struct store *store, const char *after, struct tenant_row
                        struct tn_error *err);
 int sqlite_tier_next(struct store *store, const char *after, char ret[NAME_BYTES_MAX],
                      struct tn_error *err);
+int sqlite_terms_next(struct store *store, const struct id *tenant, int64_t from,
+                      struct store_terms *ret, struct tn_error *err);
 int sqlite_tenants_count(struct sqlite *sqlite, struct store_figures *ret,
                          struct tn_error *err);
 

@@ -19,6 +19,9 @@ enum tenant_statement {
 	TENANT_UNSETTLED_NEXT,
 	TENANT_TIER_NEXT,
 	TENANT_COUNT,
+	TERMS_PUT,
+	TERMS_DELETE,
+	TERMS_NEXT,
 	TENANT_STATEMENTS_N,
 };
 
@@ -26,6 +29,10 @@ enum tenant_statement {
 	"id, name, display_name, status, tier, metadata, billing_anchor_day, time_zone, "      \
 	"currency, customer_id, version, created_at, updated_at, policy_hash, cgroup, "        \
 	"uid_first, uid_count, storage_path, overrides, operators"
+
+/* What is read of one: the last of its terms are those that it has. */
+#define SELECTED                                                                               \
+	COLUMNS ", coalesce((SELECT max(since) FROM terms WHERE tenant = id), created_at)"
 
 static const char *const sql[TENANT_STATEMENTS_N] = {
 	[TENANT_INSERT] = ("INSERT INTO tenants (" COLUMNS ") VALUES "
@@ -39,27 +46,37 @@ static const char *const sql[TENANT_STATEMENTS_N] = {
 			  "overrides = ?19, operators = ?20 "
 			  "WHERE id = ?1 AND version = ?11",
 	[TENANT_DELETE] = "DELETE FROM tenants WHERE id = ?1",
-	[TENANT_BY_ID] = "SELECT " COLUMNS " FROM tenants WHERE id = ?1",
-	[TENANT_BY_NAME] = "SELECT " COLUMNS
+	[TENANT_BY_ID] = "SELECT " SELECTED " FROM tenants WHERE id = ?1",
+	[TENANT_BY_NAME] = "SELECT " SELECTED
 			   " FROM tenants WHERE name = ?1 AND status <> 'deleted'",
-	[TENANT_DELETED_BY_NAME] = "SELECT " COLUMNS
+	[TENANT_DELETED_BY_NAME] = "SELECT " SELECTED
 				   " FROM tenants WHERE name = ?1 AND status = 'deleted' "
 				   "ORDER BY updated_at DESC LIMIT 1",
-	[TENANT_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
+	[TENANT_NEXT] = "SELECT " SELECTED " FROM tenants WHERE name > ?1 AND "
 			"status <> 'deleted' ORDER BY name LIMIT 1",
-	[TENANT_OVERRIDDEN_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
+	[TENANT_OVERRIDDEN_NEXT] = "SELECT " SELECTED " FROM tenants WHERE name > ?1 AND "
 				   "overrides <> '' AND status <> 'deleted' "
 				   "ORDER BY name LIMIT 1",
-	[TENANT_OPERATED_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
+	[TENANT_OPERATED_NEXT] = "SELECT " SELECTED " FROM tenants WHERE name > ?1 AND "
 				 "operators <> '' AND status <> 'deleted' "
 				 "ORDER BY name LIMIT 1",
-	[TENANT_UNSETTLED_NEXT] = "SELECT " COLUMNS " FROM tenants WHERE name > ?1 AND "
+	[TENANT_UNSETTLED_NEXT] = "SELECT " SELECTED " FROM tenants WHERE name > ?1 AND "
 				  "status IN ('creating', 'suspended', 'deleting') "
 				  "ORDER BY name LIMIT 1",
 	[TENANT_TIER_NEXT] = "SELECT min(tier) FROM tenants WHERE tier > ?1 AND "
 			     "status <> 'deleted'",
 	[TENANT_COUNT] = "SELECT count(*), EXISTS (SELECT 1 FROM tenants) FROM tenants "
 			 "WHERE status <> 'deleted'",
+	[TERMS_PUT] = "INSERT INTO terms (tenant, since, time_zone, billing_anchor_day, "
+		      "currency) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant, since) "
+		      "DO UPDATE SET time_zone = excluded.time_zone, "
+		      "billing_anchor_day = excluded.billing_anchor_day, "
+		      "currency = excluded.currency "
+		      "WHERE (time_zone, billing_anchor_day, currency) <> "
+		      "(excluded.time_zone, excluded.billing_anchor_day, excluded.currency)",
+	[TERMS_DELETE] = "DELETE FROM terms WHERE tenant = ?1",
+	[TERMS_NEXT] = "SELECT since, billing_anchor_day, time_zone, currency FROM terms "
+		       "WHERE tenant = ?1 AND since >= ?2 ORDER BY since LIMIT 1",
 };
 
 static_assert(TENANT_STATEMENTS_N <= SQLITE_STATEMENTS_MAX, "room for every statement");
@@ -89,6 +106,24 @@ static int tenant_run(struct sqlite *sqlite, enum tenant_statement statement,
 	              err);
 }
 
+static int terms_put(struct sqlite *sqlite, const struct tenant_row *row, struct tn_error *err)
+{
+	char id[ID_TEXT_BYTES];
+
+	id_format(&row->id, id);
+	return db_run(sqlite->tenants[TERMS_PUT],
+	              DB_VALUES(DB_TEXT(id), DB_INT(row->terms_since), DB_TEXT(row->time_zone),
+	                        DB_INT(row->billing_anchor_day), DB_TEXT(row->currency)),
+	              err);
+}
+
+static int row_insert(struct sqlite *sqlite, const struct tenant_row *row, struct tn_error *err)
+{
+	int r = tenant_run(sqlite, TENANT_INSERT, row, err);
+
+	return r < 0 ? r : terms_put(sqlite, row, err);
+}
+
 int sqlite_tenant_insert(struct store *store, const struct tenant_row *row,
                          struct tn_error *err)
 {
@@ -102,7 +137,7 @@ int sqlite_tenant_insert(struct store *store, const struct tenant_row *row,
 	if (r == 0)
 		r = sqlite_begin_durable(sqlite, err);
 	if (r == 0)
-		r = sqlite_end(sqlite, tenant_run(sqlite, TENANT_INSERT, row, err), err);
+		r = sqlite_end(sqlite, row_insert(sqlite, row, err), err);
 	return r < 0 ? err_wrap(err, r, "tenant '%s'", row->name) : 0;
 }
 
@@ -117,7 +152,9 @@ static int update_tell(struct sqlite *sqlite, const struct tenant_row *row,
 		return err_refuse(err, TN_CONFLICT,
 		                  "tenant '%s' has changed since version %lld", row->name,
 		                  (long long)row->version);
-	return sqlite_event_put(sqlite, event, err);
+	r = terms_put(sqlite, row, err);
+	return r < 0 ? err_wrap(err, r, "terms of tenant '%s'", row->name)
+	             : sqlite_event_put(sqlite, event, err);
 }
 
 int sqlite_tenant_update(struct store *store, struct tenant_row *row, const struct event *event,
@@ -134,6 +171,13 @@ int sqlite_tenant_update(struct store *store, struct tenant_row *row, const stru
 	return r;
 }
 
+static int row_delete(struct sqlite *sqlite, const char *id, struct tn_error *err)
+{
+	int r = db_run(sqlite->tenants[TERMS_DELETE], DB_VALUES(DB_TEXT(id)), err);
+
+	return r < 0 ? r : db_run(sqlite->tenants[TENANT_DELETE], DB_VALUES(DB_TEXT(id)), err);
+}
+
 int sqlite_tenant_delete(struct store *store, const struct id *id, struct tn_error *err)
 {
 	struct sqlite *sqlite = sqlite_of(store);
@@ -141,8 +185,9 @@ int sqlite_tenant_delete(struct store *store, const struct id *id, struct tn_err
 	int r;
 
 	id_format(id, text);
-	r = db_run_durable(sqlite->db, sqlite->tenants[TENANT_DELETE], DB_VALUES(DB_TEXT(text)),
-	                   err);
+	r = sqlite_begin_durable(sqlite, err);
+	if (r == 0)
+		r = sqlite_end(sqlite, row_delete(sqlite, text, err), err);
 	return r < 0 ? err_wrap(err, r, "tenant %s", text) : 0;
 }
 
@@ -182,6 +227,7 @@ static int tenant_read(struct db_statement *s, struct tenant_row *ret, struct tn
 	db_text(s, 17, row.storage_path, sizeof(row.storage_path));
 	db_text(s, 18, row.overrides, sizeof(row.overrides));
 	db_text(s, 19, row.operators, sizeof(row.operators));
+	row.terms_since = db_int(s, 20);
 
 	r = tenant_status_parse(status);
 	if (r >= 0)
@@ -268,6 +314,24 @@ int sqlite_tier_next(struct store *store, const char *after, char ret[NAME_BYTES
 		db_text(s, 0, ret, NAME_BYTES_MAX);
 	db_done(s);
 	return r;
+}
+
+int sqlite_terms_next(struct store *store, const struct id *tenant, int64_t from,
+                      struct store_terms *ret, struct tn_error *err)
+{
+	struct db_statement *s = sqlite_of(store)->tenants[TERMS_NEXT];
+	char text[ID_TEXT_BYTES];
+	int r;
+
+	id_format(tenant, text);
+	r = db_row(s, DB_VALUES(DB_TEXT(text), DB_INT(from)), err);
+	if (r != 1)
+		return r;
+	*ret = (struct store_terms){ .since = db_int(s, 0), .anchor_day = db_int(s, 1) };
+	db_text(s, 2, ret->time_zone, sizeof(ret->time_zone));
+	db_text(s, 3, ret->currency, sizeof(ret->currency));
+	db_done(s);
+	return 1;
 }
 
 int sqlite_tenants_count(struct sqlite *sqlite, struct store_figures *ret, struct tn_error *err)

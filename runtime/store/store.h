@@ -66,6 +66,9 @@ struct tenant_row {
 	int64_t billing_anchor_day;
 	char time_zone[STORE_TEXT_BYTES_MAX];
 	char currency[STORE_CURRENCY_BYTES];
+	/* When bills begin to be made by the three above: one of terms that is there already
+	 * becomes these. */
+	int64_t terms_since;
 	char customer_id[STORE_TEXT_BYTES_MAX]; /* "" is none */
 	int64_t version;                        /* counts up with every change */
 	int64_t created_at;
@@ -75,6 +78,14 @@ struct tenant_row {
 	int64_t uid_first;
 	int64_t uid_count;
 	char storage_path[STORE_PATH_BYTES_MAX];
+};
+
+/* What the bills of a tenant are made by from an instant on, until the next of them. */
+struct store_terms {
+	int64_t since;
+	int64_t anchor_day;
+	char time_zone[STORE_TEXT_BYTES_MAX];
+	char currency[STORE_CURRENCY_BYTES];
 };
 
 /* What becomes booked together. A record that is already exited there stays as it is. What a
@@ -203,6 +214,10 @@ struct store_ops {
 	/* The next tier after @after that a living tenant has: 1 or 0. */
 	int (*tier_next)(struct store *store, const char *after, char ret[NAME_BYTES_MAX],
 	                 struct tn_error *err);
+
+	/* The first terms of @tenant that begin at or after @from: 1 or 0. */
+	int (*terms_next)(struct store *store, const struct id *tenant, int64_t from,
+	                  struct store_terms *ret, struct tn_error *err);
 
 	/* Accepted: records, accounts, hours and events in one transaction. */
 	int (*book)(struct store *store, const struct store_batch *batch, struct tn_error *err);

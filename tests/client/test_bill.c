@@ -53,6 +53,11 @@ Test(bill, has_lines_and_says_of_which_period_it_is)
 	cr_expect_str_eq(bill.period, "2023-10");
 	cr_expect_eq(bill.state, TN_BILL_ENDED);
 	tn_bill_done(&bill);
+	cr_assert_eq(tn_bill(client, "acme", "2023-11-01", &bill, NULL, NULL, &err), 0, "%s",
+	             err.msg);
+	cr_expect_str_eq(bill.period, "2023-11-01");
+	cr_expect_eq(bill.state, TN_BILL_CLOSING);
+	tn_bill_done(&bill);
 }
 
 Test(bill, may_be_started_and_finished_and_ended_early)

@@ -212,14 +212,15 @@ json_t *quotas_json(const char *tenant)
 json_t *bill_json(const char *tenant, const char *period)
 {
 	const bool present = period[0] == '\0';
+	const char *over = strcmp(period, "2023-11-01") == 0 ? "closing" : "ended";
 
 	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:s, s:i, s:i, s:{s:s, s:s}}",
 	                 "tenant", tenant, "tenant_id", FAKE_EXECUTION_ID, "period",
 	                 present ? "2023-11" : period, "start", (json_int_t)BILL_START, "end",
-	                 (json_int_t)BILL_END, "state", present ? "open" : "ended",
-	                 "booked_until", (json_int_t)(present ? BILL_MIDDLE : BILL_END),
-	                 "currency", "EUR", "exponent", 2, "subtotal", 1013, "books",
-	                 "prices/old.yaml", "0a", "prices/new.yaml", "0b");
+	                 (json_int_t)BILL_END, "state", present ? "open" : over, "booked_until",
+	                 (json_int_t)(present ? BILL_MIDDLE : BILL_END), "currency", "EUR",
+	                 "exponent", 2, "subtotal", 1013, "books", "prices/old.yaml", "0a",
+	                 "prices/new.yaml", "0b");
 }
 
 /* 1 h and 1 us of CPU, 2 GiB for 1 h and 1 ms, 5 calls, and 3 of what policy knows no more. */

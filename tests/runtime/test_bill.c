@@ -11,8 +11,10 @@
 #include <base/clock.h>
 #include <base/fd.h>
 
+#include "billing/bill.h"
 #include "identity.h"
 #include "rig.h"
+#include "wiring.h"
 
 TestSuite(bill, .timeout = 60);
 
@@ -261,6 +263,142 @@ Test(bill, is_of_the_tenants_months_zone_and_currency, .init = set_up, .fini = t
 	cr_expect_not_null(strstr(summary("2024-03"), "tokens 1000000 40 "));
 }
 
+/* A book for the present. */
+static void book_now(void)
+{
+	book_write("now", "book: now\ncurrency: EUR\nvalid_from: 2024-07-01\nprices:\n"
+	                  "  tokens: {price: \"0.01\"}\n");
+	reload();
+}
+
+/* The tenant has had terms since then, so that its very first period is over. */
+static void terms_since(const char *utc)
+{
+	struct store *store = rig.context->store;
+	struct tn_error err = { 0 };
+	struct tenant *known;
+	struct tenant_row row;
+
+	cr_assert_eq(tenants_get(rig.context->tenants, "acme", &known, &err), 0, "%s", err.msg);
+	row = known->row;
+	row.terms_since = instant(utc);
+	cr_assert_eq(store->ops->tenant_update(store, &row, NULL, &err), 0, "%s", err.msg);
+	known->row = row;
+}
+
+Test(bill, of_an_ended_period_is_the_same_after_a_change_of_currency_zone_and_day,
+     .init = set_up, .fini = tear_down)
+{
+	char first[SAID_BYTES_MAX];
+	struct tenant *known;
+	struct tn_error err = { 0 };
+
+	book_now();
+	terms_since("2024-01-10T00:00:00Z");
+	compute("2024-04-14T22:00:00Z", 2 * HOUR_USEC);
+	compute("2024-05-01T00:00:00Z", 100 * HOUR_USEC);
+	(void)snprintf(first, sizeof(first), "%s", said(of("2024-05")));
+	settings_set("Europe/Vienna", 15, "JPY");
+	cr_expect_str_eq(said(of("2024-05")), first);
+	cr_expect_not_null(strstr(said(of(NULL)), "\"currency\":\"EUR\""));
+	/* It shows what is set, and knows from when on that holds. */
+	cr_assert_eq(tenants_get(rig.context->tenants, "acme", &known, &err), 0);
+	cr_expect_str_eq(known->row.currency, "JPY");
+	cr_expect_gt(known->row.terms_since, clock_usec(CLOCK_REALTIME));
+	/* Nor does another daemon say anything else. */
+	(void)varlink_free(admin);
+	rig_restart(&rig);
+	rig_hello(&rig, SPEC_CONTROLLER_CPU | SPEC_CONTROLLER_MEMORY | SPEC_CONTROLLER_PIDS |
+	                        SPEC_CONTROLLER_IO);
+	admin = rig_connect(&rig);
+	cr_expect_str_eq(said(of("2024-05")), first);
+}
+
+/* An execution that ended then, and is told of only now. */
+static void told_late(int64_t ended_at)
+{
+	const struct record record = { .id = identity_new(),
+		                       .tenant = tenant,
+		                       .state = RECORD_EXITED,
+		                       .reason = REASON_EXITED,
+		                       .policy_hash = "abcd",
+		                       .started_at = ended_at - 1000000,
+		                       .ended_at = ended_at,
+		                       .wall_usec = 1000000,
+		                       .cpu_usec = 1,
+		                       .overhead_usec = 1 };
+	const struct store_batch batch = { .records = &record,
+		                           .records_n = 1,
+		                           .hour = wiring_journal.hour,
+		                           .userdata = rig.context };
+	struct store *store = rig.context->store;
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(store->ops->book(store, &batch, &err), 0, "%s", err.msg);
+}
+
+static int64_t executions_within(int64_t since, int64_t until)
+{
+	struct store *store = rig.context->store;
+	struct store_totals totals;
+	struct tn_error err = { 0 };
+
+	cr_assert_eq(store->ops->totals(store, &tenant, since, until, &totals, &err), 0, "%s",
+	             err.msg);
+	return totals.meters[METER_EXECUTIONS];
+}
+
+Test(bill, that_is_closed_takes_nothing_that_is_told_late_and_nothing_is_lost, .init = set_up,
+     .fini = tear_down)
+{
+	const int64_t now = clock_usec(CLOCK_REALTIME);
+	char first[SAID_BYTES_MAX];
+
+	compute("2024-05-01T00:00:00Z", 100 * HOUR_USEC);
+	(void)snprintf(first, sizeof(first), "%s", said(of("2024-05")));
+	told_late(instant("2024-05-07T12:00:00Z"));
+	cr_expect_str_eq(said(of("2024-05")), first);
+	cr_expect_eq(executions_within(0, now - 2 * HOUR_USEC), 0);
+	cr_expect_eq(executions_within(now - 2 * HOUR_USEC, now + 2 * HOUR_USEC), 1);
+	/* And of what is not closed in the hour in which it was. */
+	told_late(now);
+	cr_expect_eq(executions_within(0, now - 2 * HOUR_USEC), 0);
+	cr_expect_eq(executions_within(LEDGER_ABSENT, LEDGER_ABSENT), 2);
+}
+
+Test(bill, is_closing_for_an_hour_after_its_end_and_ended_then, .init = set_up,
+     .fini = tear_down)
+{
+	const struct tenant_row row = { .status = TENANT_ACTIVE };
+	struct store_terms item = {
+		.since = 0, .anchor_day = 1, .time_zone = "UTC", .currency = "EUR"
+	};
+	const struct terms_list terms = { &item, 1 };
+	static const struct {
+		const char *now;
+		enum bill_state state;
+	} cases[] = {
+		{ "2024-05-31T23:59:59Z", BILL_OPEN },
+		{ "2024-06-01T00:00:00Z", BILL_CLOSING },
+		{ "2024-06-01T00:59:59Z", BILL_CLOSING },
+		{ "2024-06-01T01:00:00Z", BILL_ENDED },
+	};
+	struct bill_period period;
+	struct tn_error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const int64_t now = instant(cases[i].now);
+
+		cr_assert_eq(bill_period_find(&row, &terms, "2024-05", now, &period, &err), 0,
+		             "%s", err.msg);
+		cr_expect_eq(period.state, cases[i].state, "%s", cases[i].now);
+		/* What the ledger books goes by the same. */
+		cr_expect_eq(bill_is_closed(rig.context->store, &tenant,
+		                            instant("2024-05-31T23:30:00Z"), now),
+		             cases[i].state == BILL_ENDED, "%s", cases[i].now);
+	}
+}
+
 static void expect_refused(const char *period, const char *error, const char *message)
 {
 	json_t *refused = rig_refused(&rig, admin, "io.tenantd.GetBill", of(period), "more",
@@ -283,19 +421,13 @@ Test(bill, is_refused_without_a_book_or_for_what_is_no_period, .init = set_up,
 	expect_refused("2024-13", "io.tenantd.Invalid", "period: '2024-13' is no month");
 	expect_refused("2024-5", "io.tenantd.Invalid", "expected the one in which it begins");
 	expect_refused("", "io.tenantd.Invalid", "period: '' is no month");
+	expect_refused("2024-05-02", "io.tenantd.Invalid",
+	               "period: 2024-05-02 is the name of none; expected ");
 	expect_refused("1969-12", "io.tenantd.Invalid", "is no month");
 	/* Usage is told all the same: bills are optional. */
 	json_decref(rig_ask(&rig, admin, "io.tenantd.GetUsage",
 	                    json_pack("{s:s, s:b}", "tenant", "acme", "totals_only", 1),
 	                    "more"));
-}
-
-/* A book for the present. */
-static void book_now(void)
-{
-	book_write("now", "book: now\ncurrency: EUR\nvalid_from: 2024-07-01\nprices:\n"
-	                  "  tokens: {price: \"0.01\"}\n");
-	reload();
 }
 
 Test(bill, of_the_present_period_is_open_and_has_what_was_used_until_now, .init = set_up,

@@ -184,6 +184,23 @@ static void expect_next_event(const struct fixture *fixture, int version)
 	event_done(&event);
 }
 
+/* What is set has held since the creation. */
+static void expect_terms(const struct fixture *fixture, const struct tenant_row *row)
+{
+	struct store *store = fixture->store;
+	struct store_terms terms;
+	struct tn_error err = { 0 };
+
+	cr_expect_eq(row->terms_since, row->created_at);
+	cr_assert_eq(store->ops->terms_next(store, &row->id, 0, &terms, &err), 1, "%s",
+	             err.msg);
+	cr_expect_eq(terms.since, row->created_at);
+	cr_expect_eq(terms.anchor_day, row->billing_anchor_day);
+	cr_expect_str_eq(terms.time_zone, row->time_zone);
+	cr_expect_str_eq(terms.currency, row->currency);
+	cr_expect_eq(store->ops->terms_next(store, &row->id, terms.since + 1, &terms, &err), 0);
+}
+
 static void expect_to_open(int version)
 {
 	static char sql[65536];
@@ -224,6 +241,7 @@ static void expect_to_open(int version)
 	             0);
 	cr_expect_eq(totals.meters[METER_CPU_TIME], 1000);
 	cr_expect_eq(totals.meters[METER_EXECUTIONS], 1);
+	expect_terms(&fixture, &row);
 	(void)snprintf(row.overrides, sizeof(row.overrides), "limits.tasks_max=7\n");
 	(void)snprintf(row.operators, sizeof(row.operators), "user:alice\n");
 	row.status = TENANT_DELETED;

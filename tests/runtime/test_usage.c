@@ -9,6 +9,7 @@
 #include <base/fd.h>
 
 #include "identity.h"
+#include "quota_rules.h"
 #include "rig.h"
 
 TestSuite(usage, .timeout = 60);
@@ -48,6 +49,17 @@ static void tear_down(void)
 	rig_done(&rig);
 }
 
+/* As if it were booked in time. */
+static int64_t hour_of(void *userdata, const struct id *id, int64_t at)
+{
+	struct tn_error err = { 0 };
+	struct tenant *found;
+
+	(void)userdata;
+	cr_assert_eq(tenants_get_by_id(rig.context->tenants, id, &found, &err), 0);
+	return quota_hour(found, at);
+}
+
 /* One execution that ends at @utc, of 5 s, and used @usec, 100 of them ours. */
 static void use(const char *utc, int64_t usec)
 {
@@ -57,6 +69,11 @@ static void use(const char *utc, int64_t usec)
 		                        .cgroup_id = 7,
 		                        .at = instant(utc) };
 	struct record record;
+	const struct store_batch batch = { .records = &record,
+		                           .records_n = 1,
+		                           .samples = &sample,
+		                           .samples_n = 1,
+		                           .hour = hour_of };
 	struct tn_error err = { 0 };
 
 	cpu += usec;
@@ -73,8 +90,8 @@ static void use(const char *utc, int64_t usec)
 	record.wall_usec = 5 * CLOCK_USEC_PER_SEC;
 	record.cpu_usec = usec;
 	record.overhead_usec = 100;
-	cr_assert_eq(journal_add(rig.context->journal, &record, &err), 0, "%s", err.msg);
-	cr_assert_eq(journal_commit(rig.context->journal, &sample, &err), 0, "%s", err.msg);
+	cr_assert_eq(rig.context->store->ops->book(rig.context->store, &batch, &err), 0, "%s",
+	             err.msg);
 }
 
 static const char *utc_of(int64_t usec, char text[static 32])

@@ -168,3 +168,18 @@ def test_a_table_and_csv_say_what_json_says(host, book):
     shown = host.ctl("bill", tenant.name).stdout.decode()
     assert "13 ISK" in shown and "not priced" in shown and "prices/test-isk.yaml:5" in shown
     assert shown.splitlines()[-1].split() == ["subtotal", "13", "ISK"]
+
+
+def test_a_change_in_the_first_period_holds_for_it_and_the_currency_is_that_of_the_period(host, book):
+    book("PLN", executions={"price": "1"})
+    tenant = tenant_in(host, "PLN")
+    assert tenant.run(["true"]).status == 0
+    said = bill(host, tenant)
+    assert (said["currency"], said["state"], said["subtotal"]) == ("PLN", "open", 100)
+    # By its first day it is the same one.
+    first_day = time.strftime("%Y-%m-%d", time.gmtime(said["start"] // 10**6))
+    named = bill(host, tenant, "--period", first_day)
+    assert (named["period"], named["start"]) == (said["period"], said["start"])
+    done = host.ctl("bill", tenant.name, "--period", "2020-01-02", check=False)
+    assert done.returncode == 2
+    assert b"2020-01-02 is the name of none" in done.stderr
