@@ -5,7 +5,7 @@
 
 #include <base/fd.h>
 
-#include "calendar.h"
+#include "billing/terms.h"
 
 static_assert(POLICY_DIFF_CHANGES_MAX >= 2ul * POLICY_METERS_MAX &&
                       POLICY_DIFF_CHANGES_MAX >=
@@ -116,18 +116,29 @@ struct rated {
 	int64_t from, until;
 };
 
-/* Whether a period of @row that is over has some of @rated in it. */
-static bool rated_by_now(const struct policy_diff_money *money, const struct rated *rated,
-                         const struct tenant_row *row)
+/* Whether a period of @row that is over has some of @rated in it: 1, 0, or -errno. */
+static int rated_by_now(const struct policy_diff_money *money, const struct rated *rated,
+                        const struct tenant_row *row, struct tn_error *err)
 {
-	const struct calendar calendar = { row->time_zone, (int)row->billing_anchor_day };
-	int64_t from, until;
+	struct terms_list terms;
+	int64_t until;
+	int r = terms_read(money->store, &row->id, &terms, err);
 
-	if (strcmp(row->currency, rated->currency) != 0)
-		return false;
-	until = calendar_span_of(&calendar, CALENDAR_MONTH, money->now).start;
-	from = rated->from > row->created_at ? rated->from : row->created_at;
-	return from < until && from < rated->until;
+	if (r < 0)
+		return r;
+	/* From the last terms back: each hold until the next ones. */
+	until = terms_period_at(&terms, money->now).span.start;
+	for (size_t i = terms.n; r == 0 && i > 0; i--) {
+		const struct store_terms *item = &terms.items[i - 1];
+		const int64_t begin = i > 1 ? item->since : row->created_at;
+
+		r = strcmp(item->currency, rated->currency) == 0 &&
+		    (rated->from > begin ? rated->from : begin) <
+		            (rated->until < until ? rated->until : until);
+		until = begin < until ? begin : until;
+	}
+	terms_done(&terms);
+	return r;
 }
 
 /* The first tenant of whom that is so, unless there are words already. */
@@ -136,23 +147,24 @@ static int rated_look(const struct policy_diff_money *money, const struct rated 
 {
 	struct store *store = money->store;
 	char place[NAME_BYTES_MAX] = "";
-	int r = 1;
+	int r = 0;
 
 	if (rated->from >= rated->until || rated->from >= money->now)
 		return 0;
-	while (r == 1 && hurts[0] == '\0') {
+	while (r == 0 && hurts[0] == '\0') {
 		struct tenant_row row = { 0 };
 
 		r = store->ops->tenant_next(store, place, &row, err);
 		if (r != 1)
 			return r;
 		(void)snprintf(place, sizeof(place), "%s", row.name);
-		if (rated_by_now(money, rated, &row))
+		r = rated_by_now(money, rated, &row, err);
+		tenant_row_done(&row);
+		if (r == 1)
 			(void)snprintf(hurts, POLICY_DIFF_WORDS_BYTES_MAX,
 			               "bills of ended periods change, such as of %s", place);
-		tenant_row_done(&row);
 	}
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 /* A book as it was, NULL: it was not there, and as it will be. */

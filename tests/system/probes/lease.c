@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lease METER BLOCK COUNT [hold]: as the workload that it is, takes 1 of a lease, COUNT times or
- * until there is no more. Prints how many that were; then closes the lease, or holds what is left.
+ * lease METER BLOCK COUNT [hold]: as the workload that it is, takes 1 of a lease, COUNT times
+ * or until there is no more. Prints how many that were; then closes the lease, or holds what is
+ * left.
  */
 #include <stdio.h>
 #include <stdlib.h>
