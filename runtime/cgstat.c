@@ -309,6 +309,21 @@ int cgstat_node_kept(const struct cgstat_kept *kept, struct cgstat_node *ret,
 	return ret->cpu_usec == SPEC_ABSENT ? refuse_gone("a tenant", err) : 0;
 }
 
+/*
+ * What each CPU has counted the kernel adds up when somebody reads, and first takes the cgroup
+ * out of its parent's list of those that have counted something: it walks that list to find it,
+ * past all the siblings. Read of the parent it is all of them, from the front on, and of each
+ * then there is nothing left to be done.
+ */
+void cgstat_settle(int root_fd)
+{
+	static const char *const files[] = { "cpu.stat", "io.stat" };
+	char content[CGSTAT_FILE_BYTES_MAX];
+
+	for (size_t i = 0; root_fd >= 0 && i < ARRAY_LEN(files); i++)
+		(void)io_read_file_at(root_fd, files[i], content, sizeof(content));
+}
+
 int64_t cgstat_memory_kept(const struct cgstat_kept *kept)
 {
 	char content[CGSTAT_VALUE_BYTES_MAX];
