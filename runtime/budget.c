@@ -264,6 +264,9 @@ static int look_begin(struct budget *budget, struct look *ret, struct tn_error *
 		return r;
 	ret->budget = budget;
 	plan_tenant_limits(ret->tier, &ret->limits);
+	/* What nobody enforces bounds no rate. */
+	if ((*budget->all->config.controllers & SPEC_CONTROLLER_CPU) == 0)
+		ret->limits.cpu_quota_usec = SPEC_UNLIMITED;
 	ret->now = clock_usec(CLOCK_REALTIME);
 	ret->monotonic = clock_usec(CLOCK_MONOTONIC);
 	return has_budgets(ret->tier) ? look_ahead(ret, err) : 0;

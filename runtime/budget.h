@@ -34,7 +34,8 @@ struct budgets_config {
 	struct executions *executions;
 	struct lifecycle *lifecycle;
 	struct sampler *sampler;
-	const int *root_fd; /* of the cgroup tree, once there is one */
+	const int *root_fd;          /* of the cgroup tree, once there is one */
+	const uint32_t *controllers; /* enum spec_controller: no other limits hold */
 	/* Book what @tenant's node has counted until now. */
 	int (*book)(void *userdata, const struct tenant *tenant, struct tn_error *err);
 	void *userdata;

@@ -77,6 +77,7 @@ static int context_assemble_budgets(struct context *context, struct tn_error *er
 		.lifecycle = context->lifecycle,
 		.sampler = context->sampler,
 		.root_fd = &context->root_fd,
+		.controllers = &context->controllers,
 		.book = wiring_on_book,
 		.userdata = context,
 	};
