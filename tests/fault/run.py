@@ -86,8 +86,9 @@ class Daemon(product.Product):
     def noted(self):
         return {site.at: (site.call, site.n) for site in self.shared.sites if site.at}
 
-    def ctl(self, *argv):
-        return self._ctl(*argv, check=False)
+    def ctl(self, *args, check=False):
+        """Who calls looks at how it ended."""
+        return super().ctl(*args, check=check)
 
     def status_of(self, name):
         """Those of the name that were deleted are shown, too. None: there never was one."""
