@@ -65,6 +65,7 @@ static int by_prefix(const struct context *context, const struct peer *peer, con
 	struct candidates candidates = { .context = context, .peer = peer };
 	char after[ID_TEXT_BYTES];
 	struct id id, tenant;
+	/* While nothing can be booked, what runs is found all the same. */
 	int r = journal_commit(context->journal, NULL, err);
 
 	executions_find_prefix(context->executions, prefix, candidate_add, &candidates);
@@ -78,7 +79,7 @@ static int by_prefix(const struct context *context, const struct peer *peer, con
 		id_format(&id, after);
 		r = 0;
 	}
-	if (r < 0)
+	if (r < 0 && candidates.n == 0)
 		return r;
 	if (candidates.n == 0)
 		return err_refuse(err, TN_NOT_FOUND, "no execution begins with %.64s", text);

@@ -24,6 +24,10 @@ struct list {
 	struct record *running;
 	size_t running_n;
 	bool live; /* ListExecutions: read the leaf of what runs now */
+	/* It takes nothing, so that the store may lack what runs, and have what does not: then
+	 * only `running` is told, of which this is the next. */
+	bool unbookable;
+	size_t running_next;
 	json_t *totals;
 	bool totals_only;
 	/* GetUsage by periods instead of executions. */
@@ -74,7 +78,7 @@ static int list_tenant(struct call *call, struct list *list, const char *name,
 /* The figures of a running execution, which the store does not have. */
 static void list_complete(struct call *call, const struct list *list, struct record *record)
 {
-	for (size_t i = 0; i < list->running_n; i++) {
+	for (size_t i = 0; !list->unbookable && i < list->running_n; i++) {
 		if (id_equal(&list->running[i].id, &record->id)) {
 			*record = list->running[i];
 			return;
@@ -194,9 +198,23 @@ static int period_next(struct call *call, struct list *list, json_t **ret, struc
 	return *ret != NULL ? 1 : err_set(err, TN_SYSTEM, ENOMEM, "list usage");
 }
 
-static int list_next(struct call *call, json_t **ret, struct tn_error *err)
+/* The next that the list has: 1 and *ret, or 0. */
+static int record_next(const struct call *call, struct list *list, struct record *ret,
+                       struct tn_error *err)
 {
 	struct store *store = call->context->store;
+
+	if (!list->unbookable)
+		return store->ops->execution_next(store, &list->selection, &list->place, ret,
+		                                  err);
+	if (list->running_next == list->running_n)
+		return 0;
+	*ret = list->running[list->running_next++];
+	return 1;
+}
+
+static int list_next(struct call *call, json_t **ret, struct tn_error *err)
+{
 	struct list *list = call->state;
 	struct record record;
 	int r;
@@ -210,7 +228,7 @@ static int list_next(struct call *call, json_t **ret, struct tn_error *err)
 		return 0;
 	if (list->by_period)
 		return period_next(call, list, ret, err);
-	r = store->ops->execution_next(store, &list->selection, &list->place, &record, err);
+	r = record_next(call, list, &record, err);
 	if (r != 1)
 		return r;
 	if (!list_shows(call, list, &record))
@@ -235,6 +253,27 @@ static const struct param executions_params[] = {
 	{ .name = NULL },
 };
 
+static int by_start(const void *a, const void *b)
+{
+	const struct record *left = a, *right = b;
+
+	return (left->started_at < right->started_at) - (left->started_at > right->started_at);
+}
+
+/* What runs is known without the store, too, and is to be seen above all when something is
+ * wrong: whom else would one end? */
+static int list_running(struct call *call, struct list *list, struct tn_error *err)
+{
+	int r = executions_snapshot(call->context->executions, list->selection.tenant,
+	                            &list->running, &list->running_n, err);
+
+	if (r < 0)
+		return r;
+	qsort(list->running, list->running_n, sizeof(list->running[0]), by_start);
+	list->unbookable = true;
+	return 0;
+}
+
 static int handle_executions(struct call *call, struct tn_error *err)
 {
 	const struct executions_arguments *arguments = call->arguments;
@@ -249,8 +288,11 @@ static int handle_executions(struct call *call, struct tn_error *err)
 		list->selection.state = RECORD_RUNNING;
 	if (arguments->tenant != NULL)
 		r = list_tenant(call, list, arguments->tenant, &tenant, err);
-	if (r == 0)
-		r = journal_commit(call->context->journal, NULL, err);
+	if (r < 0)
+		return r;
+	r = journal_commit(call->context->journal, NULL, err);
+	if (r < 0 && !arguments->all)
+		r = list_running(call, list, err);
 	if (r < 0)
 		return r;
 	call_stream(call, list_next);

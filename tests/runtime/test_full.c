@@ -137,3 +137,47 @@ Test(full, disk_undoes_what_it_could_not_keep, .init = set_up, .fini = tear_down
 	json_decref(rig_answer(&rig, admin));
 	cr_expect_str_eq(degraded(), "");
 }
+
+Test(full, disk_still_shows_what_runs, .init = set_up, .fini = tear_down)
+{
+	static union rig_message ended, goes_on, killed, settled;
+	struct varlink *other = rig_connect(&rig);
+	char id[ID_TEXT_BYTES], prefix[9];
+	json_t *answer;
+	char why[RIG_WHY_BYTES_MAX];
+
+	rig_run_started(&rig, runs, "acme", &ended);
+	rig_run_started(&rig, other, "acme", &goes_on);
+	rig_window(&rig);
+	faulty_vfs_break(SQLITE_FULL, ENOSPC);
+	end(&ended);
+	json_decref(rig_run_end(&rig, runs, why));
+	id_format(&goes_on.launch.execution, id);
+	(void)snprintf(prefix, sizeof(prefix), "%.8s", id);
+
+	rig_call(&rig, admin, "io.tenantd.ListExecutions", json_object(), "more");
+	answer = rig_answer(&rig, admin);
+	cr_expect_str_eq(
+		rig_text(json_object_get(json_object_get(answer, "parameters"), "execution"),
+	                 "id"),
+		id);
+	cr_expect_not(json_is_true(json_object_get(answer, "continues")),
+	              "what has ended is not told to run");
+	json_decref(answer);
+	/* All that there was is not known now. */
+	json_decref(rig_refused(&rig, admin, "io.tenantd.ListExecutions",
+	                        json_pack("{s:b}", "all", 1), "more", "io.tenantd.System"));
+	json_decref(rig_ask(&rig, admin, "io.tenantd.Kill", json_pack("{s:s}", "id", prefix),
+	                    NULL));
+	rig_take(&rig, SPEC_KILL, &killed);
+	cr_expect(id_equal(&killed.kill.execution, &goes_on.launch.execution));
+
+	faulty_vfs_heal();
+	wait_until_healthy();
+	rig_take(&rig, SPEC_SETTLED, &settled);
+	end(&goes_on);
+	json_decref(rig_run_end(&rig, other, why));
+	rig_take(&rig, SPEC_SETTLED, &settled);
+	cr_expect_eq(executions_booked(), 2);
+	(void)varlink_free(other);
+}

@@ -101,6 +101,7 @@ def assert_refused_while(host, tenant, reason, recover):
     # It waits where a reboot alone would lose it, and is shown all the same.
     assert (EXEC_RECORDS / ended.record["id"]).exists()
     assert runs[1].poll() is None
+    assert [row["id"] for row in host.ctl_json("ps", tenant.name)] == [runs[1].id]
     # The controller's death changes nothing, and the next one says the same.
     supervisor, controller = host.supervisor_pid(), host.controller_pid()
     os.kill(controller, 9)
