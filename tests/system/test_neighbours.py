@@ -87,7 +87,7 @@ def compare(host, quiet, loud_tenant, crowded, counts):
     return without, beside
 
 
-def assert_not_held_up(host, full, crowded):
+def assert_not_held_up(host, full, crowded, p99_max=2):
     loud = host.tenant(host.tier(cpu_quota="20%", executions_max=64, tasks_max=512))
     quiet = host.tenant(host.tier(cpu_quota="max"))
     launch_times(host, quiet, 10)
@@ -97,13 +97,18 @@ def assert_not_held_up(host, full, crowded):
                  f"{percentile(times, 0.99) / 1000:.1f} ms, most {max(times) / 1000:.1f} ms"
                  for name, times in (("alone", without), ("beside the crowd", beside))]
         print("; ".join(shown))
-        if percentile(beside, 0.99) <= 2 * percentile(without, 0.99):
+        if (percentile(beside, 0.5) <= 2 * percentile(without, 0.5) and
+                percentile(beside, 0.99) <= p99_max * percentile(without, 0.99)):
             return
     raise AssertionError(f"held up {LOOKS} times, at last {'; '.join(shown)}")
 
 
 def test_a_throttled_tenant_does_not_hold_up_the_launches_of_another(host, full):
-    assert_not_held_up(host, full, crowd)
+    """One that did would show at once: a launch of the crowd's takes 300 ms, seven times as long
+    as one of the other's alone. In an emulated guest those keep 1.6 of its two CPUs busy already,
+    by cpu.stat, so what the crowd's six launches a second cost tenantd (0.25 of a CPU) is theirs to
+    wait for, and p99 is between 1.5 and 2.2 times what it is alone. Hence 3, and 2 for the median."""
+    assert_not_held_up(host, full, crowd, p99_max=3)
 
 
 def test_a_frozen_tenant_does_not_hold_up_the_launches_of_another(host, full):
