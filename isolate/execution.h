@@ -41,6 +41,11 @@
  * only have more of them stand about, that then all come at once.
  */
 #define EXECUTIONS_SETTING_UP_MAX 2
+/* Of one that is throttled. It gets on when its next period begins, with all that it has begun
+ * at once: of two at a time both would end, be settled and be followed by the next in one
+ * moment, and whoever else launches something then would share tenantd and the CPUs with both.
+ */
+#define EXECUTIONS_SETTING_UP_THROTTLED_MAX 1
 
 /* Before the host's own services when memory runs out; tenants cannot go below. */
 #define EXECUTION_OOM_SCORE_ADJ 500

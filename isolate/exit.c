@@ -206,7 +206,7 @@ static void exited_fill(struct execution *e)
 	overhead_usec = exit_kind(e, exited);
 
 	cg_counters_read(e->leaf_fd, e->all->controllers, &e->counters, counters);
-	throttled = cg_throttled_usec(e->tenant->cgroup_fd, e->all->controllers);
+	throttled = tenant_throttled_usec(e->tenant, e->all->controllers);
 	counters->tenant_throttled_usec = throttled < 0 || record->tenant_throttled_usec < 0
 	                                          ? SPEC_ABSENT
 	                                          : throttled - record->tenant_throttled_usec;

@@ -94,8 +94,7 @@ static void record_begin(struct execution *e, const struct spec_launch *launch)
 	                           &record->deadline_boot_usec))
 		record->deadline_boot_usec = SPEC_UNLIMITED;
 	record->kill_boot_usec = SPEC_UNLIMITED;
-	record->tenant_throttled_usec = cg_throttled_usec(e->tenant->cgroup_fd,
-	                                                  e->all->controllers);
+	record->tenant_throttled_usec = tenant_throttled_usec(e->tenant, e->all->controllers);
 }
 
 /* The sandbox shows the leaf's own figures where they are tighter than the tenant's. */
@@ -364,6 +363,9 @@ bool executions_crowded(const struct executions *executions, const struct id *te
 	const struct tenant *found = tenants_find(executions->tenants, tenant);
 
 	/* A frozen one takes no launch, and that is to be said at once. */
-	return found != NULL && found->setting_up_n >= EXECUTIONS_SETTING_UP_MAX &&
+	return found != NULL &&
+	       found->setting_up_n >= (tenant_is_throttled(found)
+	                                       ? EXECUTIONS_SETTING_UP_THROTTLED_MAX
+	                                       : EXECUTIONS_SETTING_UP_MAX) &&
 	       !cg_frozen(found->cgroup_fd);
 }

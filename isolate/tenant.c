@@ -8,12 +8,17 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
+#include <base/clock.h>
 #include <base/fd.h>
 #include <base/io.h>
 #include <base/log.h>
 
+#include "cgroup.h"
 #include "fdcheck.h"
 #include "storage.h"
+
+/* Some periods of a quota. */
+#define THROTTLED_LATELY_USEC ((int64_t)CLOCK_USEC_PER_SEC)
 
 static struct tenant *tenant_free(struct tenant *tenant)
 {
@@ -322,6 +327,23 @@ int tenants_delete(struct tenants *tenants, const struct id *id, enum spec_delet
 struct tenant *tenants_find(struct tenants *tenants, const struct id *id)
 {
 	return id_table_find(&tenants->table, id);
+}
+
+int64_t tenant_throttled_usec(struct tenant *tenant, uint32_t controllers)
+{
+	const int64_t usec = cg_throttled_usec(tenant->cgroup_fd, controllers);
+
+	if (usec > tenant->throttled_usec) {
+		tenant->throttled_usec = usec;
+		tenant->throttled_at = clock_usec(CLOCK_BOOTTIME);
+	}
+	return usec;
+}
+
+bool tenant_is_throttled(const struct tenant *tenant)
+{
+	return tenant->throttled_usec > 0 &&
+	       clock_usec(CLOCK_BOOTTIME) - tenant->throttled_at < THROTTLED_LATELY_USEC;
 }
 
 int tenants_prepare(struct tenants *tenants, const struct id *id, struct tenant **ret,

@@ -34,6 +34,9 @@ struct tenant {
 	uint64_t meter_used; /* the greater, the later it was last of use */
 	size_t executions_n; /* that hold this tenant */
 	size_t setting_up_n; /* of those, that have not got to their command yet */
+	/* Of its node, when it was last read, and when it was last seen to have grown
+	 * (CLOCK_BOOTTIME). */
+	int64_t throttled_usec, throttled_at;
 };
 
 /* What tenants are made from; all borrowed, all outlive every tenant. */
@@ -80,6 +83,11 @@ int tenants_prepare(struct tenants *tenants, const struct id *id, struct tenant 
 
 /* The tenant that has been applied, or NULL. */
 struct tenant *tenants_find(struct tenants *tenants, const struct id *id);
+
+/* How long its quota has stopped it, as cg_throttled_usec() has it. */
+int64_t tenant_throttled_usec(struct tenant *tenant, uint32_t controllers);
+/* Whether it was seen to be stopped in the last second, at a start or an end. */
+bool tenant_is_throttled(const struct tenant *tenant);
 
 /*
  * A tenant whose node stands in the kernel though nobody applied it yet: the state

@@ -16,8 +16,9 @@ from product import TREE, wait_for
 pytestmark = pytest.mark.alone
 
 PENDING = 20
-# Of these so many are begun at a time, as isolate/execution.h has it; the others wait.
-BEGUN = 2
+# Of these so many are begun at a time by one that is throttled, as isolate/execution.h has it; the
+# others wait.
+BEGUN = 1
 HOGS = 3
 # What disturbs the guest from outside makes a quiet block slow as well as a loud one, and is
 # gone when looked at again; a tenant that holds up another does so each time.
@@ -87,7 +88,7 @@ def compare(host, quiet, loud_tenant, crowded, counts):
     return without, beside
 
 
-def assert_not_held_up(host, full, crowded, p99_max=2):
+def assert_not_held_up(host, full, crowded):
     loud = host.tenant(host.tier(cpu_quota="20%", executions_max=64, tasks_max=512))
     quiet = host.tenant(host.tier(cpu_quota="max"))
     launch_times(host, quiet, 10)
@@ -98,17 +99,13 @@ def assert_not_held_up(host, full, crowded, p99_max=2):
                  for name, times in (("alone", without), ("beside the crowd", beside))]
         print("; ".join(shown))
         if (percentile(beside, 0.5) <= 2 * percentile(without, 0.5) and
-                percentile(beside, 0.99) <= p99_max * percentile(without, 0.99)):
+                percentile(beside, 0.99) <= 2 * percentile(without, 0.99)):
             return
     raise AssertionError(f"held up {LOOKS} times, at last {'; '.join(shown)}")
 
 
 def test_a_throttled_tenant_does_not_hold_up_the_launches_of_another(host, full):
-    """One that did would show at once: a launch of the crowd's takes 300 ms, seven times as long
-    as one of the other's alone. In an emulated guest those keep 1.6 of its two CPUs busy already,
-    by cpu.stat, so what the crowd's six launches a second cost tenantd (0.25 of a CPU) is theirs to
-    wait for, and p99 is between 1.5 and 2.2 times what it is alone. Hence 3, and 2 for the median."""
-    assert_not_held_up(host, full, crowd, p99_max=3)
+    assert_not_held_up(host, full, crowd)
 
 
 def test_a_frozen_tenant_does_not_hold_up_the_launches_of_another(host, full):
