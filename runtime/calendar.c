@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,54 +223,27 @@ struct calendar_span calendar_month_span(const struct calendar *calendar, int64_
 	return span;
 }
 
-#define MONTH_FORM    "0000-00"
-#define DATE_FORM     "0000-00-00"
-#define DATE_YEAR_MIN 1970
-#define YEAR_MONTHS   12
+#define MONTH_FORM     "0000-00"
+#define MONTH_YEAR_MIN 1970
+#define YEAR_MONTHS    12
 
-/* The numbers of a text that has the form of @form, as many as that has. */
-static int numbers_parse(const char *form, const char *text, int64_t *number)
+int calendar_month_parse(const char *text, int64_t *ret)
 {
-	if (strlen(text) != strlen(form))
+	int64_t numbers[2] = { 0, 0 }, *number = numbers;
+
+	if (strlen(text) != strlen(MONTH_FORM))
 		return -EINVAL;
-	for (size_t i = 0; form[i] != '\0'; i++) {
-		if (form[i] == '-' ? text[i] != '-' : text[i] < '0' || text[i] > '9')
+	for (size_t i = 0; MONTH_FORM[i] != '\0'; i++) {
+		if (MONTH_FORM[i] == '-' ? text[i] != '-' : text[i] < '0' || text[i] > '9')
 			return -EINVAL;
 		if (text[i] == '-')
 			number++;
 		else
 			*number = *number * 10 + (text[i] - '0');
 	}
-	return 0;
-}
-
-static bool month_is(const int64_t *numbers)
-{
-	return numbers[0] >= DATE_YEAR_MIN && numbers[1] >= 1 && numbers[1] <= YEAR_MONTHS;
-}
-
-int calendar_month_parse(const char *text, int64_t *ret)
-{
-	int64_t numbers[2] = { 0, 0 };
-
-	if (numbers_parse(MONTH_FORM, text, numbers) < 0 || !month_is(numbers))
+	if (numbers[0] < MONTH_YEAR_MIN || numbers[1] < 1 || numbers[1] > YEAR_MONTHS)
 		return -EINVAL;
 	*ret = numbers[0] * YEAR_MONTHS + numbers[1] - 1;
-	return 0;
-}
-
-int calendar_date_parse(const char *text, int64_t *ret)
-{
-	int64_t numbers[3] = { 0, 0, 0 };
-	struct date date;
-
-	if (numbers_parse(DATE_FORM, text, numbers) < 0 || !month_is(numbers))
-		return -EINVAL;
-	date = (struct date){ numbers[0], (int)numbers[1] - 1, 1 };
-	if (numbers[2] < 1 ||
-	    numbers[2] > days_of((struct date){ date.year, date.month + 1, 1 }) - days_of(date))
-		return -EINVAL;
-	*ret = days_of(date) + numbers[2] - 1;
 	return 0;
 }
 

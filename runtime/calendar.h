@@ -57,7 +57,5 @@ void calendar_month_format(int64_t month, char ret[static CALENDAR_MONTH_BYTES_M
 /* "2026-11-15": the date in the zone at that instant. */
 void calendar_date_format(const struct calendar *calendar, int64_t instant,
                           char ret[static CALENDAR_DATE_BYTES_MAX]);
-/* The same, from 1970 to 9999, as days since 1970-01-01. 0, or -EINVAL. */
-int calendar_date_parse(const char *text, int64_t *ret);
 
 #endif

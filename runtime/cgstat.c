@@ -315,7 +315,7 @@ int cgstat_node_kept(const struct cgstat_kept *kept, struct cgstat_node *ret,
  * past all the siblings. Read of the parent it is all of them, from the front on, and of each
  * then there is nothing left to be done.
  */
-void cgstat_settle(int root_fd)
+void cgstat_flush(int root_fd)
 {
 	static const char *const files[] = { "cpu.stat", "io.stat" };
 	char content[CGSTAT_FILE_BYTES_MAX];

@@ -51,9 +51,10 @@ int cgstat_node_kept(const struct cgstat_kept *kept, struct cgstat_node *ret,
 /* memory_bytes alone; SPEC_ABSENT. */
 int64_t cgstat_memory_kept(const struct cgstat_kept *kept);
 
-/* Before the nodes of many tenants are read: with it that takes a time which grows as their
- * number does, and without it as its square. */
-void cgstat_settle(int root_fd);
+/* Have the kernel add up what all below @root_fd have counted. Before the nodes of many tenants
+ * are read: with it that takes a time which grows as their number does, and without it as its
+ * square. */
+void cgstat_flush(int root_fd);
 
 /* For whoever watches: what is now, and what has been counted since the cgroup was made. In the
  * order of the interface. */

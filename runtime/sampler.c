@@ -316,7 +316,7 @@ void sampler_turn(struct sampler *sampler, bool book)
 		return;
 	}
 	sampler->samples_n = 0;
-	cgstat_settle(*sampler->config.root_fd);
+	cgstat_flush(*sampler->config.root_fd);
 	id_table_each(&sampler->table, visit_book, sampler);
 	if (sampler->samples_n > 1)
 		qsort(sampler->samples, sampler->samples_n, sizeof(*sampler->samples),

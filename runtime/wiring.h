@@ -13,7 +13,7 @@
 extern const struct supervisor_handlers wiring_supervisor;
 extern const struct journal_handlers wiring_journal;
 
-/* Quotas: something is to be written. */
+/* Quotas: something has been written, and is to be made durable. */
 void wiring_on_metered(void *userdata);
 
 /* The sampler. */

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <base/clock.h>
+#include <base/fd.h>
 
 /* What is measured, but nobody is billed for: what may be wrong of another, and what of one is
  * told apart. */
@@ -21,6 +22,8 @@ const char *const bill_state_names[] = {
 	[BILL_ENDED] = "ended",
 	NULL,
 };
+
+static_assert(ARRAY_LEN(bill_state_names) == BILL_STATES_N + 1, "a name for each state");
 
 static int period_named(const struct terms_list *terms, const char *name, int64_t now,
                         struct terms_period *ret, struct tn_error *err)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <base/clock.h>
+#include <policy/dates.h>
 
 #define DAY_USEC ((int64_t)24 * 3600 * CLOCK_USEC_PER_SEC)
 #define USEC_MIN (TERMS_DAYS_MIN * DAY_USEC)
@@ -114,12 +115,12 @@ static int name_parse(const char *name, struct calendar_span *ret)
 {
 	const struct calendar utc = { "UTC", 1 };
 	struct calendar_span span;
-	int64_t number;
+	int64_t day, month;
 
-	if (calendar_date_parse(name, &number) == 0)
-		span = (struct calendar_span){ number * DAY_USEC, (number + 1) * DAY_USEC };
-	else if (calendar_month_parse(name, &number) == 0)
-		span = calendar_month_span(&utc, number);
+	if (dates_parse(name, &day) == 0)
+		span = (struct calendar_span){ day, day + DAY_USEC };
+	else if (calendar_month_parse(name, &month) == 0)
+		span = calendar_month_span(&utc, month);
 	else
 		return -EINVAL;
 	/* One may begin before the anchor that it has its name of. */

@@ -20,12 +20,13 @@ struct list {
 	struct id tenant;
 	struct store_selection selection;
 	struct store_place place;
-	/* GetUsage: what ran when the totals were taken, so that parts and whole agree. */
+	/* What ran at the call. GetUsage: when the totals were taken, so that parts and whole
+	 * agree. */
 	struct record *running;
 	size_t running_n;
 	bool live; /* ListExecutions: read the leaf of what runs now */
-	/* It takes nothing, so that the store may lack what runs, and have what does not: then
-	 * only `running` is told, of which this is the next. */
+	/* ListExecutions: the store takes nothing, so that it may lack what runs and have what
+	 * does not. Then only `running` is told, of which `running_next` is the next. */
 	bool unbookable;
 	size_t running_next;
 	json_t *totals;
